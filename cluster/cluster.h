@@ -1,0 +1,232 @@
+/* The inventory of one cluster: nodes with their states, containers, images, networks and volumes,
+ * reservations, and the merged stream of events. Fed by the engines themselves: their event
+ * streams, resynchronised after every gap and at long intervals. Lookups are by index; nothing here
+ * waits.
+ *
+ * Records (struct container and so on) are replaced, never edited, once they can be seen. A
+ * borrowed record is good until control returns to the loop; record_ref keeps it longer. */
+#ifndef CLUSTER_CLUSTER_H
+#define CLUSTER_CLUSTER_H
+
+#include "cluster/view.h"
+#include "http/client.h"
+#include "lib/env.h"
+#include "lib/err.h"
+#include "lib/loop.h"
+#include "lib/str.h"
+
+#include <jansson.h>
+
+struct cluster;
+struct node;
+
+/* ---- The cluster ---- */
+
+struct cluster_config {
+	struct tls_context *tls; /* for engines; NULL = plain */
+	uint64_t refresh_min_ms; /* full resync of a healthy node: at a random time in */
+	uint64_t refresh_max_ms; /* [min, max]; events keep it fresh in between */
+	unsigned
+		failure_retry; /* failed probes in a row before a node counts as unhealthy (>= 1) */
+	double overcommit;     /* 0.05 = 5 % more CPU and memory than there is; > -1 */
+};
+#define CLUSTER_OVERCOMMIT_DEFAULT 0.05
+
+struct cluster *cluster_new(struct loop *loop, const struct env *env, struct client *client,
+	const struct cluster_config *config);
+void cluster_free(struct cluster *cluster);
+/* New connections to engines use it. */
+void cluster_set_tls(struct cluster *cluster, struct tls_context *tls);
+
+/* The full set of addresses that discovery reports now. New ones are added as pending and contacted
+ * at once; those that are missing are removed (their containers leave the inventory,
+ * engine_disconnect is published). */
+void cluster_set_nodes(struct cluster *cluster, const struct str_list *addrs);
+
+/* All nodes in natural order of name, then address. Borrowed. */
+struct node *const *cluster_nodes(const struct cluster *cluster, size_t *len);
+/* By node name, node ID, engine ID or address, in this order; NULL when none or (name, engine ID)
+ * several match. */
+struct node *cluster_node_find(const struct cluster *cluster, const char *name);
+
+/* Sums that are kept, not computed: O(1). */
+struct cluster_totals {
+	size_t nodes, nodes_healthy;
+	size_t containers, running, paused, stopped;
+	size_t images;             /* distinct IDs over the healthy nodes */
+	int64_t nano_cpus, memory; /* with overcommit, healthy nodes */
+};
+void cluster_totals(const struct cluster *cluster, struct cluster_totals *out);
+
+/* ---- Nodes ---- */
+
+enum node_state {
+	NODE_PENDING, /* never answered yet, or not acceptable (see node_error) */
+	NODE_HEALTHY,
+	NODE_UNHEALTHY,    /* answered before; probes fail */
+	NODE_DISCONNECTED, /* unhealthy, and the transport itself fails */
+};
+const char *node_state_name(enum node_state state); /* "Pending", "Healthy", ... */
+enum node_state node_state(const struct node *node);
+const struct node_view *node_view(const struct node *node);
+struct endpoint *node_endpoint(const struct node *node); /* for calls and raw calls */
+const char *node_error(const struct node *node);         /* last error, or "" */
+int64_t node_retry_in_ms(const struct node *node); /* until the next attempt; -1 when healthy */
+int64_t node_updated_at(
+	const struct node *node); /* unix seconds of the last full resync; 0 = never */
+const char *node_server_version(
+	const struct node *node); /* "20.10.24", "" before the first contact */
+const char *node_api_version(
+	const struct node *node); /* highest of the engine: "1.41", "" before */
+const char *node_api_min_version(const struct node *node);
+const char *node_ip(
+	const struct node *node); /* for lists: the address's host part, resolved if it is a name */
+/* Host facts of the engine as it gives them in /info; borrowed, NULL before the first contact. */
+const json_t *node_info(const struct node *node);
+size_t node_running(const struct node *node), node_paused(const struct node *node),
+	node_stopped(const struct node *node);
+/* Calls fn once when the node stops being healthy or is removed; for ending what waits on it. */
+struct node_waiter;
+struct node_waiter *node_on_down(struct node *node, void (*fn)(void *arg), void *arg);
+void node_waiter_free(struct node_waiter *waiter); /* before it was called, or from inside */
+
+/* A call to this engine failed at the transport (not: answered an error). Starts a probe at once;
+ * the node's state changes only by probes. */
+void node_report_failure(struct node *node, const struct err *err);
+
+/* ---- Containers ---- */
+
+struct container {
+	struct container_view view;
+	struct node *node;
+	unsigned refs;
+	int64_t created;    /* unix seconds */
+	const char *state;  /* "created", "running", "paused", "restarting", "removing", "exited",
+			       "dead" */
+	const char *health; /* "none", "starting", "healthy", "unhealthy" */
+	const char *isolation;
+	int exit_code;
+	int64_t started_at, finished_at; /* unix seconds, 0 = never */
+	bool is_restarting, is_removing, is_dead, is_paused;
+	struct str_list names;    /* all, as the engine gives them: "/web", "/app/web" (links) */
+	struct str_list volumes;  /* mount names and destinations */
+	struct str_list networks; /* network names and IDs */
+	struct str_list published, container_ports; /* "80/tcp": host side, container side (ps
+						       filters publish, expose) */
+	/* The engine's list entry as compact JSON text from `{` on, without `Status`, `State`,
+	 * `Names`, `Ports` and without the closing brace; for lists. */
+	char *summary;
+	char *ports_json; /* `Ports` with the engine's IP instead of 0.0.0.0 and :: */
+};
+struct container *container_ref(struct container *container);
+void container_unref(struct container *container);
+/* "Up 5 minutes (healthy)", "Exited (0) 2 hours ago", as the engine words it at this time. Owned by
+ * the caller. */
+char *container_status(const struct container *container, int64_t now_seconds);
+
+/* By full ID, 12 digits, swarm ID, name, /name, node/name, engineID/name, unique prefix of ID or
+ * swarm ID. ERR_NOT_FOUND "No such container: X"; ERR_INVALID with the candidates when ambiguous.
+ */
+struct container *cluster_container_find(
+	const struct cluster *cluster, const char *key, struct err *err);
+/* All, newest first (by created, then ID). A new array, to be freed with free(); records are
+ * borrowed. */
+struct container **cluster_containers(const struct cluster *cluster, size_t *len);
+/* The containers of one node, in no order. */
+struct container *const *node_containers(const struct node *node, size_t *len);
+
+/* Asks the engine for one container anew, so that what comes after sees what was done before (read
+ * your writes). done is called when the record is replaced, or gone, or the engine could not tell
+ * (then err). Calls for the same container are merged, but none that started before this call. */
+void node_refresh_container(struct node *node, const char *id,
+	void (*done)(void *arg, const struct err *err), void *arg);
+/* The same for the whole lists of images, networks, volumes of the node. */
+enum node_part {
+	NODE_IMAGES = 1,
+	NODE_NETWORKS = 2,
+	NODE_VOLUMES = 4,
+};
+void node_refresh_parts(struct node *node, unsigned parts,
+	void (*done)(void *arg, const struct err *err), void *arg);
+
+/* Exec IDs: which container (and so node) an exec instance belongs to. Kept until its container
+ * goes, and at most EXECS_MAX in all, oldest dropped. */
+#define EXECS_MAX 100000
+void cluster_exec_add(
+	struct cluster *cluster, const char *exec_id, const struct container *container);
+/* ERR_NOT_FOUND "No such exec instance: X". The node it runs on. */
+struct node *cluster_exec_find(const struct cluster *cluster, const char *exec_id, struct err *err);
+
+/* ---- Images, networks, volumes ---- */
+
+struct image {
+	struct image_view view;
+	struct node *node;
+	json_t *json; /* the engine's list entry */
+};
+struct network {
+	const char *id, *name, *driver, *scope; /* scope "local", "global", "swarm" */
+	struct node *node;
+	json_t *json;
+};
+struct volume {
+	const char *name, *driver, *scope;
+	struct node *node;
+	json_t *json;
+};
+struct image *const *node_images(const struct node *node, size_t *len);
+struct network *const *node_networks(const struct node *node, size_t *len);
+struct volume *const *node_volumes(const struct node *node, size_t *len);
+
+/* All images that a reference names, over all nodes: ID or unique prefix (>= 3 digits, with or
+ * without "sha256:"), repo[:tag] (no tag = latest, else any), repo@digest. A new array, healthy
+ * nodes first; len 0 when none. Free with free(). */
+struct image **cluster_images_find(
+	const struct cluster *cluster, const char *reference, size_t *len);
+/* By ID, 12 digits, name or node/name when unique, unique ID prefix. Errors as for containers
+ * ("network X not found"). */
+struct network *cluster_network_find(
+	const struct cluster *cluster, const char *key, struct err *err);
+/* name or node/name. ("get X: no such volume") */
+struct volume *cluster_volume_find(const struct cluster *cluster, const char *key, struct err *err);
+
+/* ---- Reservations ---- */
+
+/* Takes name, ports, slot, CPU and memory of `want` on a node before anything is sent to it,
+ * atomically: ERR_CONFLICT when the name is taken anywhere in the cluster (unhealthy nodes and
+ * other reservations too). The reservation is seen by node_view like a container. It ends by commit
+ * or cancel, or when its node is removed (the pointer stays valid until commit or cancel), or after
+ * RESERVATION_TTL_MS. */
+#define RESERVATION_TTL_MS (10 * 60 * 1000)
+struct reservation;
+struct reservation *cluster_reserve(struct cluster *cluster, struct node *node,
+	const struct container_view *want, struct err *err) MUSTCHECK;
+struct node *reservation_node(const struct reservation *reservation); /* NULL when removed */
+/* The container exists now and its record is in the inventory (node_refresh_container was done). */
+void reservation_commit(struct reservation *reservation);
+void reservation_cancel(struct reservation *reservation);
+/* Names alone, for rename: ERR_CONFLICT "Conflict: The name X is already assigned. ...". */
+struct reservation *cluster_reserve_name(
+	struct cluster *cluster, const char *name, struct err *err) MUSTCHECK;
+
+/* ---- Events ---- */
+
+/* Every event of every engine as it came, with the manager's additions (node{Name,Id,Addr,Ip};
+ * Actor.Attributes node.*), as one line of compact JSON; and the cluster's own: Type "swarm",
+ * Action engine_connect, engine_reconnect, engine_disconnect. An event is published after the
+ * inventory shows what it tells. Borrowed for the call. */
+struct event {
+	const json_t *json;
+	const char *text; /* json as text, without newline */
+	size_t text_len;
+	int64_t time_nano;
+	const char *type;   /* "container", ... */
+	const char *action; /* "start", ... */
+	struct node *node;
+};
+struct event_listener;
+struct event_listener *cluster_listen(
+	struct cluster *cluster, void (*fn)(const struct event *event, void *arg), void *arg);
+void event_listener_free(struct event_listener *listener);
+
+#endif

@@ -1,0 +1,7 @@
+# The inventory.
+
+noinst_LIBRARIES += cluster/libswarm_cluster.a
+cluster_libswarm_cluster_a_SOURCES = \
+	cluster/cluster.h \
+	cluster/view.h
+cluster_libswarm_cluster_a_CFLAGS = $(AM_CFLAGS)

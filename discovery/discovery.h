@@ -1,0 +1,47 @@
+/* Discovery: which engines there are. Back ends (one file each, chosen by URL scheme) report full
+ * sets; the difference is made here. An error keeps the last good set; an empty answer where there
+ * were nodes is suspicious and reported as such, and drops nobody. Knows nothing of the cluster. */
+#ifndef DISCOVERY_DISCOVERY_H
+#define DISCOVERY_DISCOVERY_H
+
+#include "http/client.h"
+#include "lib/env.h"
+#include "lib/err.h"
+#include "lib/loop.h"
+#include "lib/str.h"
+
+struct discovery;
+
+struct discovery_config {
+	const char *url;       /* "nodes://a:1,b:2", "a:1,b:2", "file:///path", "consul://...",
+				  "token://..." */
+	uint64_t heartbeat_ms; /* how often to look where looking is all there is, and to retry
+				  after errors */
+	uint64_t ttl_ms;       /* of what discovery_publish writes */
+	const struct str_list *options; /* --discovery-opt: "kv.path=/x" */
+};
+
+/* Checks the URL and options (ERR_INVALID/ERR_USAGE names what is wrong) and opens the back end;
+ * does not wait for it to answer. */
+struct discovery *discovery_open(struct loop *loop, const struct env *env, struct client *client,
+	const struct discovery_config *config, struct err *err) MUSTCHECK;
+void discovery_close(struct discovery *discovery);
+
+/* changed is called with the full set, sorted and without duplicates, each time it differs from the
+ * last (the first good answer always). failed is called when the back end cannot tell (or tells
+ * something suspicious): the last set stays. Neither is called from inside discovery_watch. */
+typedef void discovery_changed_fn(const struct str_list *addrs, void *arg);
+typedef void discovery_failed_fn(const struct err *err, void *arg);
+void discovery_watch(struct discovery *discovery, discovery_changed_fn *changed,
+	discovery_failed_fn *failed, void *arg);
+
+/* Registers addr now and keeps it registered: renews every heartbeat, registers again when the
+ * session or the store was lost. told is called after each attempt (err NULL = it is registered).
+ * ERR_UNSUPPORTED when the back end cannot (file, nodes). */
+int discovery_publish(struct discovery *discovery, const char *addr,
+	void (*told)(const struct err *err, void *arg), void *arg, struct err *err) MUSTCHECK;
+/* Removes what was published; done is called when it is, or could not be, removed. */
+void discovery_withdraw(
+	struct discovery *discovery, void (*done)(const struct err *err, void *arg), void *arg);
+
+#endif

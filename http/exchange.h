@@ -1,0 +1,135 @@
+/* An exchange: one request of a client and the reply to it. Handlers see only this; what carries it
+ * (a listener, a socket, TLS, libmicrohttpd) is the server's business.
+ *
+ * Life: the server hands a new exchange to the first handler. It lives until its reply has ended,
+ * it was upgraded, or the client has gone; then the functions given to exchange_on_end run, and the
+ * pointer is dead. Everything runs on the loop's thread, and no function here calls back before it
+ * returns, except where said. */
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct exchange;
+struct stream;
+
+/* ---- Headers, for requests and replies, in order, names compared without case. ---- */
+
+struct http_header {
+	char *name;
+	char *value;
+};
+struct http_headers {
+	struct http_header *items;
+	size_t len;
+};
+void http_headers_add(struct http_headers *h, const char *name, const char *value);
+/* Replaces all of that name by one. */
+void http_headers_set(struct http_headers *h, const char *name, const char *value);
+void http_headers_remove(struct http_headers *h, const char *name);
+const char *http_headers_get(const struct http_headers *h, const char *name); /* first, or NULL */
+/* True when the comma-separated values of that name hold the token (case ignored). */
+bool http_headers_has_token(const struct http_headers *h, const char *name, const char *token);
+void http_headers_copy(struct http_headers *to, const struct http_headers *from);
+void http_headers_free(struct http_headers *h);
+/* Removes what belongs to one connection and must not be passed on (RFC 9110 section 7.6.1):
+ * Connection and what it names, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade,
+ * HTTP2-Settings; and Content-Length, Host, Expect and Date, which each side makes anew. */
+void http_headers_strip_hop(struct http_headers *h);
+
+/* ---- The request ---- */
+
+const char *exchange_method(const struct exchange *x); /* "GET", "POST", ... */
+/* The request target as sent: path and query, still percent-encoded, starting with '/'. Changing it
+ * is for handlers that rewrite (exchange_set_target). */
+const char *exchange_target(const struct exchange *x);
+void exchange_set_target(struct exchange *x, const char *target);
+const struct http_headers *exchange_headers(const struct exchange *x);
+struct http_headers *exchange_headers_mutable(struct exchange *x);
+const char *exchange_header(
+	const struct exchange *x, const char *name); /* first of that name, or NULL */
+/* Bytes of body that are to come: 0 = none, -1 = not known beforehand (chunked). */
+int64_t exchange_body_length(const struct exchange *x);
+bool exchange_is_http10(const struct exchange *x);
+/* Who asks, for logs: "192.0.2.1:4711" or "unix". */
+const char *exchange_peer(const struct exchange *x);
+/* A number for logs, unique in this process. */
+uint64_t exchange_id(const struct exchange *x);
+
+/* Reads the whole body (at most max bytes). done gets it, borrowed, when complete; it may be called
+ * before this returns when there is no body. When the body is larger, the reply is 413 and done is
+ * not called; when the client goes away, done is not called (exchange_on_end tells). */
+typedef void exchange_body_fn(struct exchange *x, const char *body, size_t len, void *arg);
+void exchange_read_body(struct exchange *x, size_t max, exchange_body_fn *done, void *arg);
+
+/* Streams the body: sink gets each piece as it comes and says how many bytes it took; fewer than
+ * len stops the flow until exchange_body_resume. len 0 is the end, and comes exactly once. */
+typedef size_t exchange_sink_fn(struct exchange *x, const char *data, size_t len, void *arg);
+void exchange_stream_body(struct exchange *x, exchange_sink_fn *sink, void *arg);
+void exchange_body_resume(struct exchange *x);
+
+/* ---- The reply: exactly one of the whole forms, the streamed form, or an upgrade ---- */
+
+/* A whole reply; headers (may be NULL) and body are copied. */
+void exchange_reply(struct exchange *x, int status, const struct http_headers *headers,
+	const void *body, size_t len);
+/* JSON text; the reference is taken over. */
+void exchange_reply_json(struct exchange *x, int status, json_t *json_take);
+/* {"message": "..."} with that status, as a Docker engine gives errors. */
+void exchange_reply_error(struct exchange *x, int status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* A reply in pieces. length -1 = not known (chunked). For HEAD, 204 and 304 the pieces are dropped.
+ */
+void exchange_reply_start(
+	struct exchange *x, int status, const struct http_headers *headers, int64_t length);
+/* Copies the bytes. False when more than EXCHANGE_HIGH_WATER bytes now wait for the client: the
+ * caller should stop until drain is called (see exchange_on_drain). */
+bool exchange_reply_write(struct exchange *x, const void *data, size_t len);
+void exchange_reply_end(struct exchange *x);
+/* The reply cannot be completed: the connection is closed so that the client notices. Before the
+ * reply was started it becomes a 502 with reason. */
+void exchange_reply_abort(struct exchange *x, const char *reason);
+bool exchange_reply_started(const struct exchange *x);
+#define EXCHANGE_HIGH_WATER (256 * 1024)
+void exchange_on_drain(struct exchange *x, void (*drain)(struct exchange *x, void *arg), void *arg);
+
+/* Turns the connection into a raw stream: sends the head (101 or 200 with the headers as given;
+ * Connection and Upgrade are added for 101) and gives the client's stream, with whatever the client
+ * sent behind its request still to be read from it. The exchange ends. The request's body must have
+ * been read. NULL when the client has gone. */
+struct stream *exchange_upgrade(
+	struct exchange *x, int status, const struct http_headers *headers) MUSTCHECK;
+
+/* Called once when the exchange ends, whatever the way: finished true when the reply was handed to
+ * the transport whole (or upgraded), false when the client went away or the reply was aborted.
+ * Several may be added; last added, first called. They must not call functions of the exchange but
+ * the request's getters. */
+void exchange_on_end(
+	struct exchange *x, void (*end)(struct exchange *x, bool finished, void *arg), void *arg);
+
+/* ---- Handlers, chained ---- */
+
+struct handler;
+struct handler_ops {
+	const char *name;
+	/* Answers the exchange now or later, or changes it and passes it on with handler_next. */
+	void (*handle)(struct handler *h, struct exchange *x);
+	void (*free)(struct handler *h);
+};
+/* Embedded first in every handler's own struct. */
+struct handler {
+	const struct handler_ops *ops;
+	struct handler *next; /* owned; NULL at the end of the chain */
+};
+void handler_handle(struct handler *h, struct exchange *x);
+void handler_next(struct handler *h, struct exchange *x); /* 404 when there is none */
+void handler_free(struct handler *h);                     /* the rest of the chain too */
+
+#endif

@@ -1,0 +1,44 @@
+/* HTTP servers: listeners (tcp or unix, plain or TLS) that turn requests into exchanges. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "http/exchange.h"
+#include "http/tls.h"
+#include "lib/addr.h"
+#include "lib/env.h"
+#include "lib/loop.h"
+
+struct server;
+
+struct server_limits {
+	size_t head_max;          /* bytes of request line and headers; 431 above */
+	unsigned connections_max; /* open client connections; more wait in the kernel's queue */
+	unsigned head_timeout_ms; /* from the first byte of a request to the end of its head; 408 */
+	unsigned idle_timeout_ms; /* between requests on a kept connection */
+	unsigned body_timeout_ms; /* without progress of a request's body, or of a reply's reader */
+	unsigned handshake_timeout_ms;
+};
+extern const struct server_limits server_default_limits;
+
+/* The handler gets every exchange; borrowed, must outlive the server. limits NULL = the defaults.
+ */
+struct server *server_new(
+	struct loop *loop, struct handler *handler, const struct server_limits *limits);
+
+/* Listens. tls NULL = plain. port 0 picks a free one. A unix socket left over by a dead process is
+ * replaced, one that answers is an error. The error names the address. */
+int server_listen(struct server *server, const struct addr *addr, struct tls_context *tls,
+	struct err *err) MUSTCHECK;
+/* Port of the n-th tcp listener (after port 0). */
+uint16_t server_port(const struct server *server, size_t n);
+/* New connections of all TLS listeners use this from now on; those that are open stay. */
+void server_set_tls(struct server *server, struct tls_context *tls);
+/* Stops accepting; exchanges in flight go on. */
+void server_stop_listening(struct server *server);
+/* Connections that are open. */
+size_t server_connections(const struct server *server);
+/* Closes everything at once; exchanges in flight end unfinished before it returns. Unix socket
+ * files are removed. */
+void server_free(struct server *server);
+
+#endif

@@ -1,0 +1,67 @@
+/* A two-way byte stream: plain socket, TLS, or memory (tests). Never blocks. Above it nobody asks
+ * which it is. Reading end, writing end and failure are three different facts. */
+#ifndef HTTP_STREAM_H
+#define HTTP_STREAM_H
+
+#include "lib/err.h"
+#include "lib/loop.h"
+#include "lib/mem.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct stream;
+struct tls_context;
+
+enum {
+	STREAM_AGAIN = -1, /* nothing now; ask for it with stream_want */
+	STREAM_ERROR = -2, /* broken; only stream_close is left */
+};
+
+struct stream_ops {
+	const char *name;
+	/* Up to len bytes; 0 = the peer ended its writing side in order; STREAM_AGAIN;
+	 * STREAM_ERROR. A TLS peer that goes without close_notify is an error, not an end
+	 * (truncation). */
+	ssize_t (*read)(struct stream *s, void *data, size_t len);
+	/* Bytes taken (>= 1), STREAM_AGAIN or STREAM_ERROR. */
+	ssize_t (*write)(struct stream *s, const void *data, size_t len);
+	/* Ends our writing side: FIN, or close_notify. Reading goes on. Idempotent; no failure to
+	 * report. */
+	void (*shutdown_write)(struct stream *s);
+	/* Says which readiness (LOOP_READ, LOOP_WRITE, LOOP_HANGUP) should call the function given
+	 * by stream_on_ready. What TLS has decrypted already counts as readable. */
+	void (*want)(struct stream *s, unsigned events);
+	/* Frees it, at once; the callback is not called afterwards. */
+	void (*close)(struct stream *s);
+};
+
+typedef void stream_ready_fn(unsigned events, void *arg);
+
+/* The common head of every kind of stream. */
+struct stream {
+	const struct stream_ops *ops;
+	stream_ready_fn *ready;
+	void *ready_arg;
+};
+
+ssize_t stream_read(struct stream *s, void *data, size_t len) MUSTCHECK;
+ssize_t stream_write(struct stream *s, const void *data, size_t len) MUSTCHECK;
+void stream_shutdown_write(struct stream *s);
+void stream_want(struct stream *s, unsigned events);
+/* Sets who is called; replaces the one before. Until then readiness is not watched. */
+void stream_on_ready(struct stream *s, stream_ready_fn *ready, void *arg);
+void stream_close(struct stream *s); /* NULL is fine */
+
+/* A stream over a connected, non-blocking socket, which it owns from now on. */
+struct stream *stream_from_fd(struct loop *loop, int fd);
+
+/* Done is called once, with the stream or with err; never from inside the starting call. */
+typedef void stream_done_fn(void *arg, struct stream *stream_take, const struct err *err);
+
+/* Server side of TLS on an accepted socket (owned). The handshake has timeout_ms. */
+struct stream_handshake;
+struct stream_handshake *stream_accept_tls(struct loop *loop, int fd, const struct tls_context *tls,
+	uint64_t timeout_ms, stream_done_fn *done, void *arg);
+
+#endif

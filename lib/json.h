@@ -1,0 +1,38 @@
+/* JSON helpers over jansson: parsing with limits, and getters that never crash on a wrong type. */
+#ifndef LIB_JSON_H
+#define LIB_JSON_H
+
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void json_cleanup(json_t **json);
+#define CLEANUP_JSON __attribute__((cleanup(json_cleanup)))
+
+/* A new reference, or NULL with err (ERR_INVALID; line, column and reason). Duplicate keys are
+ * refused, since two parsers could read them differently; so is trailing text. Depth is bounded by
+ * jansson (2048). */
+json_t *json_parse(const char *text, size_t len, struct err *err) MUSTCHECK;
+
+/* Owned text, compact, no trailing newline. Never NULL. */
+char *json_text(const json_t *json, size_t *len_out);
+
+/* Borrowed value behind a path of object keys, NULL at the end: json_path(o, "HostConfig",
+ * "Memory", NULL). NULL when anything on the way is missing or not an object. Field names are
+ * matched as Go's encoding/json does: exactly, else without regard to ASCII case. */
+json_t *json_path(const json_t *json, ...) __attribute__((sentinel));
+/* One key, with the same matching. */
+json_t *json_get(const json_t *object, const char *key);
+
+/* Typed getters: the value, or the default when missing, null or of another type. Borrowed. */
+const char *json_str(const json_t *object, const char *key, const char *otherwise);
+int64_t json_int(const json_t *object, const char *key, int64_t otherwise);
+bool json_bool(const json_t *object, const char *key, bool otherwise);
+json_t *json_obj(const json_t *object, const char *key); /* NULL unless an object */
+json_t *json_arr(const json_t *object, const char *key); /* NULL unless an array */
+
+#endif

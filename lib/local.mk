@@ -1,0 +1,15 @@
+# Domain-free pieces: loop, memory, buffers, errors, strings, JSON.
+
+noinst_LIBRARIES += lib/libswarm_lib.a
+lib_libswarm_lib_a_SOURCES = \
+	lib/addr.h \
+	lib/buf.h \
+	lib/env.h \
+	lib/err.h \
+	lib/json.h \
+	lib/log.h \
+	lib/loop.h \
+	lib/mem.h \
+	lib/regex.h \
+	lib/str.h
+lib_libswarm_lib_a_CFLAGS = $(AM_CFLAGS)
