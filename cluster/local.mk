@@ -3,5 +3,8 @@
 noinst_LIBRARIES += cluster/libswarm_cluster.a
 cluster_libswarm_cluster_a_SOURCES = \
 	cluster/cluster.h \
+	cluster/cluster_priv.h \
+	cluster/index.h \
+	cluster/inventory.h \
 	cluster/view.h
 cluster_libswarm_cluster_a_CFLAGS = $(AM_CFLAGS)

@@ -1,0 +1,143 @@
+/* The data half of a cluster: records of what the engines hold, the indexes over them, reservations
+ * and totals. No I/O and no timers of its own: the live half (node.c, sync.c, ...) feeds it, and
+ * everything in cluster.h that only reads is answered from here. Inside cluster/ only. */
+#ifndef CLUSTER_INVENTORY_H
+#define CLUSTER_INVENTORY_H
+
+#include "cluster/cluster.h"
+#include "cluster/index.h"
+
+#include <sys/tree.h>
+
+/* Bounds of what one engine may make us keep; what is beyond is a bad record, or left out. */
+#define INVENTORY_NAME_MAX 512             /* bytes of a container, network or volume name */
+#define INVENTORY_TEXT_MAX 4096            /* bytes of a label, image name, address */
+#define INVENTORY_LABELS_MAX 512           /* labels of one container */
+#define INVENTORY_PORTS_MAX 4096           /* ports of one container */
+#define INVENTORY_LIST_MAX 512             /* names, mounts, networks of one container */
+#define INVENTORY_SUMMARY_MAX (256 * 1024) /* bytes of one container's list entry */
+#define INVENTORY_CONTAINERS_MAX 100000    /* of one node; a put beyond is dropped with a warning */
+#define INVENTORY_ITEMS_MAX 100000         /* images, networks, volumes of one node, each */
+
+struct interned;
+struct execs;
+struct reservation;
+struct container_record;
+RB_HEAD(record_tree, container_record);
+
+/* Embedded in struct cluster. Private to the data half. */
+struct inventory {
+	const struct env *env;
+	struct loop_prepare *sweep; /* frees the graves before the loop waits; NULL without loop */
+	double overcommit;
+	uint64_t seq;        /* last number given to a put */
+	uint64_t node_seq;   /* last number given to a node */
+	struct node **nodes; /* natural order of name, then address */
+	size_t nodes_len, nodes_cap;
+	struct index node_names, node_engine_ids, node_ids, node_addrs;
+	struct index ids, swarm_ids, names; /* of containers */
+	struct record_tree by_age;
+	struct index image_ids, image_names, network_ids, network_names, volume_names;
+	struct image_tally *image_tallies; /* by ID: on how many healthy nodes */
+	struct interned *strings;
+	struct reservation *reservations;      /* oldest first */
+	struct reservation *reservation_names; /* by name */
+	struct reservation *reservation_swarm_ids;
+	struct execs *execs;
+	struct cluster_totals totals;
+	struct container_record *graves; /* removed, kept until the end of the turn */
+	struct inventory_part *part_graves;
+	struct node *node_graves;
+};
+
+/* Embedded in struct node. The live half reads view; only the functions below change it. */
+struct node_inventory {
+	struct node_view view;
+	uint64_t seq;    /* order of arrival; key of the indexes beside a name */
+	bool is_removed; /* no longer in the cluster; kept by records somebody holds */
+	char *ip;        /* for lists */
+	int64_t ncpu;    /* of the engine, without overcommit */
+	size_t nodes_at; /* place in inventory.nodes */
+	struct index_entry by_name, by_engine_id, by_id, by_addr;
+	struct view_label *labels; /* owns view.labels with its texts */
+	size_t running, paused, stopped;
+	struct container **containers; /* records only */
+	size_t containers_len, containers_cap;
+	const struct container_view **views; /* records and reservations: view.containers */
+	struct view_owner *view_owners;      /* parallel to views */
+	size_t views_len, views_cap;
+	struct inventory_part *images, *networks, *volumes;
+	struct node *next_grave;
+};
+
+/* ---- The whole ---- */
+
+/* loop may be NULL in tests: then inventory_sweep is called by hand. */
+void inventory_init(
+	struct inventory *inventory, struct loop *loop, const struct env *env, double overcommit);
+/* All nodes must have been removed. Records that somebody still holds must be released before.
+ * Reservations stay valid pointers until commit or cancel. */
+void inventory_free(struct inventory *inventory);
+/* Frees what was replaced or removed in this turn and is held by nobody. */
+void inventory_sweep(struct inventory *inventory);
+/* Ends reservations that are older than RESERVATION_TTL_MS. To be called about once a second. */
+void inventory_tick(struct inventory *inventory);
+
+/* ---- Nodes ---- */
+
+/* A pending node ("(unknown)") at this address, entered into the indexes, with one reference that
+ * inventory_node_remove gives up. `live` is NULL. The node's ip is the host part of the address. */
+struct node *inventory_node_new(struct cluster *cluster, const char *addr);
+/* Takes the node and all its records out of the inventory; reservations on it lose their node. The
+ * memory goes at the end of the turn, or when the last record of it is released; until then view is
+ * readable. node->live must have been freed or must not be needed. */
+void inventory_node_remove(struct node *node);
+void node_ref(struct node *node);
+void node_unref(struct node *node);
+
+/* What the engine tells about itself in /info. Everything is copied. */
+struct inventory_identity {
+	const char *engine_id;
+	const char *name;
+	const struct view_label *labels; /* any order; of equal keys the last counts */
+	size_t labels_len;
+	int64_t ncpu;   /* without overcommit; negative counts as 0 */
+	int64_t memory; /* bytes, without overcommit */
+};
+void inventory_node_set_identity(struct node *node, const struct inventory_identity *identity);
+/* Becomes or stops being part of totals; view.is_healthy. */
+void inventory_node_set_health(struct node *node, bool is_healthy);
+/* The address for lists (node_ip returns it). Records made later carry it in ports_json. */
+void inventory_node_set_ip(struct node *node, const char *ip);
+
+/* ---- Containers ---- */
+
+/* A new record, of one reference, not in the inventory yet. entry: of GET /containers/json, must be
+ * an object; inspect: of GET /containers/{id}/json, NULL when the engine could not give it (the
+ * record then knows what the entry tells). ERR_UPSTREAM when the two make no record. */
+struct container *container_from_engine(
+	struct node *node, const json_t *entry, const json_t *inspect, struct err *err) MUSTCHECK;
+/* Enters the record, replacing the one of the same ID on the same node. Takes the reference. */
+void inventory_container_put(struct container *record_take);
+/* False when there was none. */
+bool inventory_container_remove(struct node *node, const char *id);
+/* The record of a full ID on this node. Borrowed, or NULL. */
+struct container *inventory_container_get(const struct node *node, const char *id);
+/* A number to be taken before asking an engine for its list, for inventory_containers_prune. */
+uint64_t inventory_seq(const struct inventory *inventory);
+/* Removes every container of the node that is not in list (the array of GET /containers/json) and
+ * was not put after `asked_at`. Returns how many went. */
+size_t inventory_containers_prune(struct node *node, const json_t *list, uint64_t asked_at);
+
+/* ---- Images, networks, volumes ---- */
+
+/* Each takes the engine's whole answer (GET /images/json, /networks, /volumes) in the place of what
+ * was known. Bad entries are left out: *bad (may be NULL) counts them. -1 and nothing changed when
+ * the answer as a whole is not one. */
+int inventory_images_replace(struct node *node, const json_t *answer, size_t *bad, struct err *err);
+int inventory_networks_replace(
+	struct node *node, const json_t *answer, size_t *bad, struct err *err);
+int inventory_volumes_replace(
+	struct node *node, const json_t *answer, size_t *bad, struct err *err);
+
+#endif
