@@ -1,0 +1,89 @@
+#include "lib/err.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Messages are built aside first: an argument may point into err->msg itself. */
+
+int err_set(struct err *err, enum err_code code, const char *fmt, ...)
+{
+	char msg[sizeof(err->msg)];
+	va_list args;
+
+	if (!err)
+		return -1;
+	va_start(args, fmt);
+	(void)vsnprintf(msg, sizeof(msg), fmt, args);
+	va_end(args);
+	err->code = code;
+	strlcpy(err->msg, msg, sizeof(err->msg));
+	return -1;
+}
+
+int err_errno(struct err *err, enum err_code code, int errnum, const char *fmt, ...)
+{
+	char msg[sizeof(err->msg)];
+	char reason[128];
+	va_list args;
+
+	if (!err)
+		return -1;
+	va_start(args, fmt);
+	(void)vsnprintf(msg, sizeof(msg), fmt, args);
+	va_end(args);
+	err->code = code;
+	strlcpy(err->msg, msg, sizeof(err->msg));
+	strlcat(err->msg, ": ", sizeof(err->msg));
+	/* The GNU form, which may return a constant string instead of using the buffer. */
+	strlcat(err->msg, strerror_r(errnum, reason, sizeof(reason)), sizeof(err->msg));
+	return -1;
+}
+
+int err_wrap(struct err *err, const char *fmt, ...)
+{
+	char msg[sizeof(err->msg)];
+	va_list args;
+
+	if (!err)
+		return -1;
+	va_start(args, fmt);
+	(void)vsnprintf(msg, sizeof(msg), fmt, args);
+	va_end(args);
+	strlcat(msg, ": ", sizeof(msg));
+	strlcat(msg, err->msg, sizeof(msg));
+	strlcpy(err->msg, msg, sizeof(err->msg));
+	return -1;
+}
+
+const char *err_code_name(enum err_code code)
+{
+	switch (code) {
+	case ERR_NONE:
+		return "none";
+	case ERR_INVALID:
+		return "invalid";
+	case ERR_USAGE:
+		return "usage";
+	case ERR_NOT_FOUND:
+		return "not_found";
+	case ERR_CONFLICT:
+		return "conflict";
+	case ERR_TOO_LARGE:
+		return "too_large";
+	case ERR_NO_NODE:
+		return "no_node";
+	case ERR_UNSUPPORTED:
+		return "unsupported";
+	case ERR_UNAVAILABLE:
+		return "unavailable";
+	case ERR_UPSTREAM:
+		return "upstream";
+	case ERR_TIMEOUT:
+		return "timeout";
+	case ERR_CANCELED:
+		return "canceled";
+	case ERR_SYSTEM:
+		return "system";
+	}
+	return "unknown";
+}
