@@ -69,8 +69,9 @@ enum node_state {
 const char *node_state_name(enum node_state state); /* "Pending", "Healthy", ... */
 enum node_state node_state(const struct node *node);
 const struct node_view *node_view(const struct node *node);
-struct endpoint *node_endpoint(const struct node *node); /* for calls and raw calls */
-const char *node_error(const struct node *node);         /* last error, or "" */
+/* For calls and raw calls; NULL once the node was removed (then its state is NODE_DISCONNECTED). */
+struct endpoint *node_endpoint(const struct node *node);
+const char *node_error(const struct node *node);   /* last error, or "" */
 int64_t node_retry_in_ms(const struct node *node); /* until the next attempt; -1 when healthy */
 int64_t node_updated_at(
 	const struct node *node); /* unix seconds of the last full resync; 0 = never */
@@ -79,6 +80,12 @@ const char *node_server_version(
 const char *node_api_version(
 	const struct node *node); /* highest of the engine: "1.41", "" before */
 const char *node_api_min_version(const struct node *node);
+/* The target of a call to this engine: "/containers/json?all=1" becomes
+ * "/v1.41/containers/json?all=1", with the highest API version that both sides speak (ours goes up
+ * to NODE_API_MAX). target starts with '/'. Owned by the caller. */
+#define NODE_API_MAX "1.50"
+#define NODE_API_MIN "1.24" /* engines that offer less are not accepted */
+char *node_path(const struct node *node, const char *target) MUSTCHECK;
 const char *node_ip(
 	const struct node *node); /* for lists: the address's host part, resolved if it is a name */
 /* Host facts of the engine as it gives them in /info; borrowed, NULL before the first contact. */
@@ -117,6 +124,7 @@ struct container {
 	 * `Names`, `Ports` and without the closing brace; for lists. */
 	char *summary;
 	char *ports_json; /* `Ports` with the engine's IP instead of 0.0.0.0 and :: */
+	uint64_t digest;  /* of the list entry it was made from; for resynchronisation */
 };
 struct container *container_ref(struct container *container);
 void container_unref(struct container *container);
@@ -136,8 +144,9 @@ struct container **cluster_containers(const struct cluster *cluster, size_t *len
 struct container *const *node_containers(const struct node *node, size_t *len);
 
 /* Asks the engine for one container anew, so that what comes after sees what was done before (read
- * your writes). done is called when the record is replaced, or gone, or the engine could not tell
- * (then err). Calls for the same container are merged, but none that started before this call. */
+ * your writes). id: the full one, 64 hex digits. done is called, never from inside, when the record
+ * is replaced, or gone, or the engine could not tell (then err); always. Calls for the same
+ * container are merged, but none that started before this call. */
 void node_refresh_container(struct node *node, const char *id,
 	void (*done)(void *arg, const struct err *err), void *arg);
 /* The same for the whole lists of images, networks, volumes of the node. */
@@ -174,6 +183,8 @@ struct volume {
 	struct node *node;
 	json_t *json;
 };
+/* Images are all that the engine has, intermediate layers of builds too: those have no names and
+ * are the ParentId of another. */
 struct image *const *node_images(const struct node *node, size_t *len);
 struct network *const *node_networks(const struct node *node, size_t *len);
 struct volume *const *node_volumes(const struct node *node, size_t *len);

@@ -1,0 +1,37 @@
+/* Cuts a stream of JSON into its objects as the bytes come, without building a tree: an engine's
+ * events (objects one after the other) or a list (one array of objects). Memory is bounded by the
+ * largest object allowed. Inside cluster/ only. */
+#ifndef CLUSTER_JSON_SPLIT_H
+#define CLUSTER_JSON_SPLIT_H
+
+#include "lib/buf.h"
+#include "lib/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct json_split {
+	struct buf text; /* of the object that is not complete yet */
+	int expect;      /* what may come outside of objects */
+	unsigned depth;  /* brackets open; 0 = outside */
+	bool in_string, is_escaped;
+	bool is_array;
+	unsigned null_len; /* letters of a lone `null` seen */
+};
+
+/* max: bytes of one object. is_array: one array of objects (or null, as Go writes an empty one). */
+void json_split_init(struct json_split *split, size_t max, bool is_array);
+void json_split_reset(struct json_split *split); /* frees; can be fed from the start again */
+
+/* Called for each object; text is borrowed, NUL-ended, and only its brackets were checked. False =
+ * stop: nothing more of this piece is looked at. */
+typedef bool json_split_fn(const char *text, size_t len, void *arg);
+
+/* -1: ERR_UPSTREAM when something else than JSON objects comes, ERR_TOO_LARGE. */
+int json_split_feed(struct json_split *split, const char *data, size_t len, json_split_fn *fn,
+	void *arg, struct err *err) MUSTCHECK;
+
+/* True when the array was closed, or no object is open (not an array). */
+bool json_split_is_complete(const struct json_split *split);
+
+#endif
