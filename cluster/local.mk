@@ -8,3 +8,8 @@ cluster_libswarm_cluster_a_SOURCES = \
 	cluster/inventory.h \
 	cluster/view.h
 cluster_libswarm_cluster_a_CFLAGS = $(AM_CFLAGS)
+
+# The live half: node states, synchronisation, events.
+cluster_libswarm_cluster_a_SOURCES += \
+	cluster/json_split.c \
+	cluster/json_split.h
