@@ -2,16 +2,24 @@
 
 noinst_LIBRARIES += lib/libswarm_lib.a
 lib_libswarm_lib_a_SOURCES = \
+	lib/addr.c \
 	lib/addr.h \
+	lib/addr_expand.c \
 	lib/buf.c \
 	lib/buf.h \
+	lib/env.c \
 	lib/env.h \
 	lib/err.c \
 	lib/err.h \
 	lib/json.h \
 	lib/log.c \
 	lib/log.h \
+	lib/loop.c \
 	lib/loop.h \
+	lib/loop_file.c \
+	lib/loop_priv.h \
+	lib/loop_watch.c \
+	lib/loop_work.c \
 	lib/mem.c \
 	lib/mem.h \
 	lib/regex.h \

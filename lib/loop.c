@@ -1,0 +1,199 @@
+#include "lib/loop.h"
+
+#include "lib/log.h"
+#include "lib/loop_priv.h"
+
+#include <utlist.h>
+
+/* Above this many entries, the queue of deferred calls gives its memory back when empty. */
+#define DEFERRED_KEEP 1024
+
+struct loop_prepare {
+	struct loop *loop;
+	void (*fn)(void *arg);
+	void *arg;
+	struct loop_prepare *prev;
+	struct loop_prepare *next;
+};
+
+void loop_die(const char *what, int uv_status)
+{
+	log_error("event loop: %s: %s", what, uv_strerror(uv_status));
+	abort();
+}
+
+static void on_pending(uv_idle_t *handle)
+{
+	(void)handle;
+}
+
+void loop_wake(struct loop *loop)
+{
+	/* That it is active makes libuv poll instead of waiting. No effect when it is already. */
+	uv_idle_start(&loop->pending, on_pending);
+}
+
+static void run_deferred(struct loop *loop)
+{
+	/* A call may add calls, and so move the array. */
+	while (loop->deferred_next < loop->deferred_len) {
+		struct deferred call = loop->deferred[loop->deferred_next++];
+
+		call.fn(call.arg);
+	}
+	loop->deferred_len = 0;
+	loop->deferred_next = 0;
+	if (loop->deferred_cap > DEFERRED_KEEP) {
+		free(loop->deferred);
+		loop->deferred = NULL;
+		loop->deferred_cap = 0;
+	}
+}
+
+static void run_hooks(struct loop *loop)
+{
+	struct loop_prepare *hook;
+	struct loop_prepare *next;
+
+	/* Nothing is taken out while the list is walked, so that any hook may free any other. */
+	loop->walking_hooks = true;
+	DL_FOREACH (loop->hooks, hook) {
+		if (hook->fn)
+			hook->fn(hook->arg);
+	}
+	loop->walking_hooks = false;
+	DL_FOREACH_SAFE (loop->hooks, hook, next) {
+		if (!hook->fn) {
+			DL_DELETE(loop->hooks, hook);
+			free(hook);
+		}
+	}
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+	struct loop *loop = handle->data;
+	bool again;
+
+	run_deferred(loop);
+	run_hooks(loop);
+	/* What the hooks deferred may give them something to do: poll, and come back. */
+	again = loop->deferred_len > 0;
+	run_deferred(loop);
+	loop_flush_watches(loop);
+	if (!again)
+		uv_idle_stop(&loop->pending);
+}
+
+static void on_check(uv_check_t *handle)
+{
+	run_deferred(handle->data);
+}
+
+struct loop *loop_new(void)
+{
+	struct loop *loop = xcalloc(1, sizeof(*loop));
+	int status = uv_loop_init(&loop->uv);
+
+	if (status)
+		loop_die("cannot start", status);
+	/* These three cannot fail. The first two never keep the loop running. */
+	uv_prepare_init(&loop->uv, &loop->prepare);
+	loop->prepare.data = loop;
+	uv_prepare_start(&loop->prepare, on_prepare);
+	uv_unref((uv_handle_t *)&loop->prepare);
+	uv_check_init(&loop->uv, &loop->check);
+	loop->check.data = loop;
+	uv_check_start(&loop->check, on_check);
+	uv_unref((uv_handle_t *)&loop->check);
+	uv_idle_init(&loop->uv, &loop->pending);
+	return loop;
+}
+
+static void report_handle(uv_handle_t *handle, void *arg)
+{
+	struct loop *loop = arg;
+
+	if (uv_is_closing(handle) || handle == (uv_handle_t *)&loop->prepare ||
+		handle == (uv_handle_t *)&loop->check || handle == (uv_handle_t *)&loop->pending)
+		return;
+	log_error("event loop: a %s was not freed", uv_handle_type_name(handle->type));
+}
+
+void loop_free(struct loop *loop)
+{
+	int status;
+
+	if (!loop)
+		return;
+	/* Canceled work must end and be reported, whoever it was for; so must deferred calls. */
+	while (loop->requests || loop->deferred_len)
+		uv_run(&loop->uv, UV_RUN_ONCE);
+	if (loop->objects) {
+		uv_walk(&loop->uv, report_handle, loop);
+		loop_die("freed with objects still on it", UV_EBUSY);
+	}
+	uv_close((uv_handle_t *)&loop->prepare, NULL);
+	uv_close((uv_handle_t *)&loop->check, NULL);
+	uv_close((uv_handle_t *)&loop->pending, NULL);
+	/* Closing handles release their memory in callbacks. */
+	uv_run(&loop->uv, UV_RUN_DEFAULT);
+	status = uv_loop_close(&loop->uv);
+	if (status)
+		loop_die("cannot be closed", status);
+	free(loop->deferred);
+	free(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+	uv_run(&loop->uv, UV_RUN_DEFAULT);
+}
+
+void loop_stop(struct loop *loop)
+{
+	uv_stop(&loop->uv);
+}
+
+uint64_t loop_now_ms(const struct loop *loop)
+{
+	return uv_now(&loop->uv);
+}
+
+void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+	if (loop->deferred_len == loop->deferred_cap) {
+		loop->deferred_cap = loop->deferred_cap ? loop->deferred_cap * 2 : 16;
+		loop->deferred =
+			xreallocarray(loop->deferred, loop->deferred_cap, sizeof(*loop->deferred));
+	}
+	loop->deferred[loop->deferred_len].fn = fn;
+	loop->deferred[loop->deferred_len].arg = arg;
+	loop->deferred_len++;
+	loop_wake(loop);
+}
+
+struct loop_prepare *loop_prepare_new(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+	struct loop_prepare *hook = xcalloc(1, sizeof(*hook));
+
+	hook->loop = loop;
+	hook->fn = fn;
+	hook->arg = arg;
+	DL_APPEND(loop->hooks, hook);
+	loop->objects++;
+	return hook;
+}
+
+void loop_prepare_free(struct loop_prepare *hook)
+{
+	if (!hook)
+		return;
+	hook->loop->objects--;
+	if (hook->loop->walking_hooks) {
+		hook->fn = NULL;
+		return;
+	}
+	DL_DELETE(hook->loop->hooks, hook);
+	free(hook);
+}
