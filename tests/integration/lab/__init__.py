@@ -1,0 +1,1 @@
+"""The lab: real Docker engines, Consul, certificates and swarm processes for the tests."""

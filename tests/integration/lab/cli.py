@@ -1,0 +1,135 @@
+"""The docker command line clients that are on this machine, plainly and under a terminal."""
+
+import fcntl
+import os
+import pty
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+
+def binaries():
+    """Every docker client here, by version: the one on the PATH and the one of Debian."""
+    found = {}
+    for path in (shutil.which("docker"), "/usr/bin/docker"):
+        if path and os.access(path, os.X_OK):
+            found.setdefault(os.path.realpath(path), path)
+    if not found:
+        raise RuntimeError("there is no docker client on this machine")
+    return list(found.values())
+
+
+class Docker:
+    def __init__(self, binary, host, identity=None, config="/nonexistent"):
+        """host: "tcp://..." or "unix://...". identity: of a client, for --tlsverify."""
+        self.binary = binary
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")}
+        self.env.update(DOCKER_HOST=host, DOCKER_CONFIG=config)
+        if identity:
+            self.env.update(DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=identity.dir)
+
+    def run(self, *args, input=None, timeout=60, check=True):
+        """stdout of the command; check=False: (status, stdout, stderr)."""
+        if isinstance(input, str):
+            input = input.encode()
+        done = subprocess.run(
+            [self.binary, *args],
+            env=self.env,
+            input=input if input is not None else b"",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=timeout,
+        )
+        out, err = (b.decode(errors="replace") for b in (done.stdout, done.stderr))
+        if not check:
+            return done.returncode, out, err
+        assert done.returncode == 0, f"docker {' '.join(args)}: {done.returncode}\n{out}\n{err}"
+        return out.strip()
+
+    def fails(self, *args, **kw):
+        """stderr of a command that must fail."""
+        status, out, err = self.run(*args, check=False, **kw)
+        assert status != 0, f"docker {' '.join(args)} should fail; it said {out!r} {err!r}"
+        return err
+
+    def popen(self, *args, **kw):
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen(
+            [self.binary, *args],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **kw,
+        )
+
+    def terminal(self, *args, rows=30, columns=90):
+        return Terminal([self.binary, *args], self.env, rows, columns)
+
+
+class Terminal:
+    """A command under a pseudo terminal of its own."""
+
+    def __init__(self, args, env, rows, columns):
+        self.args = args
+        self.output = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            try:
+                os.execvpe(args[0], args, env)
+            finally:
+                os._exit(127)
+        self.resize(rows, columns)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        os.kill(self.pid, signal.SIGWINCH)
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def _read(self, deadline):
+        """False at the end."""
+        ready, _, _ = select.select([self.fd], [], [], max(0, deadline - time.monotonic()))
+        if not ready:
+            raise AssertionError(f"{self.args}: nothing more after {self.output[-500:]!r}")
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            return False
+        self.output += data
+        return bool(data)
+
+    def expect(self, text, timeout=20):
+        """Waits for text, and forgets everything up to it."""
+        needle = text.encode()
+        deadline = time.monotonic() + timeout
+        while needle not in self.output:
+            if not self._read(deadline):
+                raise AssertionError(f"{self.args}: ended after {self.output[-500:]!r}")
+        head, _, self.output = self.output.partition(needle)
+        return head.decode(errors="replace")
+
+    def wait(self, timeout=20):
+        """(exit status, what was still to be read) once the command has ended."""
+        deadline = time.monotonic() + timeout
+        while self._read(deadline):
+            pass
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.fd)
+                self.pid = 0
+                return os.waitstatus_to_exitcode(status), self.output.decode(errors="replace")
+            assert time.monotonic() < deadline, f"{self.args} did not end"
+            time.sleep(0.01)
+
+    def close(self):
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self.fd)
+            self.pid = 0

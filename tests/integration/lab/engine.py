@@ -1,0 +1,241 @@
+"""A real Docker engine on a host of its own: network, host name, processes and /etc/docker."""
+
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import tarfile
+
+from . import http
+from .waiting import in_parallel, wait_until
+
+IMAGE = "busybox:latest"
+BUSYBOX = "/bin/busybox"
+
+# Runs as process 1 of the host; $1 host name, $2 folder for /etc/docker, $3 the log; then dockerd's
+# arguments. A containerd of the machine must not be found, and files of plugins not be shared.
+_INIT = r"""
+set -e
+name=$1 etc=$2 log=$3
+shift 3
+hostname "$name"
+mkdir -p /etc/docker /run/containerd /run/docker
+mount --bind "$etc" /etc/docker
+mount -t tmpfs none /run/containerd
+mount -t tmpfs none /run/docker
+exec >>"$log" 2>&1 </dev/null
+dockerd "$@" &
+wait
+"""
+
+
+def image_archive():
+    """What `docker load` takes: busybox as busybox:latest, the same bytes each time."""
+    layer = io.BytesIO()
+    applets = subprocess.run(
+        [BUSYBOX, "--list"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.split()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        for name in ("bin", "etc", "tmp", "root", "proc", "sys", "dev", "var", "data"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+            tar.addfile(entry)
+        with open(BUSYBOX, "rb") as f:
+            entry = tarfile.TarInfo("bin/busybox")
+            entry.size, entry.mode = os.fstat(f.fileno()).st_size, 0o755
+            tar.addfile(entry, f)
+        for applet in applets:
+            if applet != "busybox":
+                entry = tarfile.TarInfo(f"bin/{applet}")
+                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(entry)
+        for name, text in (
+            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
+            ("etc/group", "root:x:0:\n"),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text), 0o644
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    layer = layer.getvalue()
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "created": "2020-01-01T00:00:00Z",
+            "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+            "history": [{"created": "2020-01-01T00:00:00Z"}],
+        }
+    ).encode()
+    config_name = hashlib.sha256(config).hexdigest() + ".json"
+    manifest = json.dumps(
+        [{"Config": config_name, "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]
+    ).encode()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in (
+            ("layer.tar", layer),
+            (config_name, config),
+            ("manifest.json", manifest),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o644
+            tar.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
+class Engine:
+    def __init__(self, machine, host, name, labels=(), certs=None, certs_dir=None):
+        """host: last part of its address. certs: a Certificates, for an engine behind TLS."""
+        self.machine = machine
+        self.name = name
+        self.labels = dict(labels)
+        self.tls = certs
+        self.link = f"e{host}"
+        self.netns, self.ip = machine.add_namespace(self.link, host)
+        self.addr = f"{self.ip}:{2376 if certs else 2375}"
+        self.dir = f"{machine.run_dir}/e{host}"
+        self.data = f"{machine.data_dir}/e{host}"
+        self.log_path = f"{machine.tmp}/engine-{name}.log"
+        self.socket = f"{self.dir}/docker.sock"
+        self.process = None
+        os.makedirs(f"{self.dir}/etc")
+        self._certs_dir = certs_dir or (certs and certs.server(f"engine-{name}", ips=[self.ip]))
+
+    # ---- life ----
+
+    def start(self, driver="overlay2"):
+        # Without --tls=false a plain TCP port makes it wait 15 seconds for somebody to read that.
+        args = ["--tls=false"]
+        if self.tls:
+            d = self._certs_dir
+            args = ["--tlsverify", f"--tlscacert={d.ca}"]
+            args += [f"--tlscert={d.cert}", f"--tlskey={d.key}"]
+        for key, value in self.labels.items():
+            args += ["--label", f"{key}={value}"]
+        self.process = self.machine.popen(
+            ["nsenter", f"--net={self.netns}"]
+            + ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+            + ["sh", "-c", _INIT, "init", self.name, f"{self.dir}/etc", self.log_path]
+            + ["--data-root", self.data, "--exec-root", f"{self.dir}/run"]
+            + ["-p", f"{self.dir}/pid", "-H", f"unix://{self.socket}", "-H", f"tcp://{self.addr}"]
+            + ["--storage-driver", driver, "--exec-opt", "native.cgroupdriver=cgroupfs"]
+            + ["--cgroup-parent", f"/{self.machine.cgroup}", "--shutdown-timeout", "1"]
+            + args,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def wait_ready(self, timeout=60):
+        def answers():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"engine {self.name} ended:\n{self.log_tail()}")
+            return self.request("GET", "/_ping").status == 200
+
+        wait_until(answers, f"engine {self.name} to answer", timeout)
+
+    def boot(self, archive):
+        """Starts it with the first storage driver that works here, and gives it the image."""
+        for driver in ("overlay2", "vfs"):
+            self.start(driver)
+            try:
+                self.wait_ready()
+                break
+            except RuntimeError:
+                if driver == "vfs":
+                    raise
+        done = self.request("POST", "/images/load?quiet=1", archive, timeout=60)
+        assert done.status == 200, done
+        self.base_images = {i["Id"] for i in self.json("GET", "/images/json")}
+        assert self.base_images, f"engine {self.name} did not load the image"
+
+    def kill(self):
+        """The host loses power: engine, containerd and all containers end at once."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def restart_daemon(self):
+        """The host comes back."""
+        self.kill()
+        for name in ("pid", "docker.sock"):
+            try:
+                os.unlink(f"{self.dir}/{name}")
+            except FileNotFoundError:
+                pass
+        self.start()
+        self.wait_ready()
+
+    def _dockerd_pid(self):
+        def children(pid):
+            with open(f"/proc/{pid}/task/{pid}/children") as f:
+                return f.read().split()
+
+        for init in children(self.process.pid):
+            for child in children(init):
+                with open(f"/proc/{child}/comm") as f:
+                    if f.read().strip() == "dockerd":
+                        return int(child)
+        raise AssertionError(f"engine {self.name} has no dockerd")
+
+    def pause(self):
+        """The daemon stops answering; its containers go on."""
+        os.kill(self._dockerd_pid(), signal.SIGSTOP)
+
+    def resume(self):
+        os.kill(self._dockerd_pid(), signal.SIGCONT)
+
+    def cut(self):
+        """The host is off the network: packets to it vanish."""
+        self.machine.set_link(self.link, False)
+
+    def heal(self):
+        self.machine.set_link(self.link, True)
+
+    def log_tail(self, lines=25):
+        try:
+            with open(self.log_path, errors="replace") as f:
+                return "".join(f.readlines()[-lines:])
+        except OSError:
+            return "(no log)"
+
+    # ---- asking the engine itself, not through the manager ----
+
+    def request(self, method, path, body=None, timeout=30):
+        return http.request(("unix", self.socket), method, path, body, timeout=timeout)
+
+    def json(self, method, path, body=None):
+        reply = self.request(method, path, body)
+        assert reply.status < 300, f"{self.name}: {method} {path}: {reply}"
+        return json.loads(reply.body) if reply.body else None
+
+    def containers(self, everything=True):
+        return self.json("GET", f"/containers/json?all={int(everything)}")
+
+    def names(self):
+        return sorted(name.lstrip("/") for c in self.containers() for name in c["Names"])
+
+    def reset(self):
+        """As after boot: no containers, networks, volumes, images of tests."""
+        if not self.process or self.process.poll() is not None:
+            self.restart_daemon()
+        self.heal()
+        self.resume()
+
+        def remove(container):
+            done = self.request("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+            assert done.status in (204, 404, 409), done
+
+        in_parallel(remove, self.containers(), 8)
+        wait_until(lambda: not self.containers(), f"no containers left on {self.name}")
+        for network in self.json("GET", "/networks"):
+            if network["Name"] not in ("bridge", "host", "none"):
+                self.request("DELETE", f"/networks/{network['Id']}")
+        for volume in self.json("GET", "/volumes")["Volumes"] or []:
+            self.request("DELETE", f"/volumes/{volume['Name']}?force=1")
+        for image in self.json("GET", "/images/json"):
+            for tag in image.get("RepoTags") or [image["Id"]]:
+                if tag != IMAGE:
+                    self.request("DELETE", f"/images/{tag}?force=1")

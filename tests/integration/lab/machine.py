@@ -1,0 +1,149 @@
+"""One run's share of this machine: a directory, a bridge with namespaces, a process mark.
+
+Every run takes a free slot and holds its lock as long as it lives. What stands under a slot that
+can be locked belongs to a run that died, and is removed.
+"""
+
+import concurrent.futures
+import ctypes
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from .waiting import wait_until
+
+SLOTS = 8
+RUN = "/run/swarm-lab"
+DATA = "/var/lib/swarm-lab"
+MARK = "SWARM_LAB_SLOT"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent():
+    pr_set_pdeathsig = 1
+    _libc.prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def sh(*args, check=True, **kw):
+    done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kw)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(args)}: exit {done.returncode}: {done.stdout.strip()}")
+    return done.stdout
+
+
+class Machine:
+    def __init__(self):
+        if os.geteuid() != 0:
+            raise RuntimeError("the integration tests run real engines and must be root")
+        os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
+        os.makedirs(RUN, exist_ok=True)
+        for slot in range(SLOTS):
+            fd = os.open(f"{RUN}/{slot}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(fd)
+                continue
+            self._lock = fd
+            self.slot = slot
+            break
+        else:
+            raise RuntimeError(f"all {SLOTS} slots of {RUN} are in use")
+        self._spawner = concurrent.futures.ThreadPoolExecutor(1)
+        self.run_dir = f"{RUN}/{self.slot}"
+        self.data_dir = f"{DATA}/{self.slot}"
+        self.prefix = f"swl{self.slot}"
+        self.cgroup = f"swarm-lab-{self.slot}"
+        self.subnet = f"10.{177 + self.slot}.0"
+        self.bridge_ip = f"{self.subnet}.1"
+        self.clean()
+        os.makedirs(self.run_dir)
+        os.makedirs(self.data_dir)
+        self.tmp = tempfile.mkdtemp(prefix="tmp-", dir=self.run_dir)
+        sh("ip", "link", "add", self.prefix, "type", "bridge")
+        sh("ip", "addr", "add", f"{self.bridge_ip}/24", "dev", self.prefix)
+        sh("ip", "link", "set", self.prefix, "up")
+
+    # ---- processes ----
+
+    def popen(self, args, env=None, **kw):
+        """A process that dies with this one, and is found by clean() if it should not."""
+        full = dict(os.environ if env is None else env)
+        full[MARK] = self.run_dir
+        # The kernel takes the thread that made a process for its parent; so one that stays.
+        return self._spawner.submit(
+            subprocess.Popen, args, env=full, preexec_fn=_die_with_parent, **kw
+        ).result()
+
+    def _marked(self):
+        mark = f"{MARK}={self.run_dir}".encode()
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/environ", "rb") as f:
+                    if mark in f.read().split(b"\0") and int(pid) != os.getpid():
+                        found.append(int(pid))
+            except OSError:
+                continue
+        return found
+
+    # ---- network ----
+
+    def add_namespace(self, name, host):
+        """A network namespace with the address subnet.host; returns (path, IP)."""
+        ns = f"{self.prefix}-{name}"
+        ip = f"{self.subnet}.{host}"
+        sh("ip", "netns", "add", ns)
+        sh("ip", "link", "add", ns, "type", "veth", "peer", "name", "eth0", "netns", ns)
+        sh("ip", "link", "set", ns, "master", self.prefix, "up")
+        sh("ip", "-n", ns, "addr", "add", f"{ip}/24", "dev", "eth0")
+        sh("ip", "-n", ns, "link", "set", "eth0", "up")
+        sh("ip", "-n", ns, "link", "set", "lo", "up")
+        sh("ip", "-n", ns, "route", "add", "default", "via", self.bridge_ip)
+        return f"/run/netns/{ns}", ip
+
+    def set_link(self, name, up):
+        sh("ip", "link", "set", f"{self.prefix}-{name}", "up" if up else "down")
+
+    # ---- the end ----
+
+    def clean(self):
+        for pid in self._marked():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        wait_until(lambda: not self._alive(), "the processes of an earlier run to end")
+        with open("/proc/self/mounts") as f:
+            mounts = [line.split()[1] for line in f]
+        for path in reversed(mounts):
+            if path.startswith((self.run_dir + "/", self.data_dir + "/")):
+                sh("umount", "-l", path, check=False)
+        for line in sh("ip", "netns", "list", check=False).splitlines():
+            if line.startswith(self.prefix + "-"):
+                sh("ip", "netns", "del", line.split()[0], check=False)
+        for link in os.listdir("/sys/class/net"):
+            if link == self.prefix or link.startswith(self.prefix + "-"):
+                sh("ip", "link", "del", link, check=False)
+        for top, dirs, _ in os.walk("/sys/fs/cgroup"):
+            if self.cgroup in dirs:
+                for path, _, _ in os.walk(f"{top}/{self.cgroup}", topdown=False):
+                    try:
+                        os.rmdir(path)
+                    except OSError:
+                        pass
+        for path in (self.run_dir, self.data_dir):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _alive(self):
+        """Marked processes that are more than a zombie (those have no environment)."""
+        return self._marked()
+
+    def close(self):
+        self.clean()
+        self._spawner.shutdown()
+        os.close(self._lock)
