@@ -11,6 +11,7 @@ lib_libswarm_lib_a_SOURCES = \
 	lib/env.h \
 	lib/err.c \
 	lib/err.h \
+	lib/json.c \
 	lib/json.h \
 	lib/log.c \
 	lib/log.h \
@@ -22,8 +23,10 @@ lib_libswarm_lib_a_SOURCES = \
 	lib/loop_work.c \
 	lib/mem.c \
 	lib/mem.h \
+	lib/regex.cc \
 	lib/regex.h \
 	lib/str.c \
 	lib/str.h \
 	lib/str_parse.c
 lib_libswarm_lib_a_CFLAGS = $(AM_CFLAGS)
+lib_libswarm_lib_a_CXXFLAGS = $(AM_CXXFLAGS)

@@ -1,0 +1,103 @@
+#include "lib/json.h"
+
+#include "lib/str.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+void json_cleanup(json_t **json)
+{
+	json_decref(*json);
+}
+
+json_t *json_parse(const char *text, size_t len, struct err *err)
+{
+	json_error_t failure;
+	json_t *json;
+
+	if (!text || !len) {
+		err_set(err, ERR_INVALID, "invalid JSON at line 1, column 0: it is empty");
+		return NULL;
+	}
+	json = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
+	if (!json)
+		err_set(err, ERR_INVALID, "invalid JSON at line %d, column %d: %s", failure.line,
+			failure.column, failure.text);
+	return json;
+}
+
+char *json_text(const json_t *json, size_t *len_out)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : xstrdup("null");
+
+	/* Only memory can be wanting: what was parsed or built through jansson can be written. */
+	if (!text)
+		abort();
+	if (len_out)
+		*len_out = strlen(text);
+	return text;
+}
+
+json_t *json_get(const json_t *object, const char *key)
+{
+	json_t *value = json_object_get(object, key);
+	void *iter;
+
+	if (value || !json_is_object(object))
+		return value;
+	/* jansson's iterators do not change the object. */
+	for (iter = json_object_iter((json_t *)(uintptr_t)object); iter;
+		iter = json_object_iter_next((json_t *)(uintptr_t)object, iter)) {
+		if (str_ieq(json_object_iter_key(iter), key))
+			return json_object_iter_value(iter);
+	}
+	return NULL;
+}
+
+json_t *json_path(const json_t *json, ...)
+{
+	json_t *at = (json_t *)(uintptr_t)json;
+	const char *key;
+	va_list keys;
+
+	va_start(keys, json);
+	while (at && (key = va_arg(keys, const char *)))
+		at = json_get(at, key);
+	va_end(keys);
+	return at;
+}
+
+const char *json_str(const json_t *object, const char *key, const char *otherwise)
+{
+	const json_t *value = json_get(object, key);
+
+	return json_is_string(value) ? json_string_value(value) : otherwise;
+}
+
+int64_t json_int(const json_t *object, const char *key, int64_t otherwise)
+{
+	const json_t *value = json_get(object, key);
+
+	return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+bool json_bool(const json_t *object, const char *key, bool otherwise)
+{
+	const json_t *value = json_get(object, key);
+
+	return json_is_boolean(value) ? json_is_true(value) : otherwise;
+}
+
+json_t *json_obj(const json_t *object, const char *key)
+{
+	json_t *value = json_get(object, key);
+
+	return json_is_object(value) ? value : NULL;
+}
+
+json_t *json_arr(const json_t *object, const char *key)
+{
+	json_t *value = json_get(object, key);
+
+	return json_is_array(value) ? value : NULL;
+}
