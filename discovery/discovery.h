@@ -44,4 +44,16 @@ int discovery_publish(struct discovery *discovery, const char *addr,
 void discovery_withdraw(
 	struct discovery *discovery, void (*done)(const struct err *err, void *arg), void *arg);
 
+/* Makes a new token at a token server: url is "token://host[:port][/path]", or the same with
+ * http:// or https://; options as above (token.*). NULL with err (ERR_INVALID/ERR_USAGE) when it is
+ * malformed. done is called once, not from inside, with the object gone already: token is NULL
+ * exactly when err is not. */
+struct discovery_create;
+typedef void discovery_created_fn(void *arg, const char *token, const struct err *err);
+struct discovery_create *discovery_create_token(struct client *client, const char *url,
+	const struct str_list *options, discovery_created_fn *done, void *arg,
+	struct err *err) MUSTCHECK;
+/* done is not called any more. */
+void discovery_create_cancel(struct discovery_create *create);
+
 #endif

@@ -2,5 +2,16 @@
 
 noinst_LIBRARIES += discovery/libswarm_discovery.a
 discovery_libswarm_discovery_a_SOURCES = \
-	discovery/discovery.h
+	discovery/consul.c \
+	discovery/consul_agent.c \
+	discovery/consul_kv.c \
+	discovery/consul_priv.h \
+	discovery/discovery.c \
+	discovery/discovery.h \
+	discovery/discovery_priv.h \
+	discovery/file.c \
+	discovery/nodes.c \
+	discovery/store.c \
+	discovery/store.h \
+	discovery/token.c
 discovery_libswarm_discovery_a_CFLAGS = $(AM_CFLAGS)

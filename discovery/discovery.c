@@ -1,0 +1,438 @@
+/* Choosing a back end; and what is the same for all of them: when to look, the difference between
+ * one full set and the next, what is not believed, and when to register again. */
+#include "discovery/discovery_priv.h"
+
+#include "lib/addr.h"
+#include "lib/buf.h"
+#include "lib/log.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define DISCOVERY_MAGIC 0x44495343
+#define HEARTBEAT_DEFAULT_MS (60 * 1000)
+/* First delay after an error, and the longest, unless the heartbeat is shorter. */
+#define RETRY_BASE_MS 500
+#define RETRY_CAP_MS (30 * 1000)
+/* A look that was asked for while one was under way. */
+#define LOOK_AGAIN_MS 50
+/* Bad entries that one log line names. */
+#define BAD_NAMED_MAX 10
+
+static const struct discovery_ops *const back_ends[] = {
+	&discovery_nodes_ops,
+	&discovery_file_ops,
+	&discovery_consul_ops,
+	&discovery_token_ops,
+};
+
+struct discovery {
+	uint32_t magic;
+	struct discovery_context context;
+	struct str_list options; /* what context points to */
+	const struct discovery_ops *ops;
+	void *back_end;
+
+	/* Watching. */
+	discovery_changed_fn *changed;
+	discovery_failed_fn *failed;
+	void *watch_arg;
+	struct loop_timer *look_timer;
+	bool is_looking;
+	bool look_again;        /* asked for while looking */
+	bool look_is_soon;      /* the timer runs because of discovery_look_soon */
+	unsigned look_failures; /* in a row */
+	struct str_list last;   /* the last set that was told, sorted */
+	bool has_last;
+	char *bad_told; /* the malformed entries that the log named last, NULL = none */
+
+	/* Registering. */
+	char *addr; /* NULL = nothing is registered by us */
+	void (*told)(const struct err *err, void *arg);
+	void *told_arg;
+	struct loop_timer *beat_timer;
+	bool has_beaten; /* the back end was told of addr */
+	unsigned beat_failures;
+	struct loop_timer *withdraw_timer;
+	bool is_withdrawing;
+	void (*withdrawn)(const struct err *err, void *arg);
+	void *withdrawn_arg;
+};
+
+/* ---- Options and URLs ---- */
+
+const char *discovery_option(const struct str_list *options, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = options->len; i-- > 0;)
+		if (strncmp(options->items[i], name, len) == 0 && options->items[i][len] == '=')
+			return options->items[i] + len + 1;
+	return NULL;
+}
+
+static bool is_known_option(const char *option, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_LEN(back_ends); i++) {
+		const char *const *names = back_ends[i]->options;
+
+		for (; names != NULL && *names != NULL; names++)
+			if (strlen(*names) == len && strncmp(*names, option, len) == 0)
+				return true;
+	}
+	return false;
+}
+
+/* An option of another back end is no error: one set of flags may serve several stores. */
+static int check_options(const struct str_list *options, struct err *err)
+{
+	for (size_t i = 0; options != NULL && i < options->len; i++) {
+		const char *option = options->items[i];
+		const char *equals = strchr(option, '=');
+
+		/* The value may be a secret: only the name is shown. */
+		if (equals == NULL)
+			return err_set(err, ERR_USAGE,
+				"invalid discovery option '%.64s': it should be of the form "
+				"name=value",
+				option);
+		if (!is_known_option(option, (size_t)(equals - option)))
+			return err_set(err, ERR_USAGE, "unknown discovery option '%.*s'",
+				(int)(equals - option > 64 ? 64 : equals - option), option);
+	}
+	return 0;
+}
+
+/* Splits a URL; one without a scheme is a list of nodes. */
+static const struct discovery_ops *choose(const char *url, const char **place, struct err *err)
+{
+	const char *end = strstr(url, "://");
+	CLEANUP_BUF struct buf known;
+
+	buf_init(&known, 256);
+	if (end == NULL) {
+		*place = url;
+		return &discovery_nodes_ops;
+	}
+	*place = end + 3;
+	for (size_t i = 0; i < ARRAY_LEN(back_ends); i++) {
+		CLEANUP_FREE char *scheme = xstrndup(url, (size_t)(end - url));
+
+		if (str_ieq(scheme, back_ends[i]->scheme))
+			return back_ends[i];
+		buf_printf(&known, "%s%s://", i > 0 ? ", " : "", back_ends[i]->scheme);
+	}
+	err_set(err, ERR_INVALID, "unsupported discovery scheme '%.*s': known are %s",
+		(int)(end - url > 32 ? 32 : end - url), url, buf_str(&known));
+	return NULL;
+}
+
+/* ---- Watching ---- */
+
+static uint64_t retry_delay(const struct discovery *d, unsigned failures)
+{
+	uint64_t cap =
+		d->context.heartbeat_ms < RETRY_CAP_MS ? d->context.heartbeat_ms : RETRY_CAP_MS;
+	uint64_t base = cap < RETRY_BASE_MS ? cap : RETRY_BASE_MS;
+
+	return env_backoff_ms(d->context.env, failures > 0 ? failures - 1 : 0, base, cap);
+}
+
+static void look(void *arg)
+{
+	struct discovery *d = arg;
+
+	assert(d->magic == DISCOVERY_MAGIC);
+	d->is_looking = true;
+	d->look_again = false;
+	d->look_is_soon = false;
+	d->ops->look(d->back_end);
+}
+
+static void look_ended(struct discovery *d, uint64_t delay_ms)
+{
+	assert(d->is_looking);
+	d->is_looking = false;
+	if (d->look_again && delay_ms > LOOK_AGAIN_MS)
+		delay_ms = LOOK_AGAIN_MS;
+	if (delay_ms != DISCOVERY_LOOK_NEVER)
+		loop_timer_start(d->look_timer, delay_ms);
+}
+
+void discovery_look_soon(struct discovery *d, uint64_t delay_ms)
+{
+	if (d->is_looking) {
+		d->look_again = true;
+	} else if (d->changed != NULL && !d->look_is_soon) {
+		/* Not moved by a second call, or a stream of them would put it off for ever. */
+		d->look_is_soon = true;
+		loop_timer_start(d->look_timer, delay_ms);
+	}
+}
+
+void discovery_report_error(struct discovery *d, const struct err *err)
+{
+	struct err told = *err;
+
+	d->look_failures++;
+	look_ended(d, retry_delay(d, d->look_failures));
+	err_wrap(&told, "%s discovery", d->ops->name);
+	d->failed(&told, d->watch_arg);
+}
+
+/* Says which entries of the store are not addresses, once for each different lot of them. */
+static void log_bad(struct discovery *d, const struct str_list *bad)
+{
+	CLEANUP_BUF struct buf text;
+
+	buf_init(&text, BAD_NAMED_MAX * 128);
+	for (size_t i = 0; i < bad->len && i < BAD_NAMED_MAX; i++)
+		buf_printf(&text, "%s'%.100s'", i > 0 ? " " : "", bad->items[i]);
+	if (bad->len > 0 && !str_eq(buf_str(&text), d->bad_told))
+		log_warn("%s discovery: entries that are no address are skipped count=%zu "
+			 "first=%s",
+			d->ops->name, bad->len, buf_str(&text));
+	free(d->bad_told);
+	d->bad_told = bad->len > 0 ? buf_take(&text) : NULL;
+}
+
+/* Sorts, and drops duplicates and what is no address. */
+static void clean(struct discovery *d, struct str_list *addrs)
+{
+	CLEANUP_STR_LIST struct str_list bad = {0};
+	size_t kept = 0;
+
+	str_list_sort(addrs);
+	for (size_t i = 0; i < addrs->len; i++) {
+		char *addr = TAKE_PTR(addrs->items[i]);
+
+		if (kept > 0 && strcmp(addrs->items[kept - 1], addr) == 0)
+			free(addr);
+		else if (addr_check_host_port(addr, NULL) != 0)
+			str_list_add_take(&bad, addr);
+		else
+			addrs->items[kept++] = addr;
+	}
+	addrs->len = kept;
+	log_bad(d, &bad);
+}
+
+static bool is_same(const struct str_list *a, const struct str_list *b)
+{
+	if (a->len != b->len)
+		return false;
+	for (size_t i = 0; i < a->len; i++)
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return false;
+	return true;
+}
+
+void discovery_report_set(struct discovery *d, struct str_list *addrs_take, uint64_t look_again_ms)
+{
+	CLEANUP_STR_LIST struct str_list addrs = *addrs_take;
+	struct err err = ERR_INIT;
+
+	*addrs_take = (struct str_list){0};
+	if (addrs.len > ADDR_EXPAND_MAX) {
+		err_set(&err, ERR_TOO_LARGE, "the store lists %zu nodes, and %d are the most",
+			addrs.len, ADDR_EXPAND_MAX);
+		discovery_report_error(d, &err);
+		return;
+	}
+	clean(d, &addrs);
+	if (d->look_failures > 0)
+		log_info("%s discovery: answers again failures=%u", d->ops->name, d->look_failures);
+	d->look_failures = 0;
+	look_ended(d, look_again_ms);
+	if (d->has_last && is_same(&d->last, &addrs))
+		return;
+	if (addrs.len == 0 && d->last.len > 0) {
+		err_set(&err, ERR_UPSTREAM,
+			"%s discovery: the answer is empty, and %zu nodes were known; they are "
+			"kept",
+			d->ops->name, d->last.len);
+		d->failed(&err, d->watch_arg);
+		return;
+	}
+	str_list_free(&d->last);
+	d->last = addrs;
+	addrs = (struct str_list){0};
+	d->has_last = true;
+	d->changed(&d->last, d->watch_arg);
+}
+
+void discovery_watch(
+	struct discovery *d, discovery_changed_fn *changed, discovery_failed_fn *failed, void *arg)
+{
+	assert(d->magic == DISCOVERY_MAGIC);
+	assert(d->changed == NULL);
+	d->changed = changed;
+	d->failed = failed;
+	d->watch_arg = arg;
+	loop_timer_start(d->look_timer, 0);
+}
+
+/* ---- Registering ---- */
+
+/* A store forgets what was not renewed for a TTL: renew at least three times in it, and let a fleet
+ * that was started at once spread out. */
+static uint64_t beat_period(const struct discovery *d)
+{
+	uint64_t period = d->context.heartbeat_ms;
+
+	if (period > d->context.ttl_ms / 3)
+		period = d->context.ttl_ms / 3;
+	if (period > UINT32_MAX)
+		period = UINT32_MAX;
+	if (period >= 10)
+		period -= d->context.env->random_below(d->context.env, (uint32_t)(period / 10));
+	return period > 0 ? period : 1;
+}
+
+static void beat(void *arg)
+{
+	struct discovery *d = arg;
+
+	assert(d->magic == DISCOVERY_MAGIC);
+	d->has_beaten = true;
+	d->ops->publish(d->back_end, d->addr);
+}
+
+void discovery_report_published(struct discovery *d, const struct err *err)
+{
+	struct err told = ERR_INIT;
+
+	if (err == NULL) {
+		d->beat_failures = 0;
+		loop_timer_start(d->beat_timer, beat_period(d));
+		d->told(NULL, d->told_arg);
+		return;
+	}
+	told = *err;
+	d->beat_failures++;
+	loop_timer_start(d->beat_timer, retry_delay(d, d->beat_failures));
+	err_wrap(&told, "%s discovery", d->ops->name);
+	d->told(&told, d->told_arg);
+}
+
+int discovery_publish(struct discovery *d, const char *addr,
+	void (*told)(const struct err *err, void *arg), void *arg, struct err *err)
+{
+	assert(d->magic == DISCOVERY_MAGIC);
+	if (d->ops->publish == NULL)
+		return err_set(err, ERR_UNSUPPORTED,
+			"%s:// discovery cannot register a node: its list is written by hand",
+			d->ops->scheme);
+	if (addr_check_host_port(addr, err) != 0)
+		return -1;
+	if (d->addr != NULL)
+		return err_set(err, ERR_CONFLICT, "%s is registered already", d->addr);
+	d->addr = xstrdup(addr);
+	d->told = told;
+	d->told_arg = arg;
+	loop_timer_start(d->beat_timer, 0);
+	return 0;
+}
+
+void discovery_report_withdrawn(struct discovery *d, const struct err *err)
+{
+	struct err told = ERR_INIT;
+
+	d->is_withdrawing = false;
+	d->has_beaten = false;
+	d->beat_failures = 0;
+	free(TAKE_PTR(d->addr));
+	if (err == NULL) {
+		d->withdrawn(NULL, d->withdrawn_arg);
+		return;
+	}
+	told = *err;
+	err_wrap(&told, "%s discovery", d->ops->name);
+	d->withdrawn(&told, d->withdrawn_arg);
+}
+
+static void withdraw(void *arg)
+{
+	struct discovery *d = arg;
+
+	if (!d->has_beaten)
+		discovery_report_withdrawn(d, NULL);
+	else
+		d->ops->withdraw(d->back_end);
+}
+
+void discovery_withdraw(
+	struct discovery *d, void (*done)(const struct err *err, void *arg), void *arg)
+{
+	assert(d->magic == DISCOVERY_MAGIC);
+	assert(!d->is_withdrawing);
+	d->is_withdrawing = true;
+	d->withdrawn = done;
+	d->withdrawn_arg = arg;
+	loop_timer_stop(d->beat_timer);
+	loop_timer_start(d->withdraw_timer, 0);
+}
+
+/* ---- Opening and closing ---- */
+
+struct discovery *discovery_open(struct loop *loop, const struct env *env, struct client *client,
+	const struct discovery_config *config, struct err *err)
+{
+	const char *place = NULL;
+	const struct discovery_ops *ops;
+	struct discovery *d;
+
+	if (str_is_empty(config->url)) {
+		err_set(err, ERR_INVALID, "no discovery URL is given");
+		return NULL;
+	}
+	ops = choose(config->url, &place, err);
+	if (ops == NULL || check_options(config->options, err) != 0)
+		return NULL;
+	d = xcalloc(1, sizeof(*d));
+	d->magic = DISCOVERY_MAGIC;
+	for (size_t i = 0; config->options != NULL && i < config->options->len; i++)
+		str_list_add(&d->options, config->options->items[i]);
+	d->context = (struct discovery_context){
+		.discovery = d,
+		.loop = loop,
+		.env = env,
+		.client = client,
+		.options = &d->options,
+		.heartbeat_ms = config->heartbeat_ms,
+		.ttl_ms = config->ttl_ms,
+	};
+	if (d->context.heartbeat_ms == 0)
+		d->context.heartbeat_ms = HEARTBEAT_DEFAULT_MS;
+	if (d->context.ttl_ms == 0)
+		d->context.ttl_ms = 3 * d->context.heartbeat_ms;
+	d->ops = ops;
+	d->look_timer = loop_timer_new(loop, look, d);
+	d->beat_timer = loop_timer_new(loop, beat, d);
+	d->withdraw_timer = loop_timer_new(loop, withdraw, d);
+	d->back_end = ops->open(&d->context, place, err);
+	if (d->back_end == NULL) {
+		discovery_close(d);
+		err_wrap(err, "%s:// discovery", ops->scheme);
+		return NULL;
+	}
+	return d;
+}
+
+void discovery_close(struct discovery *d)
+{
+	if (d == NULL)
+		return;
+	assert(d->magic == DISCOVERY_MAGIC);
+	if (d->back_end != NULL)
+		d->ops->close(d->back_end);
+	loop_timer_free(d->look_timer);
+	loop_timer_free(d->beat_timer);
+	loop_timer_free(d->withdraw_timer);
+	str_list_free(&d->options);
+	str_list_free(&d->last);
+	free(d->bad_told);
+	free(d->addr);
+	d->magic = 0;
+	free(d);
+}
