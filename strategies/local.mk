@@ -1,5 +1,13 @@
 # Which of them takes it: one strategy a file.
 
 noinst_LIBRARIES += strategies/libswarm_strategies.a
-strategies_libswarm_strategies_a_SOURCES =
+strategies_libswarm_strategies_a_SOURCES = \
+	strategies/binpack.c \
+	strategies/random.c \
+	strategies/spread.c \
+	strategies/strategy.c \
+	strategies/strategy.h \
+	strategies/strategy_priv.h \
+	strategies/weight.c \
+	strategies/weight.h
 strategies_libswarm_strategies_a_CFLAGS = $(AM_CFLAGS)

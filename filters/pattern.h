@@ -1,0 +1,40 @@
+/* One pattern of an expression: literal text, text with `*`, or /regular expression/. */
+#ifndef FILTERS_PATTERN_H
+#define FILTERS_PATTERN_H
+
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct regex;
+
+/* Results of a regular expression that are remembered, and the longest text (with its NUL) of one:
+ * labels of engines and containers take few values. */
+#define PATTERN_MEMO 64
+#define PATTERN_MEMO_TEXT 126
+
+struct pattern_memo {
+	bool is_used;
+	bool is_match;
+	char text[PATTERN_MEMO_TEXT];
+};
+
+struct pattern {
+	char *text;                /* owned; cut into pieces in place when it is a glob */
+	size_t len;                /* bytes of text */
+	struct regex *regex;       /* NULL = literal or glob */
+	struct pattern_memo *memo; /* PATTERN_MEMO slots by hash, of a regex that was used */
+	bool is_glob;              /* every `*` of text has become a NUL */
+};
+
+/* Compiles len (> 0) bytes of s into a zeroed pattern. -1 and ERR_INVALID, saying what is wrong,
+ * with nothing to free. */
+int pattern_init(struct pattern *pattern, const char *s, size_t len, struct err *err) MUSTCHECK;
+/* May be called on a zeroed pattern. */
+void pattern_clear(struct pattern *pattern);
+bool pattern_match(struct pattern *pattern, const char *text);
+
+#endif

@@ -1,0 +1,123 @@
+#include "strategies/strategy.h"
+
+#include "lib/str.h"
+#include "strategies/strategy_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <uthash.h>
+
+/* Choices remembered beyond twice the nodes that there were to choose from. */
+#define TURNS_SPARE 64
+
+struct strategy_turn {
+	UT_hash_handle hh;
+	uint64_t number;
+	char id[];
+};
+
+const struct strategy_ops *const strategies_all[] = {
+	&strategy_spread,
+	&strategy_binpack,
+	&strategy_random,
+	NULL,
+};
+
+static const struct strategy_ops *find(const char *name)
+{
+	if (str_is_empty(name))
+		return &strategy_spread;
+	for (size_t i = 0; strategies_all[i] != NULL; i++) {
+		const char *const *alias = strategies_all[i]->aliases;
+
+		if (str_eq(strategies_all[i]->name, name))
+			return strategies_all[i];
+		for (; alias != NULL && *alias != NULL; alias++) {
+			if (str_eq(*alias, name))
+				return strategies_all[i];
+		}
+	}
+	return NULL;
+}
+
+struct strategy *strategy_new(const char *name, const struct env *env, struct err *err)
+{
+	const struct strategy_ops *ops = find(name);
+	struct strategy *strategy;
+	char known[128] = "";
+	size_t len = 0;
+
+	if (ops == NULL) {
+		for (size_t i = 0; strategies_all[i] != NULL; i++)
+			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s",
+				i > 0 ? ", " : "", strategies_all[i]->name);
+		err_set(err, ERR_INVALID, "unknown strategy '%.100s'; there are: %s", name, known);
+		return NULL;
+	}
+	strategy = xcalloc(1, sizeof(*strategy));
+	strategy->ops = ops;
+	strategy->env = env;
+	return strategy;
+}
+
+void strategy_free(struct strategy *strategy)
+{
+	struct strategy_turn *turn;
+	struct strategy_turn *next;
+
+	if (strategy == NULL)
+		return;
+	HASH_ITER (hh, strategy->turns, turn, next) {
+		HASH_DEL(strategy->turns, turn);
+		free(turn);
+	}
+	free(strategy);
+}
+
+const char *strategy_name(const struct strategy *strategy)
+{
+	return strategy->ops->name;
+}
+
+uint64_t strategy_last_turn(const struct strategy *strategy, const struct node_view *node)
+{
+	struct strategy_turn *turn;
+
+	HASH_FIND_STR(strategy->turns, node->id, turn);
+	return turn == NULL ? 0 : turn->number;
+}
+
+/* Nodes come and go for as long as the manager lives: of choices long past nothing is kept. */
+static void turns_prune(struct strategy *strategy, size_t nodes)
+{
+	uint64_t keep = 2 * (uint64_t)nodes + TURNS_SPARE;
+	struct strategy_turn *turn;
+	struct strategy_turn *next;
+
+	if (HASH_COUNT(strategy->turns) <= 2 * keep)
+		return;
+	HASH_ITER (hh, strategy->turns, turn, next) {
+		if (turn->number + keep < strategy->last_turn) {
+			HASH_DEL(strategy->turns, turn);
+			free(turn);
+		}
+	}
+}
+
+size_t strategy_choose(struct strategy *strategy, const struct node_view *const *nodes, size_t len,
+	const struct container_view *want)
+{
+	size_t chosen = strategy->ops->choose(strategy, nodes, len, want);
+	const char *id = nodes[chosen]->id;
+	struct strategy_turn *turn;
+
+	HASH_FIND_STR(strategy->turns, id, turn);
+	if (turn == NULL) {
+		turn = xcalloc(1, sizeof(*turn) + strlen(id) + 1);
+		memcpy(turn->id, id, strlen(id) + 1);
+		HASH_ADD_STR(strategy->turns, id, turn);
+	}
+	turn->number = ++strategy->last_turn;
+	turns_prune(strategy, len);
+	return chosen;
+}

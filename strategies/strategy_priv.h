@@ -1,0 +1,23 @@
+/* What the files of strategies/ share. Inside strategies/ only. */
+#ifndef STRATEGIES_STRATEGY_PRIV_H
+#define STRATEGIES_STRATEGY_PRIV_H
+
+#include "strategies/strategy.h"
+
+#include <stdint.h>
+
+struct strategy_turn;
+
+struct strategy {
+	const struct strategy_ops *ops;
+	const struct env *env;
+	struct strategy_turn *turns; /* hash by node ID */
+	uint64_t last_turn;          /* number of the last choice */
+};
+
+extern const struct strategy_ops strategy_spread, strategy_binpack, strategy_random;
+
+/* Number of the choice that fell on this node last, 0 = none (or long ago). */
+uint64_t strategy_last_turn(const struct strategy *strategy, const struct node_view *node);
+
+#endif
