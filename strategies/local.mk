@@ -11,3 +11,10 @@ strategies_libswarm_strategies_a_SOURCES = \
 	strategies/weight.c \
 	strategies/weight.h
 strategies_libswarm_strategies_a_CFLAGS = $(AM_CFLAGS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_strategies
+endif
+tests_unit_test_strategies_SOURCES = tests/unit/test_strategies.c
+tests_unit_test_strategies_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_strategies_LDADD = $(STRATEGIES_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,322 @@
+/* Strategies over views written down here: who is chosen, who has room, how equals take turns. */
+#include "lib/mem.h"
+#include "lib/str.h"
+#include "strategies/strategy.h"
+#include "strategies/weight.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define NODES 5
+#define CPU INT64_C(1000000000)
+#define GIB (INT64_C(1) << 30)
+
+static uint32_t dice_value;
+static uint32_t dice_bound;
+
+static uint32_t dice(const struct env *env, uint32_t bound)
+{
+	(void)env;
+	dice_bound = bound;
+	return dice_value % bound;
+}
+
+static const struct env dice_env = {.random_below = dice};
+
+struct fleet {
+	char ids[NODES][16];
+	struct node_view nodes[NODES];
+	const struct node_view *list[NODES];
+};
+
+static void fleet_init(struct fleet *fleet)
+{
+	*fleet = (struct fleet){0};
+	for (int i = 0; i < NODES; i++) {
+		snprintf(fleet->ids[i], sizeof(fleet->ids[i]), "node%d", i);
+		fleet->nodes[i] = (struct node_view){
+			.id = fleet->ids[i],
+			.name = fleet->ids[i],
+			.is_healthy = true,
+			.total_nano_cpus = 4 * CPU,
+			.total_memory = 8 * GIB,
+		};
+		fleet->list[i] = &fleet->nodes[i];
+	}
+}
+
+static struct strategy *a_strategy(const char *name)
+{
+	struct err err = ERR_INIT;
+	struct strategy *strategy = strategy_new(name, &dice_env, &err);
+
+	if (strategy == NULL)
+		fail_msg("%s", err.msg);
+	return strategy;
+}
+
+/* One create: the node has one container more, and its share of the resources. */
+static size_t create(
+	struct strategy *strategy, struct fleet *fleet, const struct container_view *want)
+{
+	size_t chosen = strategy_choose(strategy, fleet->list, NODES, want);
+
+	assert_in_range(chosen, 0, NODES - 1);
+	fleet->nodes[chosen].containers_len++;
+	fleet->nodes[chosen].used_nano_cpus += want->nano_cpus;
+	fleet->nodes[chosen].used_memory += want->memory;
+	return chosen;
+}
+
+static void test_names(void **state)
+{
+	static const char *const table[][2] = {{NULL, "spread"}, {"", "spread"},
+		{"spread", "spread"}, {"binpack", "binpack"}, {"binpacking", "binpack"},
+		{"random", "random"}};
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct strategy *strategy = a_strategy(table[i][0]);
+
+		assert_string_equal(strategy_name(strategy), table[i][1]);
+		strategy_free(strategy);
+	}
+	assert_null(strategy_new("Spread", &dice_env, &err));
+	assert_int_equal(err.code, ERR_INVALID);
+	assert_non_null(strstr(err.msg, "'Spread'"));
+	assert_non_null(strstr(err.msg, "spread, binpack, random"));
+	strategy_free(NULL);
+}
+
+static void test_room(void **state)
+{
+	struct node_view node = {.total_nano_cpus = 2 * CPU,
+		.total_memory = GIB,
+		.used_nano_cpus = CPU,
+		.used_memory = GIB / 2};
+	struct container_view want = {0};
+
+	(void)state;
+	assert_true(weight_has_room(&node, &want));
+	want.nano_cpus = CPU;
+	want.memory = GIB / 2;
+	assert_true(weight_has_room(&node, &want));
+	assert_int_equal(weight_of(&node, &want), 2 * WEIGHT_FULL);
+	want.nano_cpus = CPU + 1;
+	assert_false(weight_has_room(&node, &want));
+	want.nano_cpus = 0;
+	want.memory = GIB / 2 + 1;
+	assert_false(weight_has_room(&node, &want));
+	want.memory = INT64_MAX;
+	assert_false(weight_has_room(&node, &want));
+	want = (struct container_view){.nano_cpus = INT64_MAX};
+	assert_false(weight_has_room(&node, &want));
+	/* Over-full by what was there before: what asks for nothing still goes there. */
+	want = (struct container_view){0};
+	node.used_memory = 2 * GIB;
+	assert_true(weight_has_room(&node, &want));
+	want.memory = 1;
+	assert_false(weight_has_room(&node, &want));
+	/* A node that reports nothing. */
+	node = (struct node_view){0};
+	assert_false(weight_has_room(&node, &want));
+	want.memory = 0;
+	assert_int_equal(weight_of(&node, &want), 2 * WEIGHT_FULL);
+}
+
+static void spread_evenly(struct container_view want, int64_t total_cpus, int64_t total_memory)
+{
+	struct strategy *strategy = a_strategy("spread");
+	struct fleet fleet;
+
+	fleet_init(&fleet);
+	for (int i = 0; i < NODES; i++) {
+		fleet.nodes[i].total_nano_cpus = total_cpus;
+		fleet.nodes[i].total_memory = total_memory;
+	}
+	for (int round = 0; round < 1000; round++) {
+		size_t least = SIZE_MAX;
+		size_t most = 0;
+
+		create(strategy, &fleet, &want);
+		for (int i = 0; i < NODES; i++) {
+			size_t count = fleet.nodes[i].containers_len;
+
+			least = count < least ? count : least;
+			most = count > most ? count : most;
+		}
+		assert_true(most - least <= 1);
+	}
+	strategy_free(strategy);
+}
+
+static void test_spread_is_even(void **state)
+{
+	(void)state;
+	spread_evenly((struct container_view){0}, 4 * CPU, 8 * GIB);
+	spread_evenly((struct container_view){.nano_cpus = CPU / 100}, 4 * CPU, 8 * GIB);
+	spread_evenly((struct container_view){.memory = 1 << 20}, 4 * CPU, 8 * GIB);
+	spread_evenly((struct container_view){.nano_cpus = 7, .memory = 13}, 64 * CPU, 512 * GIB);
+}
+
+/* Containers that are gone before the next one comes leave nothing to count: equals take turns. */
+static void test_turns(void **state)
+{
+	struct strategy *strategy = a_strategy("spread");
+	const struct container_view want = {0};
+	struct fleet fleet;
+	unsigned counts[NODES] = {0};
+
+	(void)state;
+	fleet_init(&fleet);
+	for (int i = 0; i < 1000; i++)
+		counts[strategy_choose(strategy, fleet.list, NODES, &want)]++;
+	for (int i = 0; i < NODES; i++)
+		assert_int_equal(counts[i], 1000 / NODES);
+	/* Other requests in between, for which only some nodes are asked, do not disturb it. */
+	memset(counts, 0, sizeof(counts));
+	for (int i = 0; i < 1000; i++) {
+		counts[strategy_choose(strategy, fleet.list, 2, &want)]++;
+		counts[2 + strategy_choose(strategy, fleet.list + 2, 3, &want)]++;
+	}
+	assert_int_equal(counts[0], 500);
+	assert_int_equal(counts[1], 500);
+	for (int i = 2; i < NODES; i++)
+		assert_in_range(counts[i], 333, 334);
+	strategy_free(strategy);
+}
+
+/* The same history gives the same choices. */
+static void test_deterministic(void **state)
+{
+	struct strategy *strategies[2] = {a_strategy("spread"), a_strategy("spread")};
+	struct fleet fleets[2];
+
+	(void)state;
+	fleet_init(&fleets[0]);
+	fleet_init(&fleets[1]);
+	for (int i = 0; i < 300; i++) {
+		const struct container_view want = {.memory = (i * 7919 % 13) << 20};
+
+		assert_int_equal(create(strategies[0], &fleets[0], &want),
+			create(strategies[1], &fleets[1], &want));
+	}
+	strategy_free(strategies[0]);
+	strategy_free(strategies[1]);
+}
+
+static void test_spread_prefers_the_emptier(void **state)
+{
+	struct strategy *strategy = a_strategy("spread");
+	struct container_view want = {.memory = GIB};
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet);
+	for (int i = 0; i < NODES; i++)
+		fleet.nodes[i].used_memory = GIB;
+	fleet.nodes[3].total_memory = 16 * GIB;
+	fleet.nodes[3].containers_len = 50;
+	assert_int_equal(strategy_choose(strategy, fleet.list, NODES, &want), 3);
+	/* Nothing asked for: the number of containers alone. */
+	want.memory = 0;
+	for (int i = 0; i < NODES; i++)
+		fleet.nodes[i].containers_len = i == 2 ? 1 : 2;
+	assert_int_equal(strategy_choose(strategy, fleet.list, NODES, &want), 2);
+	strategy_free(strategy);
+}
+
+static void test_binpack(void **state)
+{
+	struct strategy *strategy = a_strategy("binpacking");
+	struct container_view want = {.memory = GIB};
+	struct fleet fleet;
+	size_t chosen;
+
+	(void)state;
+	fleet_init(&fleet);
+	/* One node after the other is filled. */
+	for (int i = 0; i < 8 * NODES; i++) {
+		const struct node_view *with_room[NODES];
+		size_t len = 0;
+
+		for (int j = 0; j < NODES; j++) {
+			if (weight_has_room(&fleet.nodes[j], &want))
+				with_room[len++] = &fleet.nodes[j];
+		}
+		assert_true(len > 0);
+		chosen = strategy_choose(strategy, with_room, len, &want);
+		assert_ptr_equal(with_room[chosen], &fleet.nodes[i / 8]);
+		fleet.nodes[i / 8].used_memory += GIB;
+		fleet.nodes[i / 8].containers_len++;
+	}
+	/* Nothing asked for: all on one. */
+	want.memory = 0;
+	fleet_init(&fleet);
+	chosen = create(strategy, &fleet, &want);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(create(strategy, &fleet, &want), chosen);
+	strategy_free(strategy);
+}
+
+static void test_random(void **state)
+{
+	struct strategy *strategy = a_strategy("random");
+	const struct container_view want = {0};
+	struct fleet fleet;
+
+	(void)state;
+	fleet_init(&fleet);
+	for (dice_value = 0; dice_value < NODES; dice_value++) {
+		assert_int_equal(strategy_choose(strategy, fleet.list, NODES, &want), dice_value);
+		assert_int_equal(dice_bound, NODES);
+	}
+	strategy_free(strategy);
+}
+
+/* Nodes that come and go for ever; under the leak and memory checkers this shows nothing is lost,
+ * and those that stay still take turns. */
+static void test_many_nodes_pass_by(void **state)
+{
+	struct strategy *strategy = a_strategy("spread");
+	const struct container_view want = {0};
+	unsigned counts[2] = {0};
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		char id[32];
+		struct node_view passing = {.id = id};
+		const struct node_view stay[2] = {{.id = "a"}, {.id = "b"}};
+		const struct node_view *one[] = {&passing};
+		const struct node_view *two[] = {&stay[0], &stay[1]};
+
+		snprintf(id, sizeof(id), "passing%d", i);
+		assert_int_equal(strategy_choose(strategy, one, 1, &want), 0);
+		counts[strategy_choose(strategy, two, 2, &want)]++;
+	}
+	assert_int_equal(counts[0], counts[1]);
+	strategy_free(strategy);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_spread_is_even),
+		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_spread_prefers_the_emptier),
+		cmocka_unit_test(test_binpack),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_many_nodes_pass_by),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
