@@ -11,5 +11,15 @@ cluster_libswarm_cluster_a_CFLAGS = $(AM_CFLAGS)
 
 # The live half: node states, synchronisation, events.
 cluster_libswarm_cluster_a_SOURCES += \
+	cluster/call.c \
+	cluster/cluster.c \
+	cluster/connect.c \
+	cluster/event.c \
+	cluster/fetch.c \
 	cluster/json_split.c \
-	cluster/json_split.h
+	cluster/json_split.h \
+	cluster/live.h \
+	cluster/node.c \
+	cluster/parts.c \
+	cluster/sync.c \
+	cluster/watch.c

@@ -1,0 +1,152 @@
+#include "cluster/live.h"
+#include "lib/json.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+char *live_target(const struct node_live *live, const char *path)
+{
+	return xasprintf("/v%s%s", live->api[0] ? live->api : NODE_API_MIN, path);
+}
+
+struct call *live_get(struct node_live *live, const char *path, size_t max, unsigned total_ms,
+	call_collect_fn *done, void *arg)
+{
+	const struct live_timing *t = &live->shared->timing;
+	struct call_request request = {
+		.method = "GET",
+		.target = path,
+		.connect_timeout_ms = t->connect,
+		.head_timeout_ms = total_ms,
+		.idle_timeout_ms = t->idle,
+		.total_timeout_ms = total_ms,
+	};
+
+	return call_collect(live->endpoint, &request, max, done, arg);
+}
+
+/* The engine's own words, short and on one line: {"message"} or plain text. */
+static void engine_message(const struct reply *reply, char *out, size_t size)
+{
+	json_t *json CLEANUP_JSON = json_parse(reply->body, reply->body_len, NULL);
+	const char *text = json_is_object(json) ? json_str(json, "message", "") : NULL;
+	size_t n = 0;
+
+	if (!text)
+		text = reply->body_len && reply->body[0] != '<' ? reply->body : "";
+	while (*text && n + 1 < size && n < 300) {
+		unsigned char c = (unsigned char)*text++;
+
+		out[n++] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+	}
+	while (n > 0 && out[n - 1] == ' ')
+		n--;
+	out[n] = '\0';
+}
+
+int live_status_error(const char *path, const struct reply *reply, struct err *err)
+{
+	char message[320];
+
+	engine_message(reply, message, sizeof(message));
+	if (reply->status == 400 && strstr(message, "HTTPS server"))
+		return err_set(err, ERR_UPSTREAM,
+			"the engine speaks TLS and was asked without: give the manager its TLS "
+			"options");
+	return err_set(err, reply->status == 404 ? ERR_NOT_FOUND : ERR_UPSTREAM,
+		"GET %s: the engine answered %d%s%s", path, reply->status, message[0] ? ": " : "",
+		message);
+}
+
+json_t *live_reply_json(
+	const char *path, const struct reply *reply, const struct err *failed, struct err *err)
+{
+	struct err why = ERR_INIT;
+	json_t *json;
+
+	if (failed) {
+		err_set(err, failed->code, "GET %s: %s", path, failed->msg);
+		return NULL;
+	}
+	if (reply->status != 200) {
+		live_status_error(path, reply, err);
+		return NULL;
+	}
+	json = json_parse(reply->body, reply->body_len, &why);
+	if (!json)
+		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not JSON: %s", path, why.msg);
+	return json;
+}
+
+/* Two digits, or -1. */
+static int two(const char *s)
+{
+	if (s[0] < '0' || s[0] > '9' || s[1] < '0' || s[1] > '9')
+		return -1;
+	return (s[0] - '0') * 10 + (s[1] - '0');
+}
+
+/* "+01:00", "-05:30" or "Z" as seconds. */
+static bool parse_offset(const char *s, long *out)
+{
+	if (strcmp(s, "Z") == 0 || strcmp(s, "z") == 0) {
+		*out = 0;
+		return true;
+	}
+	if ((s[0] != '+' && s[0] != '-') || strlen(s) != 6 || s[3] != ':' || two(s + 1) < 0 ||
+		two(s + 4) < 0)
+		return false;
+	*out = (two(s + 1) * 60L + two(s + 4)) * 60L * (s[0] == '-' ? -1 : 1);
+	return true;
+}
+
+int64_t live_parse_time(const char *text)
+{
+	struct tm tm = {0};
+	int64_t nano = 0, unit = 100000000;
+	long offset;
+	const char *s = text;
+
+	if (strlen(s) < 20 || s[4] != '-' || s[7] != '-' || (s[10] != 'T' && s[10] != 't') ||
+		s[13] != ':' || s[16] != ':' || two(s) < 0)
+		return 0;
+	tm.tm_year = two(s) * 100 + two(s + 2) - 1900;
+	tm.tm_mon = two(s + 5) - 1;
+	tm.tm_mday = two(s + 8);
+	tm.tm_hour = two(s + 11);
+	tm.tm_min = two(s + 14);
+	tm.tm_sec = two(s + 17);
+	if (two(s + 2) < 0 || tm.tm_year < 70 || tm.tm_year > 300 || tm.tm_mon < 0 ||
+		tm.tm_mon > 11 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 ||
+		tm.tm_min < 0 || tm.tm_sec < 0)
+		return 0;
+	s += 19;
+	if (*s == '.')
+		for (s++; *s >= '0' && *s <= '9'; s++, unit /= 10)
+			nano += (*s - '0') * unit;
+	if (!parse_offset(s, &offset))
+		return 0;
+	return ((int64_t)timegm(&tm) - offset) * 1000000000 + nano;
+}
+
+int64_t live_parse_date(const char *text)
+{
+	struct tm tm = {0};
+	const char *end = text ? strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) : NULL;
+
+	return end && *end == '\0' ? (int64_t)timegm(&tm) : 0;
+}
+
+/* FNV-1a, 64 bits: two states of one container that collide are a state noticed late, no more. */
+uint64_t live_digest(const char *data, size_t len)
+{
+	uint64_t hash = 0xcbf29ce484222325U;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		hash ^= (unsigned char)data[i];
+		hash *= 0x100000001b3U;
+	}
+	return hash;
+}

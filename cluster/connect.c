@@ -1,0 +1,385 @@
+/* The way from an address to a node that is known: version, info, event stream, then everything the
+ * engine has, in this order, so that no change falls between the list and the stream. */
+#include "cluster/live.h"
+#include "lib/addr.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+enum {
+	LABELS_MAX = INVENTORY_LABELS_MAX,
+	LABELS_AUTO = 4,
+};
+
+/* ---- Turns: not all engines of a large fleet are read at once ---- */
+
+static void slot_take(struct node_live *live);
+
+static void slot_give_next(struct cluster_live *shared)
+{
+	struct node_live *next = shared->waiting;
+
+	if (!next || shared->syncing >= LIVE_SYNCS_MAX)
+		return;
+	DL_DELETE(shared->waiting, next);
+	next->in_queue = false;
+	slot_take(next);
+}
+
+static void slot_release(struct node_live *live)
+{
+	loop_timer_stop(live->slot_timer);
+	if (live->in_queue) {
+		DL_DELETE(live->shared->waiting, live);
+		live->in_queue = false;
+	}
+	if (!live->has_slot)
+		return;
+	live->has_slot = false;
+	live->shared->syncing--;
+	slot_give_next(live->shared);
+}
+
+/* An engine that takes its time goes on, and holds nobody up. */
+static void slot_expired(void *arg)
+{
+	slot_release(arg);
+}
+
+static void synced(void *arg, const struct err *err)
+{
+	struct node_live *live = arg;
+	const struct env *env = live->shared->env;
+	bool was_resync = live->is_resync;
+	size_t changed = live->sync.changed;
+
+	slot_release(live);
+	live->stage = CONNECT_NONE;
+	live->is_resync = false;
+	if (err) {
+		if (was_resync)
+			live_lost(live, true, err);
+		else
+			connect_failed(live, err);
+		return;
+	}
+	live->updated_at = env->wall_ns(env) / 1000000000;
+	if (!was_resync)
+		live_connected(live);
+	else if (changed > 0)
+		watch_check(live);
+}
+
+static void slot_take(struct node_live *live)
+{
+	live->has_slot = true;
+	live->shared->syncing++;
+	loop_timer_start(live->slot_timer, live->shared->timing.slot);
+	live->stage = CONNECT_SYNC;
+	sync_start(live, synced, live);
+}
+
+static void slot_ask(struct node_live *live)
+{
+	live->stage = CONNECT_SLOT;
+	if (live->shared->syncing < LIVE_SYNCS_MAX) {
+		slot_take(live);
+		return;
+	}
+	live->in_queue = true;
+	DL_APPEND(live->shared->waiting, live);
+}
+
+/* ---- Life ---- */
+
+void connect_init(struct node_live *live)
+{
+	live->slot_timer = loop_timer_new(live->shared->loop, slot_expired, live);
+}
+
+void connect_cancel(struct node_live *live)
+{
+	if (live->connect_call)
+		call_cancel(TAKE_PTR(live->connect_call));
+	sync_cancel(live);
+	live->stage = CONNECT_NONE;
+	live->is_resync = false;
+	slot_release(live);
+}
+
+void connect_free(struct node_live *live)
+{
+	connect_cancel(live);
+	if (live->resolve)
+		loop_resolve_cancel(TAKE_PTR(live->resolve));
+	loop_timer_free(live->slot_timer);
+}
+
+void connect_failed(struct node_live *live, const struct err *err)
+{
+	if (live->is_resync) {
+		live_lost(live, true, err);
+		return;
+	}
+	connect_cancel(live);
+	watch_close(live);
+	live_failed(live, err);
+}
+
+/* ---- Version ---- */
+
+/* "1.41" as 1041; -1 when it is none. */
+static long version_number(const char *s)
+{
+	long major = 0, minor = 0;
+	const char *p = s;
+
+	for (; *p >= '0' && *p <= '9' && p - s < 3; p++)
+		major = major * 10 + (*p - '0');
+	if (p == s || *p != '.')
+		return -1;
+	s = ++p;
+	for (; *p >= '0' && *p <= '9' && p - s < 3; p++)
+		minor = minor * 10 + (*p - '0');
+	return p == s || *p != '\0' ? -1 : major * 1000 + minor;
+}
+
+static int apply_version(struct node_live *live, const json_t *json, struct err *err)
+{
+	const char *max = json_str(json, "ApiVersion", "");
+	const char *min = json_str(json, "MinAPIVersion", "");
+	long engine_max = version_number(max), engine_min = version_number(min);
+
+	if (engine_max == -1)
+		return err_set(err, ERR_UPSTREAM,
+			"not a Docker engine: GET /version tells no valid ApiVersion");
+	if (engine_max < version_number(NODE_API_MIN))
+		return err_set(err, ERR_UNSUPPORTED,
+			"the engine is too old: its API goes up to %s, at least %s is needed", max,
+			NODE_API_MIN);
+	if (engine_min > version_number(NODE_API_MAX))
+		return err_set(err, ERR_UNSUPPORTED,
+			"the engine is too new: its API starts at %s, and %s is the highest spoken "
+			"here",
+			min, NODE_API_MAX);
+	snprintf(live->api_max, sizeof(live->api_max), "%s", max);
+	snprintf(live->api_min, sizeof(live->api_min), "%s", engine_min == -1 ? NODE_API_MIN : min);
+	snprintf(live->api, sizeof(live->api), "%s",
+		engine_max > version_number(NODE_API_MAX) ? NODE_API_MAX : max);
+	snprintf(live->server_version, sizeof(live->server_version), "%s",
+		json_str(json, "Version", ""));
+	return 0;
+}
+
+/* ---- Info ---- */
+
+/* Two engines of one ID are cloned machines, two of one name are hard to tell apart: both work. */
+static void warn_twin(
+	struct node_live *live, const struct index *index, const char *key, const char *what)
+{
+	struct index_entry *entry;
+
+	for (entry = index_first(index, key); entry; entry = index_next_same(entry)) {
+		struct node *other = entry->item;
+
+		if (other == live->node)
+			continue;
+		node_log(live, "another node has the same %s: %s at %s; both are accepted", what,
+			key, other->inventory.view.addr);
+		return;
+	}
+}
+
+static size_t add_labels(struct view_label *labels, char **texts, const json_t *info)
+{
+	static const struct {
+		const char *label, *field;
+	} own[LABELS_AUTO] = {
+		{"storagedriver", "Driver"},
+		{"kernelversion", "KernelVersion"},
+		{"operatingsystem", "OperatingSystem"},
+		{"ostype", "OSType"},
+	};
+	json_t *list = json_arr(info, "Labels"), *item;
+	size_t i, len = 0;
+
+	for (i = 0; i < LABELS_AUTO; i++) {
+		const char *value = json_str(info, own[i].field, "");
+
+		if (*value)
+			labels[len++] = (struct view_label){own[i].label, value};
+	}
+	json_array_foreach (list, i, item) {
+		const char *text = json_string_value(item);
+		const char *equals = text ? strchr(text, '=') : NULL;
+
+		if (!equals || equals == text || strlen(text) > INVENTORY_TEXT_MAX)
+			continue;
+		if (len == LABELS_MAX + LABELS_AUTO)
+			break;
+		texts[len] = xstrndup(text, (size_t)(equals - text));
+		labels[len] = (struct view_label){texts[len], equals + 1};
+		len++;
+	}
+	return len;
+}
+
+static void set_identity(struct node_live *live, const json_t *info)
+{
+	struct view_label labels[LABELS_MAX + LABELS_AUTO];
+	char *texts[LABELS_MAX + LABELS_AUTO] = {NULL};
+	struct inventory_identity identity = {
+		.engine_id = json_str(info, "ID", ""),
+		.name = json_str(info, "Name", ""),
+		.labels = labels,
+		.ncpu = json_int(info, "NCPU", 0),
+		.memory = json_int(info, "MemTotal", 0),
+	};
+	size_t i;
+
+	if (str_is_empty(identity.name))
+		identity.name = identity.engine_id;
+	identity.labels_len = add_labels(labels, texts, info);
+	inventory_node_set_identity(live->node, &identity);
+	for (i = 0; i < ARRAY_LEN(texts); i++)
+		free(texts[i]);
+}
+
+static int apply_info(struct node_live *live, json_t *info, struct err *err)
+{
+	const struct inventory *inventory = &live->shared->cluster->inventory;
+	const struct node_view *view = &live->node->inventory.view;
+	const char *id = json_str(info, "ID", ""), *name = json_str(info, "Name", "");
+	bool is_new = !live->info;
+	bool has_moved = !is_new && strcmp(id, view->engine_id) != 0;
+	bool is_renamed = !is_new && strcmp(name, view->name) != 0;
+
+	if (str_is_empty(id) || strlen(id) > INVENTORY_NAME_MAX ||
+		strlen(name) > INVENTORY_NAME_MAX)
+		return err_set(
+			err, ERR_UPSTREAM, "not a Docker engine: GET /info tells no valid ID");
+	if (str_has_prefix(json_str(info, "ServerVersion", ""), "swarm/"))
+		return err_set(err, ERR_UNSUPPORTED,
+			"this is a swarm manager, not an engine: it must not be a node");
+	if (has_moved) {
+		node_log(live, "another engine answers at this address: ID was %s, is %s",
+			view->engine_id, id);
+		watch_forget(live);
+	}
+	set_identity(live, info);
+	json_decref(live->info);
+	live->info = json_incref(info);
+	if (is_new || has_moved)
+		warn_twin(live, &inventory->node_engine_ids, view->engine_id, "engine ID");
+	if (is_new || is_renamed)
+		warn_twin(live, &inventory->node_names, view->name, "name");
+	return 0;
+}
+
+static void info_done(void *arg, const struct reply *reply, const struct err *failed)
+{
+	struct node_live *live = arg;
+	struct err err = ERR_INIT;
+	json_t *info CLEANUP_JSON = NULL;
+
+	live->connect_call = NULL;
+	info = live_reply_json("/info", reply, failed, &err);
+	if (!info || apply_info(live, info, &err) == -1) {
+		connect_failed(live, &err);
+		return;
+	}
+	if (live->is_resync) {
+		slot_ask(live);
+		return;
+	}
+	/* From here on events are asked for, so that none is lost until the stream is open. */
+	if (live->watch.since_nano == 0)
+		live->watch.since_nano = live_parse_time(json_str(info, "SystemTime", ""));
+	live->stage = CONNECT_EVENTS;
+	watch_open(live);
+}
+
+static void ask_info(struct node_live *live)
+{
+	char *target CLEANUP_FREE = live_target(live, "/info");
+
+	live->stage = CONNECT_INFO;
+	live->connect_call =
+		live_get(live, target, LIVE_INFO_MAX, live->shared->timing.list, info_done, live);
+}
+
+void connect_stream_open(struct node_live *live)
+{
+	slot_ask(live);
+}
+
+static void version_done(void *arg, const struct reply *reply, const struct err *failed)
+{
+	struct node_live *live = arg;
+	struct err err = ERR_INIT;
+	json_t *json CLEANUP_JSON = NULL;
+
+	live->connect_call = NULL;
+	json = live_reply_json("/version", reply, failed, &err);
+	if (!json || apply_version(live, json, &err) == -1) {
+		if (!json && !failed && reply->status < 400)
+			err_set(&err, ERR_UPSTREAM, "not a Docker engine: GET /version: not JSON");
+		connect_failed(live, &err);
+		return;
+	}
+	ask_info(live);
+}
+
+/* ---- The address for lists ---- */
+
+static void resolved(
+	void *arg, const struct loop_address *addresses, size_t count, const struct err *err)
+{
+	struct node_live *live = arg;
+	char text[NI_MAXHOST];
+
+	live->resolve = NULL;
+	if (err || count == 0)
+		return; /* the connection tells */
+	if (getnameinfo((const struct sockaddr *)&addresses[0].addr, addresses[0].len, text,
+		    sizeof(text), NULL, 0, NI_NUMERICHOST) == 0)
+		inventory_node_set_ip(live->node, text);
+}
+
+static void resolve_name(struct node_live *live)
+{
+	struct addr addr;
+	struct in_addr v4;
+	struct in6_addr v6;
+
+	if (live->resolve || addr_parse(live->addr, 2375, &addr, NULL) == -1)
+		return;
+	if (addr.kind == ADDR_TCP && inet_pton(AF_INET, addr.host, &v4) != 1 &&
+		inet_pton(AF_INET6, addr.host, &v6) != 1)
+		live->resolve = loop_resolve_start(
+			live->shared->loop, addr.host, addr.port, resolved, live);
+	addr_free(&addr);
+}
+
+/* ---- Starts ---- */
+
+void connect_start(struct node_live *live)
+{
+	resolve_name(live);
+	live->stage = CONNECT_VERSION;
+	live->is_resync = false;
+	live->connect_call = live_get(
+		live, "/version", LIVE_INFO_MAX, live->shared->timing.head, version_done, live);
+}
+
+void connect_resync(struct node_live *live)
+{
+	live->is_resync = true;
+	live->watch.check_seen = live->watch.seen;
+	ask_info(live);
+}

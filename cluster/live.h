@@ -1,0 +1,312 @@
+/* The live half of a cluster: what keeps the inventory true. One struct node_live a node; the files
+ * node.c (states), connect.c, sync.c, fetch.c, parts.c, watch.c (one engine's stream), event.c
+ * (publication) share it. Inside cluster/ only.
+ *
+ * Owned by struct node while it is in the cluster. When the node is removed everything is cancelled
+ * at once and the memory goes at the next turn, so that a callback on the way up the stack still
+ * finds it, with is_removed set. */
+#ifndef CLUSTER_LIVE_H
+#define CLUSTER_LIVE_H
+
+#include "cluster/cluster_priv.h"
+#include "cluster/json_split.h"
+
+#include <uthash.h>
+
+/* Times in milliseconds; one place, so that tests can run a hundred times faster. */
+struct live_timing {
+	unsigned probe;              /* between two probes of an engine that answers */
+	unsigned probe_spacing;      /* least, between two that were asked for */
+	unsigned probe_fast;         /* while one fails; up to half more at random */
+	unsigned probe_timeout;      /* for the answer */
+	unsigned probe_fast_timeout; /* while one fails */
+	unsigned down_after;         /* failing for less is no reason to change the state */
+	unsigned settle;  /* unhealthy for this long: may turn to disconnected, and back */
+	unsigned backoff; /* first wait between attempts to reach one that is down */
+	unsigned backoff_max;
+	unsigned stream_proof; /* an event stream that ends before is suspicious */
+	unsigned connect;      /* deadlines: connection, */
+	unsigned head;         /* a reply's head, */
+	unsigned idle;         /* no byte of a body, */
+	unsigned list;         /* a whole list, */
+	unsigned inspect;      /* a whole object, */
+	unsigned hold;         /* an event waits for the inventory */
+	unsigned debounce;     /* changes of images, networks, volumes are gathered */
+	unsigned slot;         /* a synchronisation that is slower lets others begin */
+};
+extern const struct live_timing live_default_timing;
+
+/* Bounds of what an engine can make us take. */
+#define LIVE_PING_MAX (4 * 1024)
+#define LIVE_INFO_MAX (1024 * 1024)
+#define LIVE_LIST_MAX (64 * 1024 * 1024)
+#define LIVE_OBJECT_MAX (4 * 1024 * 1024)
+#define LIVE_EVENT_MAX (1024 * 1024)
+#define LIVE_EVENTS_HELD_MAX 4096                /* events waiting, of one engine */
+#define LIVE_EVENTS_HELD_BYTES (8 * 1024 * 1024) /* and their size */
+#define LIVE_EVENTS_REMEMBERED 512               /* to know a repetition; an engine keeps 256 */
+#define LIVE_FETCHES_MAX 8                       /* containers asked for at once, an engine */
+#define LIVE_SYNCS_MAX 32                        /* engines synchronised at once */
+
+/* Callbacks that wait for the same thing. */
+typedef void live_done_fn(void *arg, const struct err *err);
+struct live_waiter {
+	live_done_fn *done;
+	void *arg;
+	struct live_waiter *next;
+};
+void live_wait(struct live_waiter **list, live_done_fn *done, void *arg);
+/* Empties the list, then calls them in the order of their coming. */
+void live_wake(struct live_waiter **list, const struct err *err);
+
+/* The cluster's live half. */
+struct cluster_live {
+	struct cluster *cluster;
+	struct loop *loop;
+	const struct env *env;
+	struct client *client;
+	struct tls_context *tls;
+	struct live_timing timing;
+	uint64_t refresh_min, refresh_max;
+	unsigned failure_retry;
+	uint64_t round;            /* of cluster_set_nodes */
+	struct node_live *nodes;   /* hash by address */
+	struct node_live *removed; /* to be freed by reap */
+	struct loop_timer *reap;   /* at the next turn */
+	struct loop_timer *tick;   /* once a second */
+	struct event_listener *listeners;
+	unsigned publishing;           /* depth of event_publish */
+	unsigned syncing;              /* slots taken */
+	struct node_live *waiting;     /* for a slot, in order */
+	struct live_call_later *later; /* done callbacks of the next turn */
+	struct loop_timer *later_timer;
+};
+
+/* Calls done with this error (NULL = none) in the next turn, never now. */
+void live_later(struct cluster_live *shared, live_done_fn *done, void *arg, const struct err *err);
+
+enum connect_stage {
+	CONNECT_NONE,
+	CONNECT_VERSION,
+	CONNECT_INFO,
+	CONNECT_EVENTS,
+	CONNECT_SLOT,
+	CONNECT_SYNC,
+};
+
+/* One full resynchronisation (sync.c). */
+struct sync {
+	bool is_running;
+	struct call *call; /* the list of containers */
+	struct json_split split;
+	json_t *ids;       /* array of {"Id"}: what the list holds */
+	uint64_t asked_at; /* inventory_seq before the question */
+	uint64_t bytes;
+	int status;
+	int64_t engine_now;   /* unix seconds, the engine's clock */
+	unsigned outstanding; /* the list, the parts, the containers being asked for */
+	unsigned timeouts;    /* containers that could not be asked */
+	size_t changed;       /* containers that came, went or changed their state unnoticed */
+	size_t good, bad;     /* of them: records made, and not */
+	struct err bad_err;   /* the last of these */
+	unsigned generation;  /* callbacks of an older one are ignored */
+	struct err err;       /* of the list; code ERR_NONE = fine so far */
+	live_done_fn *done;
+	void *arg;
+};
+
+/* One part (images, networks, volumes) of a node (parts.c). */
+struct part {
+	struct node_live *live;
+	const struct part_kind *kind;
+	struct call *call;
+	struct loop_timer *debounce;
+	struct live_waiter *waiters; /* of the call that runs, or of the next when none runs */
+	struct live_waiter *next;    /* of the one after it */
+	bool is_wanted;              /* once more, after the one that runs */
+	bool is_bad; /* the last answer was none, or nonsense; not an error told in order */
+};
+enum { PARTS = 3 };
+
+/* One engine's event stream (watch.c). */
+struct watch {
+	struct call *call;
+	bool is_open;   /* its head came */
+	int status;     /* of the head */
+	struct err err; /* of the piece being read */
+	struct json_split split;
+	uint64_t opened_at;   /* env time */
+	unsigned drops;       /* streams in a row that ended too soon */
+	int64_t since_nano;   /* where the next stream starts; 0 = now */
+	uint64_t *remembered; /* digests of the last events, a ring */
+	size_t remembered_len, remembered_at;
+	uint64_t seen;           /* events, for good */
+	struct held_event *held; /* oldest first */
+	size_t held_len, held_bytes;
+	struct loop_timer *timer; /* when the first must go */
+	struct loop_timer *check; /* after a resync that found what no event told */
+	uint64_t check_seen;      /* events, when that resync began */
+};
+
+#define NODE_LIVE_MAGIC 0x4e4f4445
+struct node_live {
+	uint32_t magic;
+	bool is_removed;
+	struct node *node; /* referenced */
+	struct cluster_live *shared;
+	char *addr;
+	struct endpoint *endpoint;
+	UT_hash_handle hh;             /* shared->nodes */
+	uint64_t round;                /* of cluster_set_nodes that named it last */
+	struct node_live *prev, *next; /* shared->waiting, shared->removed */
+
+	enum node_state state; /* changes only in set_state */
+	char error[1024];
+	bool was_healthy;
+	json_t *info;
+	char api_max[12], api_min[12], api[12];
+	char server_version[64];
+	int64_t updated_at; /* unix seconds */
+
+	/* Attempts: a probe when the stream is open, else a connection (connect.c). */
+	struct loop_timer *timer;
+	uint64_t timer_at; /* env time it fires */
+	struct call *probe;
+	uint64_t attempt_at;    /* env time the last one began */
+	unsigned failures;      /* in a row */
+	uint64_t failing_since; /* env time the first of them began */
+	uint64_t down_since;
+	unsigned backoffs; /* attempts since it is down */
+	struct loop_timer *resync_timer;
+	struct node_waiter *waiters;
+
+	enum connect_stage stage;
+	bool is_resync; /* of stage: the stream stays */
+	struct call *connect_call;
+	bool has_slot, in_queue;
+	struct loop_timer *slot_timer;
+	struct loop_resolve *resolve;
+
+	struct sync sync;
+	struct fetch *fetches; /* hash by container ID */
+	struct fetch *queue;   /* those that wait */
+	unsigned fetching;
+	struct part parts[PARTS];
+	struct watch watch;
+};
+
+/* ---- node.c ---- */
+
+/* NULL and err when the address is none. The node is pending and contacted in the next turn. */
+struct node_live *live_new(struct cluster *cluster, const char *addr, struct err *err) MUSTCHECK;
+/* Takes the node out of the cluster: engine_disconnect, waiters, everything cancelled. */
+void live_remove(struct node_live *live);
+void live_free(struct node_live *live); /* after live_remove */
+/* An attempt failed: counts, schedules the next, changes the state when it is time. */
+void live_failed(struct node_live *live, const struct err *err);
+void live_connected(struct node_live *live); /* the connection sequence is complete */
+void live_answered(struct node_live *live);  /* and is to be trusted */
+/* The stream ended, or a resynchronisation failed: the engine must be connected anew.
+ * is_suspicious: it told nonsense. */
+void live_lost(struct node_live *live, bool is_suspicious, const struct err *err);
+/* Tries again now those that are not healthy. */
+void live_retry_now(struct node_live *live);
+void node_log(const struct node_live *live, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* ---- call.c ---- */
+
+/* GET of an API path (live_target is applied unless is_bare); the reply is collected. */
+struct call *live_get(struct node_live *live, const char *path, size_t max, unsigned total_ms,
+	call_collect_fn *done, void *arg);
+/* "/v1.41/..." */
+char *live_target(const struct node_live *live, const char *path);
+/* The reply as JSON (a new reference), or NULL with an error that says what was asked. A status
+ * other than 200 is ERR_UPSTREAM with the engine's message; 404 ERR_NOT_FOUND. */
+json_t *live_reply_json(const char *path, const struct reply *reply, const struct err *failed,
+	struct err *err) MUSTCHECK;
+/* The error for such a status. */
+int live_status_error(const char *path, const struct reply *reply, struct err *err);
+/* RFC 3339 with fraction and offset to nanoseconds since 1970; 0 when it is none. */
+int64_t live_parse_time(const char *text);
+/* "Sat, 21 Nov 2026 09:27:02 GMT" to unix seconds; 0 when it is none. */
+int64_t live_parse_date(const char *text);
+uint64_t live_digest(const char *data, size_t len);
+
+/* ---- connect.c ---- */
+
+void connect_init(struct node_live *live);
+void connect_free(struct node_live *live);
+/* Version, info, event stream, everything the engine has; live_connected or live_failed follows. */
+void connect_start(struct node_live *live);
+/* Info and everything the engine has, while the stream stays; live_lost may follow. */
+void connect_resync(struct node_live *live);
+void connect_cancel(struct node_live *live);
+void connect_stream_open(struct node_live *live);                   /* the watch has its head, */
+void connect_failed(struct node_live *live, const struct err *err); /* or will never */
+
+/* ---- sync.c ---- */
+
+/* Everything anew. done is never called from inside, and not after sync_cancel. */
+void sync_start(struct node_live *live, live_done_fn *done, void *arg);
+void sync_cancel(struct node_live *live);
+uint64_t sync_entry_digest(const json_t *entry);
+
+/* ---- fetch.c ---- */
+
+/* One container anew, both by the list and by inspection. at_once: not behind others. */
+void fetch_container(
+	struct node_live *live, const char *id, bool at_once, live_done_fn *done, void *arg);
+/* Its list entry (JSON text, owned from now on) came with the whole list already. */
+void fetch_container_entry(
+	struct node_live *live, const char *id, char *entry_take, live_done_fn *done, void *arg);
+/* The container was destroyed: answers under way that still show it do not count. */
+void fetch_forget(struct node_live *live, const char *id);
+/* Forgets those of fetch_container_entry that were not started. */
+void fetch_cancel_entries(struct node_live *live);
+/* Ends all; their waiters get err. */
+void fetch_cancel_all(struct node_live *live, const struct err *err);
+
+/* ---- parts.c ---- */
+
+void parts_init(struct node_live *live);
+void parts_free(struct node_live *live);
+/* True when the last answer for some part was none, or nonsense. An error that is told in order
+ * (the engine has a broken volume plugin, say) does not count. */
+bool parts_are_broken(const struct node_live *live);
+void parts_cancel(struct node_live *live, const struct err *err);
+/* debounced: wait a little for more of the same. done as in node_refresh_parts. */
+void parts_refresh(
+	struct node_live *live, unsigned parts, bool debounced, live_done_fn *done, void *arg);
+
+/* ---- watch.c ---- */
+
+void watch_init(struct node_live *live);
+void watch_free(struct node_live *live);
+/* Opens the stream where the last one ended; connect_stream_open or live_failed follows. */
+void watch_open(struct node_live *live);
+/* Events that came stay and are published when they can be. */
+void watch_close(struct node_live *live);
+/* Publishes what may be published; after the node became healthy. */
+void watch_flush(struct node_live *live);
+/* Another engine answers at this address: where the stream stood means nothing any more. */
+void watch_forget(struct node_live *live);
+/* A resynchronisation found changes: unless events tell of them soon, the stream is dead. */
+void watch_check(struct node_live *live);
+
+/* ---- event.c ---- */
+
+/* Adds what the manager adds, and gives it to the listeners. */
+void event_publish(struct node_live *live, json_t *event);
+/* engine_connect, engine_reconnect, engine_disconnect */
+void event_publish_engine(struct node_live *live, const char *action);
+/* The fields of an event in the form of any API version: borrowed, "" when missing. */
+struct event_key {
+	const char *type, *action, *id;
+	int64_t time_nano;
+};
+void event_key_of(const json_t *event, struct event_key *out);
+/* Those that are left hear nothing any more. */
+void event_listeners_detach(struct cluster_live *shared);
+
+#endif
