@@ -37,12 +37,14 @@ struct inventory {
 	struct index node_names, node_engine_ids, node_ids, node_addrs;
 	struct index ids, swarm_ids, names; /* of containers */
 	struct record_tree by_age;
-	struct index image_ids, image_names, network_ids, network_names, volume_names;
-	struct image_tally *image_tallies; /* by ID: on how many healthy nodes */
+	struct index image_ids, image_names, network_ids, network_names;
+	struct index volume_names, shared_volume_names; /* shared: those not of scope local */
+	struct image_tally *image_tallies;              /* by ID: on how many healthy nodes */
 	struct interned *strings;
-	struct reservation *reservations;      /* oldest first */
-	struct reservation *reservation_names; /* by name */
-	struct reservation *reservation_swarm_ids;
+	struct reservation *reservations;       /* oldest first */
+	struct reservation *ended_reservations; /* hold nothing; their makers free them */
+	size_t reservations_len;
+	struct index reservation_names, reservation_swarm_ids;
 	struct execs *execs;
 	struct cluster_totals totals;
 	struct container_record *graves; /* removed, kept until the end of the turn */
@@ -57,16 +59,16 @@ struct node_inventory {
 	bool is_removed; /* no longer in the cluster; kept by records somebody holds */
 	char *ip;        /* for lists */
 	int64_t ncpu;    /* of the engine, without overcommit */
-	size_t nodes_at; /* place in inventory.nodes */
 	struct index_entry by_name, by_engine_id, by_id, by_addr;
 	struct view_label *labels; /* owns view.labels with its texts */
 	size_t running, paused, stopped;
 	struct container **containers; /* records only */
 	size_t containers_len, containers_cap;
 	const struct container_view **views; /* records and reservations: view.containers */
-	struct view_owner *view_owners;      /* parallel to views */
+	size_t **view_places;                /* parallel: where each keeps its place in views */
 	size_t views_len, views_cap;
 	struct inventory_part *images, *networks, *volumes;
+	bool is_full_logged;
 	struct node *next_grave;
 };
 

@@ -4,10 +4,33 @@ noinst_LIBRARIES += cluster/libswarm_cluster.a
 cluster_libswarm_cluster_a_SOURCES = \
 	cluster/cluster.h \
 	cluster/cluster_priv.h \
-	cluster/index.h \
-	cluster/inventory.h \
 	cluster/view.h
 cluster_libswarm_cluster_a_CFLAGS = $(AM_CFLAGS)
+
+# The data half: records, indexes, reservations.
+cluster_libswarm_cluster_a_SOURCES += \
+	cluster/container_parse.c \
+	cluster/container_ports.c \
+	cluster/container_status.c \
+	cluster/container_summary.c \
+	cluster/execs.c \
+	cluster/images.c \
+	cluster/index.c \
+	cluster/index.h \
+	cluster/intern.c \
+	cluster/intern.h \
+	cluster/inventory.c \
+	cluster/inventory.h \
+	cluster/inventory_containers.c \
+	cluster/inventory_nodes.c \
+	cluster/lookup.c \
+	cluster/networks.c \
+	cluster/node_parts.c \
+	cluster/node_parts.h \
+	cluster/record.c \
+	cluster/record.h \
+	cluster/reservation.c \
+	cluster/schema.c
 
 # The live half: node states, synchronisation, events.
 cluster_libswarm_cluster_a_SOURCES += \

@@ -1,0 +1,313 @@
+/* Images: their records, their count over the cluster, and what a reference means. */
+#include "cluster/node_parts.h"
+
+#include "lib/json.h"
+#include "lib/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <uthash.h>
+
+#define ALGORITHM "sha256:"
+#define DIGITS_OF_ID 64
+#define PREFIX_MIN 3
+#define NAMES_MAX 4096 /* names of one image */
+
+struct image_item {
+	struct image image; /* first */
+	struct index_entry by_id;
+	struct index_entry *by_name; /* view.names_len of them */
+	const char **names;
+};
+
+/* On how many healthy nodes an image is. */
+struct image_tally {
+	UT_hash_handle hh;
+	size_t nodes;
+	char id[];
+};
+
+static const struct field image_fields[] = {
+	{"Id", FIELD_TEXT, NULL},
+	{"ParentId", FIELD_TEXT, NULL},
+	{"RepoTags", FIELD_TEXTS, NULL},
+	{"RepoDigests", FIELD_TEXTS, NULL},
+	{"Created", FIELD_INT, NULL},
+	{"Size", FIELD_INT, NULL},
+	{"VirtualSize", FIELD_INT, NULL},
+	{"SharedSize", FIELD_INT, NULL},
+	{"Containers", FIELD_INT, NULL},
+	{"Labels", FIELD_TEXT_MAP, NULL},
+	{"Manifests", FIELD_ARRAY, NULL},
+	{"Descriptor", FIELD_OBJECT, NULL},
+	{NULL, FIELD_TEXT, NULL},
+};
+
+static bool array_itself(const json_t *answer, const json_t **entries)
+{
+	*entries = answer;
+	return json_is_array(answer);
+}
+
+static bool is_image_id(const char *id)
+{
+	size_t skip = strlen(ALGORITHM);
+
+	return str_has_prefix(id, ALGORITHM) && strlen(id) == skip + DIGITS_OF_ID &&
+	       str_is_hex(id + skip, DIGITS_OF_ID);
+}
+
+/* "<none>:<none>" and "<none>@<none>" stand for no name at all in older APIs, and
+ * "repo@sha256:..." beside them is one. */
+static void names_add(struct image_item *item, const json_t *names)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach (names, i, name) {
+		const char *text = json_string_value(name);
+
+		if (!text || !text[0] || strlen(text) > INVENTORY_TEXT_MAX ||
+			str_has_prefix(text, "<none>") || item->image.view.names_len == NAMES_MAX)
+			continue;
+		item->names[item->image.view.names_len++] = text;
+	}
+}
+
+static void *image_new(struct node *node, json_t *entry)
+{
+	const char *id = json_str(entry, "Id", "");
+	const json_t *tags = json_arr(entry, "RepoTags");
+	const json_t *digests = json_arr(entry, "RepoDigests");
+	struct image_item *item;
+
+	if (!is_image_id(id) || !fields_fit(entry, image_fields))
+		return NULL;
+	item = xcalloc(1, sizeof(*item));
+	item->image = (struct image){.view = {.id = id}, .node = node, .json = entry};
+	item->names =
+		xcalloc(json_array_size(tags) + json_array_size(digests) + 1, sizeof(const char *));
+	names_add(item, tags);
+	names_add(item, digests);
+	item->image.view.names = item->names;
+	item->by_name = xcalloc(item->image.view.names_len + 1, sizeof(*item->by_name));
+	return item;
+}
+
+static void image_free(void *image)
+{
+	struct image_item *item = image;
+
+	free(item->names);
+	free(item->by_name);
+	free(item);
+}
+
+static void image_enter(struct inventory *inventory, void *image)
+{
+	struct image_item *item = image;
+	uint64_t node = item->image.node->inventory.seq;
+
+	index_insert(&inventory->image_ids, &item->by_id, item->image.view.id + strlen(ALGORITHM),
+		node, item);
+	for (size_t i = 0; i < item->image.view.names_len; i++)
+		index_insert(
+			&inventory->image_names, &item->by_name[i], item->names[i], node, item);
+}
+
+static void image_leave(struct inventory *inventory, void *image)
+{
+	struct image_item *item = image;
+
+	index_remove(&inventory->image_ids, &item->by_id);
+	for (size_t i = 0; i < item->image.view.names_len; i++)
+		index_remove(&inventory->image_names, &item->by_name[i]);
+}
+
+const struct part_kind part_images = {
+	.name = "images",
+	.entries = array_itself,
+	.item_new = image_new,
+	.item_free = image_free,
+	.enter = image_enter,
+	.leave = image_leave,
+};
+
+/* ---- Totals ---- */
+
+static void tally(struct inventory *inventory, const char *id, bool is_added)
+{
+	struct image_tally *entry;
+	size_t len = strlen(id);
+
+	HASH_FIND(hh, inventory->image_tallies, id, len, entry);
+	if (!entry) {
+		entry = xcalloc(1, sizeof(*entry) + len + 1);
+		memcpy(entry->id, id, len);
+		HASH_ADD_KEYPTR(hh, inventory->image_tallies, entry->id, len, entry);
+		inventory->totals.images++;
+	}
+	entry->nodes += is_added ? 1 : (size_t)-1;
+	if (entry->nodes > 0)
+		return;
+	HASH_DEL(inventory->image_tallies, entry);
+	free(entry);
+	inventory->totals.images--;
+}
+
+void images_count(struct inventory *inventory, const struct inventory_part *part, bool is_added)
+{
+	for (size_t i = 0; i < part->len; i++)
+		tally(inventory, ((struct image *)part->items[i])->view.id, is_added);
+}
+
+/* ---- References ---- */
+
+struct found {
+	struct image **items;
+	size_t len, cap;
+};
+
+static void add(struct found *found, struct image *image)
+{
+	if (found->len == found->cap) {
+		found->cap = found->cap ? found->cap * 2 : 16;
+		found->items = xreallocarray(found->items, found->cap, sizeof(*found->items));
+	}
+	found->items[found->len++] = image;
+}
+
+static void add_exact(struct found *found, const struct index *index, const char *key)
+{
+	struct index_entry *entry = index_first(index, key);
+
+	for (; entry; entry = index_next_same(entry))
+		add(found, entry->item);
+}
+
+/* All nodes' images of the one ID that begins so; none when two IDs do. */
+static void add_prefix(struct found *found, const struct index *ids, const char *prefix)
+{
+	struct index_entry *entry = index_from(ids, prefix, 0), *other;
+
+	if (!entry || !str_has_prefix(entry->key, prefix))
+		return;
+	for (other = entry; other && str_has_prefix(other->key, prefix);
+		other = index_next(other)) {
+		if (strcmp(other->key, entry->key) != 0) {
+			found->len = 0;
+			return;
+		}
+		add(found, other->item);
+	}
+}
+
+/* Every tag, and only tags, of a repository: "repo:" as prefix also begins "repo:5000/other:1". */
+static void add_any_tag(struct found *found, const struct index *names, const char *repository)
+{
+	CLEANUP_FREE char *prefix = xasprintf("%s:", repository);
+	struct index_entry *entry = index_from(names, prefix, 0);
+
+	for (; entry && str_has_prefix(entry->key, prefix); entry = index_next(entry)) {
+		const char *tag = entry->key + strlen(prefix);
+
+		if (!strpbrk(tag, "/@:"))
+			add(found, entry->item);
+	}
+}
+
+/* Engines list the names of the public hub without its address. */
+static const char *familiar(const char *reference)
+{
+	static const char *const hubs[] = {"docker.io/", "index.docker.io/"};
+
+	for (size_t i = 0; i < ARRAY_LEN(hubs); i++) {
+		if (!str_has_prefix(reference, hubs[i]))
+			continue;
+		reference += strlen(hubs[i]);
+		break;
+	}
+	if (str_has_prefix(reference, "library/") && !strchr(reference + strlen("library/"), '/'))
+		reference += strlen("library/");
+	return reference;
+}
+
+static void add_by_name(struct found *found, const struct index *names, const char *reference)
+{
+	const char *name = familiar(reference);
+	const char *at = strchr(name, '@'), *slash, *colon;
+	CLEANUP_FREE char *full = NULL;
+
+	slash = strrchr(name, '/');
+	if (at) {
+		/* A tag beside a digest says nothing more. */
+		CLEANUP_FREE char *repository = xstrndup(name, (size_t)(at - name));
+
+		slash = strrchr(repository, '/');
+		colon = strrchr(repository, ':');
+		if (colon && (!slash || colon > slash))
+			repository[colon - repository] = '\0';
+		full = xasprintf("%s%s", repository, at);
+		add_exact(found, names, full);
+		return;
+	}
+	colon = strrchr(name, ':');
+	if (colon && (!slash || colon > slash)) {
+		add_exact(found, names, name);
+		return;
+	}
+	full = xasprintf("%s:latest", name);
+	add_exact(found, names, full);
+	if (found->len == 0)
+		add_any_tag(found, names, name);
+}
+
+/* Healthy nodes first, then in the order in which nodes came. */
+static int found_cmp(const void *left, const void *right)
+{
+	const struct image *a = *(struct image *const *)left, *b = *(struct image *const *)right;
+	const struct node_inventory *own_a = &a->node->inventory, *own_b = &b->node->inventory;
+
+	if (own_a->view.is_healthy != own_b->view.is_healthy)
+		return own_a->view.is_healthy ? -1 : 1;
+	if (own_a->seq != own_b->seq)
+		return own_a->seq < own_b->seq ? -1 : 1;
+	return (uintptr_t)a < (uintptr_t)b ? -1 : (uintptr_t)a > (uintptr_t)b;
+}
+
+static void found_sort(struct found *found)
+{
+	size_t kept = 0;
+
+	if (found->len == 0)
+		return;
+	qsort(found->items, found->len, sizeof(*found->items), found_cmp);
+	for (size_t i = 1; i < found->len; i++) {
+		if (found->items[i] != found->items[kept])
+			found->items[++kept] = found->items[i];
+	}
+	found->len = kept + 1;
+}
+
+struct image **cluster_images_find(
+	const struct cluster *cluster, const char *reference, size_t *len)
+{
+	const struct inventory *inventory = &cluster->inventory;
+	struct found found = {.len = 0};
+	bool has_algorithm = str_has_prefix(reference, ALGORITHM);
+	const char *digits = has_algorithm ? reference + strlen(ALGORITHM) : reference;
+	size_t digits_len = strlen(digits);
+	bool is_hex = digits_len >= PREFIX_MIN && digits_len <= DIGITS_OF_ID &&
+		      str_is_hex(digits, digits_len);
+
+	if (is_hex && digits_len == DIGITS_OF_ID)
+		add_exact(&found, &inventory->image_ids, digits);
+	if (found.len == 0 && !has_algorithm)
+		add_by_name(&found, &inventory->image_names, reference);
+	if (found.len == 0 && is_hex)
+		add_prefix(&found, &inventory->image_ids, digits);
+	found_sort(&found);
+	*len = found.len;
+	/* Never NULL, so that callers need not tell "none" from "no memory". */
+	return found.items ? found.items : xcalloc(1, sizeof(*found.items));
+}

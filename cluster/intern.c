@@ -1,0 +1,42 @@
+#include "cluster/intern.h"
+
+#include "lib/mem.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <uthash.h>
+
+struct interned {
+	UT_hash_handle hh;
+	unsigned refs;
+	char text[];
+};
+
+const char *intern(struct interned **table, const char *s)
+{
+	struct interned *entry;
+	size_t len = strlen(s);
+
+	HASH_FIND(hh, *table, s, len, entry);
+	if (!entry) {
+		entry = xcalloc(1, sizeof(*entry) + len + 1);
+		memcpy(entry->text, s, len);
+		HASH_ADD_KEYPTR(hh, *table, entry->text, len, entry);
+	}
+	entry->refs++;
+	return entry->text;
+}
+
+void intern_release(struct interned **table, const char *text)
+{
+	struct interned *entry;
+
+	if (!text)
+		return;
+	entry = (struct interned *)((uintptr_t)text - offsetof(struct interned, text));
+	if (--entry->refs > 0)
+		return;
+	HASH_DEL(*table, entry);
+	free(entry);
+}

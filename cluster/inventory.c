@@ -1,0 +1,60 @@
+#include "cluster/inventory.h"
+
+#include "cluster/record.h"
+#include "lib/mem.h"
+
+#include <string.h>
+
+static void sweep_now(void *arg)
+{
+	inventory_sweep(arg);
+}
+
+void inventory_init(
+	struct inventory *inventory, struct loop *loop, const struct env *env, double overcommit)
+{
+	memset(inventory, 0, sizeof(*inventory));
+	RB_INIT(&inventory->by_age);
+	inventory->env = env;
+	inventory->overcommit = overcommit;
+	if (loop)
+		inventory->sweep = loop_prepare_new(loop, sweep_now, inventory);
+}
+
+void inventory_sweep(struct inventory *inventory)
+{
+	struct container_record *record;
+	struct node *node;
+
+	while ((record = inventory->graves)) {
+		inventory->graves = record->next_grave;
+		record->next_grave = NULL;
+		container_unref(&record->container);
+	}
+	node_parts_sweep(inventory);
+	while ((node = inventory->node_graves)) {
+		inventory->node_graves = node->inventory.next_grave;
+		node_unref(node);
+	}
+}
+
+void inventory_free(struct inventory *inventory)
+{
+	loop_prepare_free(inventory->sweep);
+	inventory->sweep = NULL;
+	reservations_detach_all(inventory);
+	execs_free(inventory);
+	inventory_sweep(inventory);
+	free(inventory->nodes);
+	inventory->nodes = NULL;
+}
+
+uint64_t inventory_seq(const struct inventory *inventory)
+{
+	return inventory->seq;
+}
+
+void cluster_totals(const struct cluster *cluster, struct cluster_totals *out)
+{
+	*out = cluster->inventory.totals;
+}

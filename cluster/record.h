@@ -1,0 +1,118 @@
+/* The private side of a container's record, and how it is made. Inside the data half only. */
+#ifndef CLUSTER_RECORD_H
+#define CLUSTER_RECORD_H
+
+#include "cluster/cluster_priv.h"
+
+struct exec;
+
+/* One block of memory: the struct, its arrays, its texts. Interned are view.image, view.image_id
+ * and the labels' keys and values, but for the value that is view.swarm_id. */
+struct container_record {
+	struct container container; /* first: a container is its record */
+	RB_ENTRY(container_record) by_age;
+	struct index_entry by_id, by_swarm_id;
+	struct index_entry *by_name; /* names.len of them */
+	int64_t created_ns;
+	uint64_t seq;            /* of the put that entered it; 0 = not in the inventory */
+	size_t at;               /* place in node_inventory.containers */
+	size_t view_at;          /* place in node_inventory.views */
+	const char *status_text; /* the engine's words, when there is no inspect to make our own */
+	struct reservation *covers; /* the reservation that this is the container of */
+	struct exec *execs;
+	struct container_record *next_grave;
+};
+
+static inline struct container_record *container_record(const struct container *container)
+{
+	return (struct container_record *)(uintptr_t)container;
+}
+
+RB_PROTOTYPE(record_tree, container_record, by_age, record_age_cmp)
+/* Newest first. */
+int record_age_cmp(const struct container_record *a, const struct container_record *b);
+
+/* What a record is made of, with texts borrowed from the JSON. */
+struct record_draft {
+	struct container_record record; /* scalars only */
+	const char *id, *swarm_id, *name, *image, *image_id, *status_text;
+	struct view_label *labels;
+	size_t labels_len;
+	struct view_port *ports;
+	size_t ports_len;
+	struct view_port *exposed;
+	size_t exposed_len;
+	/* Owned copies. */
+	struct str_list names, volumes, networks, published, container_ports;
+	char *summary, *ports_json;
+};
+/* Makes the record of a draft, with one reference. */
+struct container_record *record_pack(struct node *node, const struct record_draft *draft);
+void record_draft_free(struct record_draft *draft);
+
+/* A deep copy of a view in one block, to be freed with free(). */
+struct container_view *view_dup(const struct container_view *view);
+
+/* ---- container_ports.c ---- */
+
+/* view.ports, view.exposed, published and container_ports. */
+void draft_ports(struct record_draft *draft, const json_t *entry, const json_t *inspect);
+/* "80/tcp" or "80": false unless the port is 1 to 65535. The protocol is a static text. */
+bool port_parse(const char *text, uint16_t *port, const char **protocol);
+
+/* ---- container_summary.c ---- */
+
+/* summary and ports_json. ip stands where the engine says "any address". */
+void draft_summary(struct record_draft *draft, const json_t *entry, const char *ip);
+
+/* ---- container_status.c ---- */
+
+/* Nanoseconds since 1970 of an RFC 3339 time; 0 when it is malformed, before 1970 or after 2261. */
+int64_t time_parse_ns(const char *text);
+
+/* ---- schema.c ---- */
+
+/* A field that clients decode, and the type they decode it into. */
+enum field_type {
+	FIELD_TEXT,
+	FIELD_INT,
+	FIELD_BOOL,
+	FIELD_TEXTS,    /* array of texts */
+	FIELD_TEXT_MAP, /* object of texts */
+	FIELD_OBJECT,
+	FIELD_ARRAY,      /* array of objects */
+	FIELD_OBJECT_MAP, /* object of objects */
+};
+struct field {
+	const char *name;
+	enum field_type type;
+	const struct field *inner; /* fields of the objects inside; NULL = not looked at */
+};
+/* Tables end with a NULL name. Null and missing fields are fine. True when every field that is
+ * there has its type: one that had not would make a client refuse the whole list. */
+bool fields_fit(const json_t *object, const struct field *fields);
+/* Takes out of object (and of what is in it) every field that does not fit. */
+void fields_clean(json_t *object, const struct field *fields);
+
+/* ---- other files of the data half ---- */
+
+/* reservation.c: a record came or goes; keeps it from counting beside its reservation. */
+void reservations_cover(struct container_record *record);
+void reservations_uncover(struct container_record *record);
+void reservations_drop_node(struct node *node);
+void reservations_detach_all(struct inventory *inventory);
+/* execs.c */
+void execs_move(struct container_record *from, struct container_record *to);
+void execs_drop(struct container_record *record);
+void execs_free(struct inventory *inventory);
+/* inventory_nodes.c: view.containers. at is kept current while the view is in. */
+void node_view_add(struct node *node, const struct container_view *view, size_t *at);
+void node_view_remove(struct node *node, const struct container_view *view, size_t at);
+/* node_parts.c */
+void node_parts_set_health(struct node *node, bool is_healthy);
+void node_parts_drop_node(struct node *node);
+void node_parts_sweep(struct inventory *inventory);
+/* inventory_containers.c */
+void containers_drop_node(struct node *node);
+
+#endif

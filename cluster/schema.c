@@ -1,0 +1,164 @@
+/* One record with a field of a wrong type makes a strictly typed client refuse the whole list that
+ * it stands in; so such fields are found, or taken out, before anything is listed. */
+#include "cluster/record.h"
+
+static bool all_are(const json_t *value, bool is_map, json_type inner)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (is_map) {
+		if (!json_is_object(value))
+			return false;
+		json_object_foreach ((json_t *)(uintptr_t)value, key, item) {
+			if (!json_is_null(item) && json_typeof(item) != inner)
+				return false;
+		}
+		return true;
+	}
+	if (!json_is_array(value))
+		return false;
+	json_array_foreach (value, i, item) {
+		if (!json_is_null(item) && json_typeof(item) != inner)
+			return false;
+	}
+	return true;
+}
+
+static bool inner_fit(const json_t *value, const struct field *field)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (!field->inner)
+		return true;
+	if (field->type == FIELD_OBJECT)
+		return fields_fit(value, field->inner);
+	if (field->type == FIELD_ARRAY) {
+		json_array_foreach (value, i, item) {
+			if (!json_is_null(item) && !fields_fit(item, field->inner))
+				return false;
+		}
+	} else if (field->type == FIELD_OBJECT_MAP) {
+		json_object_foreach ((json_t *)(uintptr_t)value, key, item) {
+			if (!json_is_null(item) && !fields_fit(item, field->inner))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* The outside alone: whether value is of the field's type. */
+static bool type_fits(const json_t *value, enum field_type type)
+{
+	switch (type) {
+	case FIELD_TEXT:
+		return json_is_string(value);
+	case FIELD_INT:
+		return json_is_integer(value);
+	case FIELD_BOOL:
+		return json_is_boolean(value);
+	case FIELD_TEXTS:
+		return all_are(value, false, JSON_STRING);
+	case FIELD_TEXT_MAP:
+		return all_are(value, true, JSON_STRING);
+	case FIELD_OBJECT:
+		return json_is_object(value);
+	case FIELD_ARRAY:
+		return all_are(value, false, JSON_OBJECT);
+	case FIELD_OBJECT_MAP:
+		return all_are(value, true, JSON_OBJECT);
+	}
+	return false;
+}
+
+static const struct field *field_find(const struct field *fields, const char *name)
+{
+	for (; fields->name; fields++) {
+		if (str_ieq(fields->name, name))
+			return fields;
+	}
+	return NULL;
+}
+
+bool fields_fit(const json_t *object, const struct field *fields)
+{
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(object))
+		return false;
+	json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
+		const struct field *field = field_find(fields, key);
+
+		if (!field || json_is_null(value))
+			continue;
+		if (!type_fits(value, field->type) || !inner_fit(value, field))
+			return false;
+	}
+	return true;
+}
+
+/* Drops the items of an object or array that are not of the inner type. */
+static void items_clean(json_t *value, const struct field *field)
+{
+	bool of_text = field->type == FIELD_TEXTS || field->type == FIELD_TEXT_MAP;
+	json_type inner = of_text ? JSON_STRING : JSON_OBJECT;
+	const char *key;
+	json_t *item;
+	void *next;
+
+	if (json_is_object(value)) {
+		json_object_foreach_safe (value, next, key, item) {
+			if (json_is_null(item))
+				continue;
+			if (json_typeof(item) != inner)
+				json_object_del(value, key);
+			else if (!of_text && field->inner)
+				fields_clean(item, field->inner);
+		}
+		return;
+	}
+	for (size_t i = json_array_size(value); i-- > 0;) {
+		item = json_array_get(value, i);
+		if (json_typeof(item) != inner)
+			json_array_remove(value, i);
+		else if (!of_text && field->inner)
+			fields_clean(item, field->inner);
+	}
+}
+
+static bool is_collection(enum field_type type)
+{
+	return type == FIELD_TEXTS || type == FIELD_TEXT_MAP || type == FIELD_ARRAY ||
+	       type == FIELD_OBJECT_MAP;
+}
+
+void fields_clean(json_t *object, const struct field *fields)
+{
+	const char *key;
+	json_t *value;
+	void *next;
+
+	json_object_foreach_safe (object, next, key, value) {
+		const struct field *field = field_find(fields, key);
+		bool is_map;
+
+		if (!field || json_is_null(value))
+			continue;
+		if (is_collection(field->type)) {
+			is_map = field->type == FIELD_TEXT_MAP || field->type == FIELD_OBJECT_MAP;
+			if (is_map ? json_is_object(value) : json_is_array(value)) {
+				items_clean(value, field);
+				continue;
+			}
+		} else if (type_fits(value, field->type)) {
+			if (field->type == FIELD_OBJECT && field->inner)
+				fields_clean(value, field->inner);
+			continue;
+		}
+		json_object_del(object, key);
+	}
+}
