@@ -30,3 +30,35 @@ lib_libswarm_lib_a_SOURCES = \
 	lib/str_parse.c
 lib_libswarm_lib_a_CFLAGS = $(AM_CFLAGS)
 lib_libswarm_lib_a_CXXFLAGS = $(AM_CXXFLAGS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += \
+	tests/unit/test_lib_addr \
+	tests/unit/test_lib_buf \
+	tests/unit/test_lib_err \
+	tests/unit/test_lib_json \
+	tests/unit/test_lib_log \
+	tests/unit/test_lib_regex \
+	tests/unit/test_lib_str
+endif
+tests_unit_test_lib_addr_SOURCES = tests/unit/test_lib_addr.c tests/unit/cmocka_all.h
+tests_unit_test_lib_addr_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_addr_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_buf_SOURCES = tests/unit/test_lib_buf.c
+tests_unit_test_lib_buf_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_buf_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_err_SOURCES = tests/unit/test_lib_err.c
+tests_unit_test_lib_err_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_err_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_json_SOURCES = tests/unit/test_lib_json.c
+tests_unit_test_lib_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_json_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_log_SOURCES = tests/unit/test_lib_log.c
+tests_unit_test_lib_log_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_log_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_regex_SOURCES = tests/unit/test_lib_regex.c
+tests_unit_test_lib_regex_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_regex_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_str_SOURCES = tests/unit/test_lib_str.c
+tests_unit_test_lib_str_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_str_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,185 @@
+#include "lib/buf.h"
+#include "tests/unit/cmocka_all.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+static void starts_empty(void **state)
+{
+	CLEANUP_BUF struct buf b;
+	char *text;
+
+	(void)state;
+	buf_init(&b, 10);
+	assert_null(b.data);
+	assert_string_equal(buf_str(&b), "");
+	text = buf_take(&b);
+	assert_string_equal(text, "");
+	free(text);
+}
+
+static void appends_up_to_the_maximum(void **state)
+{
+	CLEANUP_BUF struct buf b;
+
+	(void)state;
+	buf_init(&b, 10);
+	assert_int_equal(buf_append_str(&b, "01234"), 0);
+	assert_int_equal(buf_printf(&b, "%d", 5678), 0);
+	assert_int_equal(buf_append_char(&b, '9'), 0);
+	assert_false(b.failed);
+	assert_string_equal(buf_str(&b), "0123456789");
+	assert_int_equal(b.len, 10);
+	assert_true(b.cap <= 11);
+	assert_int_equal(buf_append(&b, "", 0), 0);
+	assert_false(b.failed);
+}
+
+static void refuses_to_pass_the_maximum(void **state)
+{
+	CLEANUP_BUF struct buf b;
+
+	(void)state;
+	buf_init(&b, 10);
+	assert_int_equal(buf_append_str(&b, "01234567"), 0);
+	assert_int_equal(buf_append_str(&b, "abc"), -1);
+	assert_true(b.failed);
+	assert_string_equal(buf_str(&b), "01234567");
+	assert_int_equal(buf_printf(&b, "%s", "abc"), -1);
+	assert_int_equal(buf_append(&b, "x", SIZE_MAX), -1);
+	assert_string_equal(buf_str(&b), "01234567");
+	buf_consume(&b, 8);
+	assert_true(b.failed);
+	buf_reset(&b);
+	assert_false(b.failed);
+	assert_int_equal(buf_append_str(&b, "0123456789"), 0);
+}
+
+static void room_is_bounded_and_keeps_the_content(void **state)
+{
+	CLEANUP_BUF struct buf b;
+	char *room;
+
+	(void)state;
+	buf_init(&b, 100000);
+	buf_append_str(&b, "head ");
+	room = buf_room(&b, 99995);
+	assert_non_null(room);
+	memset(room, 'x', 99995);
+	buf_added(&b, 4);
+	assert_string_equal(buf_str(&b), "head xxxx");
+	assert_null(buf_room(&b, 99992));
+	assert_null(buf_room(&b, SIZE_MAX));
+	assert_non_null(buf_room(&b, 99991));
+}
+
+static void a_huge_maximum_allocates_nothing(void **state)
+{
+	CLEANUP_BUF struct buf b;
+
+	(void)state;
+	buf_init(&b, SIZE_MAX);
+	assert_int_equal(buf_append_str(&b, "a"), 0);
+	assert_true(b.cap < 1024);
+}
+
+static void consume_keeps_the_rest(void **state)
+{
+	CLEANUP_BUF struct buf b;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	buf_append_str(&b, "GET / HTTP");
+	buf_consume(&b, 0);
+	buf_consume(&b, 4);
+	assert_string_equal(buf_str(&b), "/ HTTP");
+	buf_consume(&b, 6);
+	assert_int_equal(b.len, 0);
+	assert_string_equal(buf_str(&b), "");
+}
+
+static void large_memory_goes_back_when_empty(void **state)
+{
+	CLEANUP_BUF struct buf b;
+	char *room;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	room = buf_room(&b, 1 << 20);
+	assert_non_null(room);
+	memset(room, 'x', 1 << 20);
+	buf_added(&b, 1 << 20);
+	buf_consume(&b, (1 << 20) - 1);
+	assert_string_equal(buf_str(&b), "x");
+	buf_consume(&b, 1);
+	assert_int_equal(b.cap, 0);
+	assert_int_equal(buf_append_str(&b, "again"), 0);
+}
+
+static void take_hands_the_bytes_over(void **state)
+{
+	CLEANUP_BUF struct buf b;
+	CLEANUP_FREE char *text = NULL;
+
+	(void)state;
+	buf_init(&b, 100);
+	buf_append(&b, "a\0b", 3);
+	text = buf_take(&b);
+	assert_memory_equal(text, "a\0b", 4);
+	assert_int_equal(b.len, 0);
+	assert_null(b.data);
+	assert_int_equal(buf_append_str(&b, "next"), 0);
+	assert_string_equal(text, "a");
+}
+
+static void every_byte_is_followed_by_nul(void **state)
+{
+	CLEANUP_BUF struct buf b;
+
+	(void)state;
+	buf_init(&b, 5000);
+	for (size_t i = 0; i < 5000; i++) {
+		assert_int_equal(buf_append_char(&b, 'x'), 0);
+		assert_int_equal(b.data[b.len], '\0');
+	}
+	assert_int_equal(buf_append_char(&b, 'x'), -1);
+}
+
+static void memory_helpers(void **state)
+{
+	CLEANUP_FREE char *s = xasprintf("%s-%d", "node", 7);
+	CLEANUP_FREE char *part = xstrndup("abcdef", 3);
+	CLEANUP_FREE char *zeros = xcalloc(0, 8);
+	char *taken = TAKE_PTR(s);
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_null(s);
+	assert_non_null(zeros);
+	assert_string_equal(taken, "node-7");
+	assert_string_equal(part, "abc");
+	free(taken);
+	assert_true(fd >= 0);
+	mem_cleanup_fd(&fd);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	fd = -1;
+	mem_cleanup_fd(&fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(starts_empty),
+		cmocka_unit_test(appends_up_to_the_maximum),
+		cmocka_unit_test(refuses_to_pass_the_maximum),
+		cmocka_unit_test(room_is_bounded_and_keeps_the_content),
+		cmocka_unit_test(a_huge_maximum_allocates_nothing),
+		cmocka_unit_test(consume_keeps_the_rest),
+		cmocka_unit_test(large_memory_goes_back_when_empty),
+		cmocka_unit_test(take_hands_the_bytes_over),
+		cmocka_unit_test(every_byte_is_followed_by_nul),
+		cmocka_unit_test(memory_helpers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

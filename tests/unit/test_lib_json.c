@@ -1,0 +1,145 @@
+#include "lib/json.h"
+#include "lib/str.h"
+#include "tests/unit/cmocka_all.h"
+
+#include <string.h>
+
+static json_t *parse(const char *text)
+{
+	struct err err = ERR_INIT;
+	json_t *json = json_parse(text, strlen(text), &err);
+
+	assert_non_null(json);
+	return json;
+}
+
+static void what_was_parsed_is_written_again(void **state)
+{
+	static const char *const texts[] = {"{}", "[]", "null", "true", "0", "-1", "\"x\"",
+		"{\"z\":1,\"a\":[1,2.5,\"\\u0001\",null],\"m\":{\"Z\":false}}",
+		"9223372036854775807", "\"caf\303\251 \\\"q\\\"\""};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		CLEANUP_JSON json_t *json = parse(texts[i]);
+		CLEANUP_FREE char *text = NULL;
+		size_t len;
+
+		text = json_text(json, &len);
+		assert_string_equal(text, texts[i]);
+		assert_int_equal(len, strlen(text));
+	}
+}
+
+static void hostile_text_is_refused(void **state)
+{
+	static const char *const bad[] = {"", " ", "{", "}", "[1,]", "{\"a\":1,}", "{a:1}", "{}x",
+		"{} {}", "nul", "01", "+1", "\"\\u0000\"", "\"\\ud800\"", "\"a\nb\"", "\"\377\"",
+		"{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":1}}", "18446744073709551616", "1e999",
+		"\"open", "'x'", "NaN", "[1 2]", "// x\n1"};
+	char *deep = xmalloc(100001);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct err err = ERR_INIT;
+
+		assert_null(json_parse(bad[i], strlen(bad[i]), &err));
+		assert_int_equal(err.code, ERR_INVALID);
+		assert_true(str_has_prefix(err.msg, "invalid JSON at line "));
+	}
+	memset(deep, '[', 100000);
+	deep[100000] = '\0';
+	assert_null(json_parse(deep, 100000, NULL));
+	assert_null(json_parse(NULL, 0, NULL));
+	assert_null(json_parse("{}\0", 3, NULL));
+	free(deep);
+}
+
+static void errors_say_where(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_null(json_parse("{\n  \"a\": nope\n}", 15, &err));
+	assert_true(str_has_prefix(err.msg, "invalid JSON at line 2, column 11: "));
+	assert_null(json_parse("{\"a\":1,\"a\":2}", 13, &err));
+	assert_non_null(strstr(err.msg, "duplicate"));
+}
+
+static void length_counts_not_the_nul(void **state)
+{
+	CLEANUP_JSON json_t *json = NULL;
+
+	(void)state;
+	json = json_parse("[1]garbage", 3, NULL);
+	assert_non_null(json);
+	assert_null(json_parse("[12]", 3, NULL));
+}
+
+static void keys_match_as_in_go(void **state)
+{
+	CLEANUP_JSON json_t *json =
+		parse("{\"image\":\"lower\",\"Image\":\"exact\",\"hostCONFIG\":{\"MEMORY\":5},"
+		      "\"\303\204\":1}");
+
+	(void)state;
+	assert_string_equal(json_str(json, "Image", NULL), "exact");
+	assert_string_equal(json_str(json, "image", NULL), "lower");
+	assert_string_equal(json_str(json, "IMAGE", NULL), "lower");
+	assert_int_equal(json_int(json_path(json, "HostConfig", NULL), "Memory", -1), 5);
+	assert_int_equal(json_integer_value(json_path(json, "HostConfig", "Memory", NULL)), 5);
+	assert_null(json_get(json, "\303\244"));
+	assert_null(json_get(json, "Imag"));
+}
+
+static void wrong_types_give_the_default(void **state)
+{
+	CLEANUP_JSON json_t *json =
+		parse("{\"s\":\"x\",\"i\":-7,\"r\":1.5,\"b\":true,\"n\":null,\"o\":{},\"a\":[]}");
+	static const char *const keys[] = {"s", "i", "r", "b", "n", "o", "a", "missing"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const char *k = keys[i];
+
+		assert_string_equal(json_str(json, k, "default"), *k == 's' ? "x" : "default");
+		assert_int_equal(json_int(json, k, 99), *k == 'i' ? -7 : 99);
+		assert_int_equal(json_bool(json, k, false), *k == 'b');
+		assert_int_equal(json_obj(json, k) != NULL, *k == 'o');
+		assert_int_equal(json_arr(json, k) != NULL, *k == 'a');
+	}
+	assert_true(json_bool(json, "n", true));
+}
+
+static void getters_take_anything(void **state)
+{
+	CLEANUP_JSON json_t *array = parse("[1]");
+	CLEANUP_JSON json_t *json = parse("{\"a\":{\"b\":null},\"t\":\"text\"}");
+
+	(void)state;
+	assert_null(json_get(NULL, "a"));
+	assert_null(json_get(array, "a"));
+	assert_null(json_path(NULL, "a", NULL));
+	assert_null(json_path(array, "a", "b", NULL));
+	assert_null(json_path(json, "t", "x", NULL));
+	assert_null(json_path(json, "a", "b", "c", NULL));
+	assert_true(json_is_null(json_path(json, "a", "b", NULL)));
+	assert_ptr_equal(json_path(json, NULL), json);
+	assert_null(json_str(NULL, "a", NULL));
+	assert_int_equal(json_int(array, "0", 3), 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_parsed_is_written_again),
+		cmocka_unit_test(hostile_text_is_refused),
+		cmocka_unit_test(errors_say_where),
+		cmocka_unit_test(length_counts_not_the_nul),
+		cmocka_unit_test(keys_match_as_in_go),
+		cmocka_unit_test(wrong_types_give_the_default),
+		cmocka_unit_test(getters_take_anything),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
