@@ -38,6 +38,9 @@ check_PROGRAMS += \
 	tests/unit/test_lib_err \
 	tests/unit/test_lib_json \
 	tests/unit/test_lib_log \
+	tests/unit/test_lib_loop \
+	tests/unit/test_lib_loop_file \
+	tests/unit/test_lib_loop_watch \
 	tests/unit/test_lib_regex \
 	tests/unit/test_lib_str
 endif
@@ -62,3 +65,12 @@ tests_unit_test_lib_regex_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lib_str_SOURCES = tests/unit/test_lib_str.c
 tests_unit_test_lib_str_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_str_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_loop_SOURCES = tests/unit/test_lib_loop.c
+tests_unit_test_lib_loop_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_loop_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_loop_file_SOURCES = tests/unit/test_lib_loop_file.c
+tests_unit_test_lib_loop_file_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_loop_file_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_loop_watch_SOURCES = tests/unit/test_lib_loop_watch.c
+tests_unit_test_lib_loop_watch_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_loop_watch_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
