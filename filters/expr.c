@@ -12,6 +12,7 @@ struct expr {
 	bool is_negated;
 	struct pattern *patterns;
 	size_t patterns_len;
+	uint64_t *budget; /* NULL = no bound */
 };
 
 static bool is_alpha(char c)
@@ -157,8 +158,22 @@ bool expr_is_negated(const struct expr *expr)
 bool expr_match(struct expr *expr, const char *text)
 {
 	for (size_t i = 0; i < expr->patterns_len; i++) {
-		if (pattern_match(&expr->patterns[i], text))
+		if (pattern_match(&expr->patterns[i], text, expr->budget))
 			return true;
 	}
 	return false;
+}
+
+size_t expr_cost(const struct expr *expr)
+{
+	size_t cost = 0;
+
+	for (size_t i = 0; i < expr->patterns_len; i++)
+		cost += pattern_cost(&expr->patterns[i]);
+	return cost;
+}
+
+void expr_set_budget(struct expr *expr, uint64_t *budget)
+{
+	expr->budget = budget;
 }

@@ -13,11 +13,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Bytes of one expression. */
 #define EXPR_LEN_MAX 1024
 /* Expressions of one kind in one request. */
 #define EXPR_TERMS_MAX 64
+/* Compiled size of all regular expressions of one request together, in steps (regex_cost). */
+#define EXPR_COST_MAX 20000
+/* Steps that matching all expressions of one request may take: at the worst some 100 ms. */
+#define EXPR_STEPS_MAX UINT64_C(50000000)
 
 struct expr;
 
@@ -41,5 +46,12 @@ bool expr_is_negated(const struct expr *expr); /* `!=` */
  * there are: `==` holds when one of them matches, `!=` when none does. Not const: results of
  * regular expressions are remembered. */
 bool expr_match(struct expr *expr, const char *text);
+
+/* Compiled size of the regular expressions in it. */
+size_t expr_cost(const struct expr *expr);
+/* From now on matching takes its steps from here (borrowed, shared by the expressions of a
+ * request). A search that could need more than is left is not made: it sets the budget to 0 and
+ * does not match. */
+void expr_set_budget(struct expr *expr, uint64_t *budget);
 
 #endif

@@ -42,9 +42,12 @@ static void expr_list_free(struct expr_list *list)
 	free(list->items);
 }
 
-static int expr_list_compile(struct expr_list *list, const char *kind, const char *const *texts,
-	size_t len, enum expr_form form, struct err *err)
+static int expr_list_compile(struct filter_request *request, struct expr_list *list,
+	const char *kind, const char *const *texts, size_t len, enum expr_form form,
+	struct err *err)
 {
+	struct text_clip clip;
+
 	if (len > EXPR_TERMS_MAX)
 		return err_set(err, ERR_INVALID, "too many %s expressions: %zu, at most %d", kind,
 			len, EXPR_TERMS_MAX);
@@ -54,6 +57,13 @@ static int expr_list_compile(struct expr_list *list, const char *kind, const cha
 		if (list->items[i] == NULL)
 			return -1;
 		list->len++;
+		expr_set_budget(list->items[i], &request->budget);
+		request->cost += expr_cost(list->items[i]);
+		if (request->cost > EXPR_COST_MAX)
+			return err_set(err, ERR_INVALID,
+				"invalid %s '%s': the regular expressions of one request are too "
+				"large together",
+				kind, text_clip(&clip, texts[i]));
 	}
 	return 0;
 }
@@ -64,11 +74,12 @@ struct filter_request *filter_request_new(const struct placement *placement, str
 	const struct placement *p = placement;
 
 	request->placement = placement;
-	if (expr_list_compile(&request->constraints, "constraint", p->constraints,
+	request->budget = EXPR_STEPS_MAX;
+	if (expr_list_compile(request, &request->constraints, "constraint", p->constraints,
 		    p->constraints_len, EXPR_ONE, err) < 0 ||
-		expr_list_compile(&request->affinities, "affinity", p->affinities,
+		expr_list_compile(request, &request->affinities, "affinity", p->affinities,
 			p->affinities_len, EXPR_ONE, err) < 0 ||
-		expr_list_compile(&request->whitelists, "whitelist", p->whitelists,
+		expr_list_compile(request, &request->whitelists, "whitelist", p->whitelists,
 			p->whitelists_len, EXPR_CHOICES, err) < 0) {
 		filter_request_free(request);
 		return NULL;
@@ -84,6 +95,11 @@ void filter_request_free(struct filter_request *request)
 	expr_list_free(&request->affinities);
 	expr_list_free(&request->whitelists);
 	free(request);
+}
+
+bool filter_request_is_exhausted(const struct filter_request *request)
+{
+	return request->budget == 0;
 }
 
 const struct placement *filter_request_placement(const struct filter_request *request)

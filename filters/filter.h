@@ -19,6 +19,9 @@ struct filter_request;
 struct filter_request *filter_request_new(
 	const struct placement *placement, struct err *err) MUSTCHECK;
 void filter_request_free(struct filter_request *request);
+/* True when matching took more than it may (EXPR_STEPS_MAX): the verdicts are not to be trusted,
+ * and the request is to be refused. */
+bool filter_request_is_exhausted(const struct filter_request *request);
 const struct placement *filter_request_placement(const struct filter_request *request);
 
 struct filter_verdict {

@@ -13,6 +13,8 @@ struct expr_list {
 struct filter_request {
 	const struct placement *placement;
 	struct expr_list constraints, affinities, whitelists;
+	size_t cost;     /* of all regular expressions, at most EXPR_COST_MAX */
+	uint64_t budget; /* steps left for matching them; 0 = ran out */
 };
 
 extern const struct filter_ops filter_health, filter_port, filter_containerslots, filter_dependency,

@@ -73,28 +73,47 @@ static size_t text_hash(const char *text)
 	return hash ^ hash >> 15;
 }
 
-static bool regex_match(struct pattern *pattern, const char *text)
+static bool search(struct pattern *pattern, const char *text, size_t len, uint64_t *budget)
+{
+	if (budget != NULL) {
+		uint64_t steps = (uint64_t)regex_cost(pattern->regex) * (len + 1);
+
+		if (steps >= *budget) {
+			*budget = 0;
+			return false;
+		}
+		*budget -= steps;
+	}
+	return regex_search(pattern->regex, text, len);
+}
+
+static bool regex_match(struct pattern *pattern, const char *text, uint64_t *budget)
 {
 	struct pattern_memo *slot;
 	size_t len = strlen(text);
 
 	if (len >= PATTERN_MEMO_TEXT)
-		return regex_search(pattern->regex, text, len);
+		return search(pattern, text, len, budget);
 	if (pattern->memo == NULL)
 		pattern->memo = xcalloc(PATTERN_MEMO, sizeof(*pattern->memo));
 	slot = &pattern->memo[text_hash(text) % PATTERN_MEMO];
 	if (!slot->is_used || strcmp(slot->text, text) != 0) {
 		memcpy(slot->text, text, len + 1);
-		slot->is_match = regex_search(pattern->regex, text, len);
+		slot->is_match = search(pattern, text, len, budget);
 		slot->is_used = true;
 	}
 	return slot->is_match;
 }
 
-bool pattern_match(struct pattern *pattern, const char *text)
+size_t pattern_cost(const struct pattern *pattern)
+{
+	return pattern->regex == NULL ? 0 : regex_cost(pattern->regex);
+}
+
+bool pattern_match(struct pattern *pattern, const char *text, uint64_t *budget)
 {
 	if (pattern->regex != NULL)
-		return regex_match(pattern, text);
+		return regex_match(pattern, text, budget);
 	if (pattern->is_glob)
 		return glob_match(pattern, text);
 	return strcmp(pattern->text, text) == 0;

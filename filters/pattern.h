@@ -35,6 +35,10 @@ struct pattern {
 int pattern_init(struct pattern *pattern, const char *s, size_t len, struct err *err) MUSTCHECK;
 /* May be called on a zeroed pattern. */
 void pattern_clear(struct pattern *pattern);
-bool pattern_match(struct pattern *pattern, const char *text);
+/* budget: steps that regular expressions may still take, NULL = any number. A search that could
+ * need more is not made, sets it to 0 and gives false. */
+bool pattern_match(struct pattern *pattern, const char *text, uint64_t *budget);
+/* Size of the compiled regular expression; 0 when it is none. */
+size_t pattern_cost(const struct pattern *pattern);
 
 #endif

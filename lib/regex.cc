@@ -76,3 +76,10 @@ extern "C" bool regex_search(const struct regex *regex, const char *text, size_t
 		std::abort();
 	}
 }
+
+extern "C" size_t regex_cost(const struct regex *regex)
+{
+	int size = regex->re.ProgramSize();
+
+	return size > 0 ? static_cast<size_t>(size) : 1;
+}

@@ -25,6 +25,10 @@ struct regex *regex_new(const char *pattern, struct err *err) MUSTCHECK;
 void regex_free(struct regex *regex);
 /* Unanchored: true when some part of text matches. */
 bool regex_search(const struct regex *regex, const char *text, size_t len);
+/* Steps that a search takes for each byte of text at the worst, some nanoseconds each (>= 1). Time
+ * is linear in the text, but this factor is the user's choice: who searches many texts bounds the
+ * product. */
+size_t regex_cost(const struct regex *regex);
 
 #ifdef __cplusplus
 }

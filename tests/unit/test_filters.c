@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -423,6 +424,37 @@ static void test_bad_expressions(void **state)
 	filter_request_free(NULL);
 }
 
+/* What backtracks nowhere is still bounded in all: by the size of the compiled expressions, and by
+ * the steps that they take over the fleet. */
+static void test_work_is_bounded(void **state)
+{
+	const char *large[] = {"node==/(.?){1000}z/", "node==/(.?){1000}y/", "node==/(.?){1000}x/"};
+	const struct placement too_large = {.constraints = large, .constraints_len = 3};
+	const struct placement slow = {.constraints = large, .constraints_len = 1};
+	struct err err = ERR_INIT;
+	struct filter_request *request;
+	char name[64];
+	struct node_view node = a_node(NULL, 0);
+
+	(void)state;
+	assert_null(filter_request_new(&too_large, &err));
+	assert_int_equal(err.code, ERR_INVALID);
+	assert_non_null(strstr(err.msg, "too large together"));
+	request = filter_request_new(&slow, &err);
+	assert_non_null(request);
+	node.name = name;
+	for (int i = 0; i < 10000; i++) {
+		struct filter_verdict verdict = {0};
+
+		snprintf(name, sizeof(name), "node-with-a-rather-long-name-%d", i);
+		assert_false(filter_find("constraint", NULL)->check(request, &node, &verdict));
+		if (i == 0)
+			assert_false(filter_request_is_exhausted(request));
+	}
+	assert_true(filter_request_is_exhausted(request));
+	filter_request_free(request);
+}
+
 static void test_conditions(void **state)
 {
 	static const struct view_port ports[] = {{"", 80, "tcp"}, {"10.0.0.1", 53, "udp"}};
@@ -487,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_whitelist),
 		cmocka_unit_test(test_soft_count),
 		cmocka_unit_test(test_bad_expressions),
+		cmocka_unit_test(test_work_is_bounded),
 		cmocka_unit_test(test_conditions),
 	};
 
