@@ -46,3 +46,10 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/parts.c \
 	cluster/sync.c \
 	cluster/watch.c
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_cluster_json_split
+endif
+tests_unit_test_cluster_json_split_SOURCES = tests/unit/test_cluster_json_split.c
+tests_unit_test_cluster_json_split_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_json_split_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
