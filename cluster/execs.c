@@ -1,10 +1,10 @@
 /* Exec instances: an ID, and the container that it runs in. */
 #include "cluster/record.h"
 
+#include "lib/hash.h"
 #include "lib/mem.h"
 
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #define EXEC_ID_MAX 128

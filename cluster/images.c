@@ -1,12 +1,12 @@
 /* Images: their records, their count over the cluster, and what a reference means. */
 #include "cluster/node_parts.h"
 
+#include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/mem.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <uthash.h>
 
 #define ALGORITHM "sha256:"
 #define DIGITS_OF_ID 64

@@ -1,11 +1,11 @@
 #include "cluster/intern.h"
 
+#include "lib/hash.h"
 #include "lib/mem.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <uthash.h>
 
 struct interned {
 	UT_hash_handle hh;

@@ -10,8 +10,8 @@
 
 #include "cluster/cluster_priv.h"
 #include "cluster/json_split.h"
+#include "lib/hash.h"
 
-#include <uthash.h>
 
 /* Times in milliseconds; one place, so that tests can run a hundred times faster. */
 struct live_timing {

@@ -11,6 +11,8 @@ lib_libswarm_lib_a_SOURCES = \
 	lib/env.h \
 	lib/err.c \
 	lib/err.h \
+	lib/hash.c \
+	lib/hash.h \
 	lib/json.c \
 	lib/json.h \
 	lib/log.c \
@@ -36,6 +38,7 @@ check_PROGRAMS += \
 	tests/unit/test_lib_addr \
 	tests/unit/test_lib_buf \
 	tests/unit/test_lib_err \
+	tests/unit/test_lib_hash \
 	tests/unit/test_lib_json \
 	tests/unit/test_lib_log \
 	tests/unit/test_lib_loop \
@@ -74,3 +77,6 @@ tests_unit_test_lib_loop_file_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lib_loop_watch_SOURCES = tests/unit/test_lib_loop_watch.c
 tests_unit_test_lib_loop_watch_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_loop_watch_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_hash_SOURCES = tests/unit/test_lib_hash.c
+tests_unit_test_lib_hash_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_hash_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)

@@ -1,11 +1,11 @@
 #include "strategies/strategy.h"
 
+#include "lib/hash.h"
 #include "lib/str.h"
 #include "strategies/strategy_priv.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <uthash.h>
 
 /* Choices remembered beyond twice the nodes that there were to choose from. */
 #define TURNS_SPARE 64
