@@ -136,8 +136,10 @@ void loop_free(struct loop *loop)
 	uv_close((uv_handle_t *)&loop->prepare, NULL);
 	uv_close((uv_handle_t *)&loop->check, NULL);
 	uv_close((uv_handle_t *)&loop->pending, NULL);
-	/* Closing handles release their memory in callbacks. */
-	uv_run(&loop->uv, UV_RUN_DEFAULT);
+	/* Closing handles release their memory in callbacks. A loop_stop that no run has seen yet
+	 * makes the first turn end early. */
+	while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0)
+		;
 	status = uv_loop_close(&loop->uv);
 	if (status)
 		loop_die("cannot be closed", status);
