@@ -10,6 +10,7 @@ from lab.consul import Consul
 from lab.engine import Engine, image_archive
 from lab.fake_engine import FakeEngine
 from lab.machine import Machine
+from lab.registry import Registry
 from lab.swarm import Join, Manager, Process, Simulator, binary
 from lab.waiting import in_parallel
 
@@ -166,15 +167,31 @@ def _consul_host(machine):
         machine.consul.kill()
 
 
-@pytest.fixture(params=binaries(), ids=lambda path: path.strip("/").replace("/", "-"))
-def docker(request, machine):
-    """docker(manager): a client of it; each test runs once with every client that is here."""
+@pytest.fixture(scope="session")
+def registry(machine):
+    server = Registry(machine).start()
+    yield server
+    server.kill()
 
+
+def _docker(binary, machine):
     def make(manager_or_host, identity=None):
         host = manager_or_host
         if isinstance(host, Manager):
             identity = identity or host.client
             host = f"tcp://{host.addr}"
-        return Docker(request.param, host, identity, config=f"{machine.tmp}/docker-config")
+        return Docker(binary, host, identity, config=f"{machine.tmp}/docker-config")
 
     return make
+
+
+@pytest.fixture(params=binaries(), ids=lambda path: path.strip("/").replace("/", "-"))
+def docker(request, machine):
+    """docker(manager): a client of it; each test runs once with every client that is here."""
+    return _docker(request.param, machine)
+
+
+@pytest.fixture
+def one_docker(machine):
+    """The same with the first client only, where the client is not the point."""
+    return _docker(binaries()[0], machine)

@@ -123,6 +123,7 @@ class Engine:
             + ["-p", f"{self.dir}/pid", "-H", f"unix://{self.socket}", "-H", f"tcp://{self.addr}"]
             + ["--storage-driver", driver, "--exec-opt", "native.cgroupdriver=cgroupfs"]
             + ["--cgroup-parent", f"/{self.machine.cgroup}", "--shutdown-timeout", "1"]
+            + ["--insecure-registry", f"{self.machine.subnet}.0/24"]
             + args,
             stdin=subprocess.DEVNULL,
         )
@@ -203,8 +204,8 @@ class Engine:
 
     # ---- asking the engine itself, not through the manager ----
 
-    def request(self, method, path, body=None, timeout=30):
-        return http.request(("unix", self.socket), method, path, body, timeout=timeout)
+    def request(self, method, path, body=None, headers=(), timeout=30):
+        return http.request(("unix", self.socket), method, path, body, headers, timeout)
 
     def json(self, method, path, body=None):
         reply = self.request(method, path, body)

@@ -30,7 +30,7 @@ def free_port(ip="127.0.0.1"):
 def sanitizer_environment(folder):
     return {
         "ASAN_OPTIONS": f"log_path={folder}/san:exitcode=99:detect_leaks=1:abort_on_error=0"
-        ":detect_stack_use_after_return=1:strict_string_checks=1",
+        ":detect_stack_use_after_return=1:quarantine_size_mb=16",
         "UBSAN_OPTIONS": f"log_path={folder}/san:exitcode=99:print_stacktrace=1",
         "LSAN_OPTIONS": "exitcode=99",
     }
@@ -125,17 +125,28 @@ class Manager(Process):
     """swarm manage with one listener (and a unix socket where asked for)."""
 
     def __init__(
-        self, machine, discovery, *args, tls=None, client=None, unix=False, nodes=None, port=None
+        self,
+        machine,
+        discovery,
+        *args,
+        tls=None,
+        client=None,
+        unix=False,
+        nodes=None,
+        any_address=False,
+        listening=True,
     ):
         """discovery: URL, or list of "ip:port". tls: its Identity (with --tlsverify); client: the
-        Identity to talk to it. nodes: how many healthy ones to wait for (default: of the list)."""
+        Identity to talk to it. nodes: how many healthy ones to wait for (default: of the list).
+        listening: wait until it answers."""
         if not isinstance(discovery, str):
             nodes = len(discovery) if nodes is None else nodes
             discovery = "nodes://" + ",".join(discovery)
-        self.port = port or free_port()
+        self.port = free_port()
         self.addr = f"127.0.0.1:{self.port}"
         self.tls, self.client = tls, client
-        command = ["--debug", "manage", "-H", f"tcp://{self.addr}"]
+        listen = f"0.0.0.0:{self.port}" if any_address else self.addr
+        command = ["--debug", "manage", "-H", f"tcp://{listen}"]
         self.unix_path = None
         if unix:
             self.unix_path = f"{machine.tmp}/manager-{self.port}.sock"
@@ -147,8 +158,9 @@ class Manager(Process):
         super().__init__(machine, command)
         self.discovery = discovery
         try:
-            self.wait_listening()
-            if nodes:
+            if listening:
+                self.wait_listening()
+            if listening and nodes:
                 self.wait_healthy(nodes)
         except BaseException:
             self.process.kill()
@@ -255,8 +267,8 @@ class Simulator(Process):
     def __init__(self, machine, count, *args, base=None):
         self.count = count
         self.base = base or self._free_range(count)
-        first = f"127.0.0.1:{self.base}"
-        super().__init__(machine, ["simulate", "--engines", count, "--listen", first, *args])
+        first = f"tcp://127.0.0.1:{self.base}"
+        super().__init__(machine, ["simulate", "--nodes", count, "--listen", first, *args])
         self.addrs = [f"127.0.0.1:{self.base + i}" for i in range(count)]
 
         def answers():

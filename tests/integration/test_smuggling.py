@@ -1,0 +1,274 @@
+"""Request forms that two parsers might read differently: refused, and the connection closed."""
+
+import pytest
+
+from lab import http
+from lab.fake_engine import container
+
+TARGET = "c" * 64
+INNER = f"DELETE /containers/{TARGET} HTTP/1.1\r\nHost: x\r\n\r\n"
+START = f"POST /containers/{TARGET}/start HTTP/1.1\r\n"
+
+
+@pytest.fixture
+def cluster(fake, manager):
+    engine = fake()
+    engine.containers = [container(TARGET, "target")]
+    m = manager([engine])
+    m.engine = engine
+    return m
+
+
+def nothing_came_through(m):
+    assert m.engine.seen("DELETE", "") == []
+
+
+REFUSED = {
+    "both lengths": START + "Host: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "0\r\n\r\n" + INNER,
+    "both lengths, other order": START
+    + "Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" + INNER,
+    "two lengths": START + "Host: x\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n" + INNER,
+    "same length twice": START + "Host: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "list of lengths": START + "Host: x\r\nContent-Length: 0, 0\r\n\r\n" + INNER,
+    "signed length": START + "Host: x\r\nContent-Length: +0\r\n\r\n" + INNER,
+    "negative length": START + "Host: x\r\nContent-Length: -1\r\n\r\n" + INNER,
+    "hexadecimal length": START + "Host: x\r\nContent-Length: 0x0\r\n\r\n" + INNER,
+    "overflowing length": START + "Host: x\r\nContent-Length: 18446744073709551616\r\n\r\n" + INNER,
+    "empty length": START + "Host: x\r\nContent-Length: \r\n\r\n" + INNER,
+    "unknown coding": START + "Host: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + INNER,
+    "chunked twice": START + "Host: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n" + INNER,
+    "chunked in two headers": START
+    + "Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" + INNER,
+    "identity": START + "Host: x\r\nTransfer-Encoding: identity\r\n\r\n" + INNER,
+    "gzip before chunked": START + "Host: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" + INNER,
+    "tab in coding": START + "Host: x\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n" + INNER,
+    "blank before colon": START + "Host: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + INNER,
+    "blank before length's colon": START + "Host: x\r\nContent-Length : 0\r\n\r\n" + INNER,
+    "folded header": START + "Host: x\r\nX-A: b\r\n Content-Length: 5\r\n\r\n" + INNER,
+    "folded first header": START + " Host: x\r\n\r\n" + INNER,
+    "bare line feeds": START.replace("\r", "") + "Host: x\nContent-Length: 0\n\n" + INNER,
+    "bare line feed in a header": START + "Host: x\r\nX-A: b\nContent-Length: 0\r\n\r\n" + INNER,
+    "bare carriage return": START + "Host: x\r\nX-A: b\rContent-Length: 0\r\n\r\n" + INNER,
+    "no host": START + "Content-Length: 0\r\n\r\n" + INNER,
+    "two hosts": START + "Host: x\r\nHost: y\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "byte 0 in a value": START + "Host: x\r\nX-A: b\0c\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "byte 0 in a name": START + "Host: x\r\nX\0A: b\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "blank in a name": START + "Host: x\r\nX A: b\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "high byte in a name": START + "Host: x\r\nX\xe9: b\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "no colon": START + "Host: x\r\nnonsense\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "empty name": START + "Host: x\r\n: b\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "line end in the target": f"POST /containers/{TARGET}\r\n/start HTTP/1.1\r\nHost: x\r\n\r\n" + INNER,
+    "blank in the target": f"POST /containers/a b/start HTTP/1.1\r\nHost: x\r\n\r\n" + INNER,
+    "other protocol": START.replace("HTTP/1.1", "HTTP/9.9") + "Host: x\r\n\r\n" + INNER,
+    "no protocol": "GET /_ping\r\n\r\n" + INNER,
+    "bad method": START.replace("POST", "PO(ST") + "Host: x\r\nContent-Length: 0\r\n\r\n" + INNER,
+    "other absolute host": f"POST http://evil/containers/{TARGET}/start HTTP/1.1\r\nHost: x\r\n"
+    "Content-Length: 0\r\n\r\n" + INNER,
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_and_closed(cluster, name):
+    with cluster.connect() as c:
+        c.send(REFUSED[name].encode("latin-1"))
+        reply = c.read_reply()
+        assert reply.status in (400, 505 if name == "other protocol" else 400), reply
+        assert c.is_closed(), "the connection goes on"
+    nothing_came_through(cluster)
+    assert cluster.engine.seen("POST", "/start") == []
+
+
+CHUNKED = START + "Host: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+BAD_CHUNKS = {
+    "prefix": "0x5\r\nhello\r\n0\r\n\r\n",
+    "sign": "+5\r\nhello\r\n0\r\n\r\n",
+    "minus": "-5\r\nhello\r\n0\r\n\r\n",
+    "overflow": "10000000000000005\r\nhello\r\n0\r\n\r\n",
+    "junk": "5 junk\r\nhello\r\n0\r\n\r\n",
+    "no number": "\r\nhello\r\n0\r\n\r\n",
+    "no line end after data": "5\r\nhello0\r\n\r\n",
+    "too long data": "5\r\nhello world\r\n0\r\n\r\n",
+    "bare line feed": "5\nhello\n0\n\n",
+    "line feed in an extension": "5;a\nb\r\nhello\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD_CHUNKS)
+def test_bad_chunks(cluster, name):
+    with cluster.connect() as c:
+        c.send(CHUNKED + BAD_CHUNKS[name] + INNER)
+        try:
+            reply = c.read_reply()
+            assert reply.status == 400, reply
+            assert c.is_closed()
+        except (http.Ended, ConnectionResetError):
+            pass  # closed without an answer, which is as good
+    nothing_came_through(cluster)
+
+
+def test_trailers_are_not_headers(cluster):
+    body = '{"Image":"busybox"}'
+    with cluster.connect() as c:
+        c.send(
+            "POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body}\r\n0\r\n"
+            "X-Registry-Auth: c3RvbGVu\r\n\r\n"
+        )
+        assert c.read_reply().status < 600
+    for request in cluster.engine.seen("POST", "/containers/create"):
+        assert request.header("X-Registry-Auth") is None
+
+
+def test_empty_body_that_is_announced(cluster):
+    """Content-Length: 0 on a create: exactly that is judged, nothing that follows."""
+    body = '{"Image":"busybox"}'
+    with cluster.connect() as c:
+        c.send("POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" + body)
+        reply = c.read_reply()
+        assert reply.status == 400, reply
+    assert cluster.engine.seen("POST", "/containers/create") == []
+
+
+def test_oversized_heads(cluster):
+    for head in (
+        "GET /_ping HTTP/1.1\r\nHost: x\r\nX-Long: " + "a" * 200000 + "\r\n\r\n",
+        "GET /_ping?" + "a" * 200000 + " HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /_ping HTTP/1.1\r\nHost: x\r\n" + "".join(f"X-{i}: y\r\n" for i in range(20000)) + "\r\n",
+    ):
+        with cluster.connect() as c:
+            try:
+                c.send(head)
+            except OSError:
+                pass  # it need not read all of it
+            try:
+                reply = c.read_reply()
+            except ConnectionResetError:
+                continue
+            assert reply.status in (431, 414), reply
+            assert c.is_closed()
+    with cluster.connect() as c:
+        c.send("GET /_ping HTTP/1.1\r\nHost: x\r\nX-Long: " + "a" * 70000)
+        reply = c.read_reply()
+        assert reply.status == 431, reply
+    assert cluster.request("GET", "/_ping").status == 200
+
+
+def test_oversized_json(cluster):
+    """413 whether the size is announced or comes in chunks; never cut and passed on."""
+    with cluster.connect() as c:
+        c.send(
+            "POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            "Content-Length: 1000000000\r\n\r\n"
+        )
+        reply = c.read_reply()
+        assert reply.status == 413, reply
+    with cluster.connect() as c:
+        c.send(
+            "POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n"
+        )
+        c.stream.settimeout(10)
+        block = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+        reply = None
+        try:
+            for _ in range(64):
+                c.send(block)
+        except OSError:
+            pass
+        try:
+            reply = c.read_reply()
+        except ConnectionResetError:
+            pass
+        assert reply is None or reply.status == 413, reply
+    assert cluster.engine.seen("POST", "/containers/create") == []
+    assert cluster.request("GET", "/_ping").status == 200
+
+
+def test_deep_json(cluster):
+    for text in ("[" * 100000, '{"a":' * 100000, '{"Labels":' + "[" * 5000 + "]" * 5000 + "}"):
+        reply = cluster.request(
+            "POST", "/containers/create", text.encode(), {"Content-Type": "application/json"}
+        )
+        assert reply.status == 400, reply
+
+
+def test_upgrades_that_are_not_for_streams(cluster):
+    """h2c and websocket are not passed on, and an upgrade elsewhere is ignored."""
+    for upgrade in ("h2c", "websocket", "tcp, h2c", "TLS/1.0"):
+        for method, path in (("GET", "/version"), ("POST", "/session"), ("POST", "/grpc")):
+            with cluster.connect() as c:
+                reply = c.request(
+                    method,
+                    path,
+                    headers={
+                        "Connection": "Upgrade, HTTP2-Settings",
+                        "Upgrade": upgrade,
+                        "HTTP2-Settings": "AAMAAABkAAQAAP__",
+                    },
+                )
+                assert reply.status != 101, reply
+    for request in cluster.engine.requests:
+        assert request.header("HTTP2-Settings") is None
+        assert request.header("Upgrade") in (None, "tcp")
+
+
+def test_nothing_is_copied_blindly(cluster):
+    """Hop-by-hop headers, and what a client says of itself, end at the manager."""
+    cluster.request(
+        "POST",
+        "/containers/target/start",
+        headers={
+            "Connection": "close, X-Secret",
+            "X-Secret": "1",
+            "Keep-Alive": "x",
+            "Proxy-Authorization": "Basic eDp5",
+            "TE": "trailers",
+            "Host": "evil",
+        },
+    )
+    sent = cluster.engine.seen("POST", "/start")
+    assert len(sent) == 1
+    for name in ("X-Secret", "Keep-Alive", "Proxy-Authorization", "TE"):
+        assert sent[0].header(name) is None, name
+    assert sent[0].header("Host") != "evil"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["..", "%2e%2e", "a%2f..%2fb", "target%2f..", "a%0d%0aX:y", "a%00b", "%zz", "x" * 5000,
+     "target;x", "target%3fforce=1", "target%23"],
+)
+def test_names_in_paths(cluster, name):
+    """What reaches an engine is always a container's ID."""
+    reply = cluster.request("POST", f"/containers/{name}/kill")
+    assert reply.status in (400, 404, 414, 431), reply
+    assert cluster.engine.seen("POST", "") == []
+
+
+def test_query_values_are_encoded_anew(cluster):
+    cluster.request("POST", "/containers/target/kill?signal=a%0d%0aX-Evil:%201%20HTTP/1.1")
+    for request in cluster.engine.seen("POST", "/kill"):
+        assert request.header("X-Evil") is None
+        assert f"/containers/{TARGET}/kill" in request.target
+
+
+def test_slow_heads_do_not_hold_the_manager(cluster):
+    """Hundreds of half requests: others are answered at once."""
+    held = [cluster.connect() for _ in range(300)]
+    for c in held:
+        c.send("GET /_ping HTTP/1.1\r\nHos")
+    try:
+        for _ in range(20):
+            assert cluster.request("GET", "/_ping", timeout=2).status == 200
+    finally:
+        for c in held:
+            c.close()
+
+
+def test_two_requests_on_one_connection_do_not_cross(cluster):
+    with cluster.connect() as c:
+        for i in range(200):
+            reply = c.request("GET", f"/containers/missing-{i}/json")
+            assert reply.status == 404
+            assert f"missing-{i}" in reply.message()
