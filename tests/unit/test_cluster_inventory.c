@@ -1,0 +1,838 @@
+/* Nodes, lookups, images, networks, volumes, reservations and exec instances, case by case. */
+#include "cluster/record.h"
+#include "lib/json.h"
+#include "lib/mem.h"
+#include "tests/unit/cluster_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static const char *found_name(const struct fixture *fx, const char *key)
+{
+	struct err err = ERR_INIT;
+	const struct container *container = cluster_container_find(&fx->cluster, key, &err);
+
+	if (container)
+		return container->view.name;
+	return err.code == ERR_NOT_FOUND ? "none" : err.code == ERR_INVALID ? "many" : "?";
+}
+
+/* ---- Nodes ---- */
+
+static void test_node_order(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *const *nodes;
+	struct node *ten, *two, *clone;
+	size_t len;
+
+	(void)state;
+	ten = fixture_node(fx, "node10", "10.0.0.1:2375");
+	two = fixture_node(fx, "node2", "10.0.0.20:2375");
+	clone = fixture_node(fx, "node2", "10.0.0.3:2375");
+	nodes = cluster_nodes(&fx->cluster, &len);
+	assert_int_equal(len, 3);
+	assert_ptr_equal(nodes[0], clone);
+	assert_ptr_equal(nodes[1], two);
+	assert_ptr_equal(nodes[2], ten);
+	fixture_identify(ten, "E-1", "a");
+	nodes = cluster_nodes(&fx->cluster, &len);
+	assert_ptr_equal(nodes[0], ten);
+	inventory_node_remove(clone);
+	nodes = cluster_nodes(&fx->cluster, &len);
+	assert_int_equal(len, 2);
+	assert_ptr_equal(nodes[1], two);
+	fixture_free(fx);
+}
+
+static void test_node_find(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *one = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *two = fixture_node(fx, "n2", "10.0.0.2:2375");
+	struct node *pending = inventory_node_new(&fx->cluster, "[::1]:2375");
+
+	(void)state;
+	assert_ptr_equal(cluster_node_find(&fx->cluster, "n1"), one);
+	assert_ptr_equal(cluster_node_find(&fx->cluster, "E-n2"), two);
+	assert_ptr_equal(cluster_node_find(&fx->cluster, "E-n2|10.0.0.2:2375"), two);
+	assert_ptr_equal(cluster_node_find(&fx->cluster, "10.0.0.1:2375"), one);
+	assert_ptr_equal(cluster_node_find(&fx->cluster, "[::1]:2375"), pending);
+	assert_string_equal(node_ip(pending), "::1");
+	assert_string_equal(node_view(pending)->name, "(unknown)");
+	assert_null(cluster_node_find(&fx->cluster, "(unknown)"));
+	assert_null(cluster_node_find(&fx->cluster, ""));
+	assert_null(cluster_node_find(&fx->cluster, "n"));
+	/* A cloned machine: name and engine ID no longer tell which, the rest does. */
+	fixture_identify(two, "E-n1", "n1");
+	assert_null(cluster_node_find(&fx->cluster, "n1"));
+	assert_null(cluster_node_find(&fx->cluster, "E-n1"));
+	assert_ptr_equal(cluster_node_find(&fx->cluster, "E-n1|10.0.0.2:2375"), two);
+	fixture_identify(two, "E-n2", "n2");
+	assert_ptr_equal(cluster_node_find(&fx->cluster, "n1"), one);
+	fixture_free(fx);
+}
+
+static void test_node_totals(void **state)
+{
+	struct fixture *fx = fixture_new(0.05);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct inventory_identity wild = {
+		.engine_id = "E", .name = "n1", .ncpu = INT64_MAX, .memory = INT64_MAX};
+	struct inventory_identity odd = {
+		.engine_id = "E", .name = "", .ncpu = INT64_MIN, .memory = -1};
+	struct cluster_totals totals;
+
+	(void)state;
+	assert_int_equal(node_view(node)->total_nano_cpus, 4200000000);
+	assert_int_equal(node_view(node)->total_memory, (int64_t)(8.4 * (1 << 30)));
+	cluster_totals(&fx->cluster, &totals);
+	assert_int_equal(totals.nodes_healthy, 1);
+	assert_int_equal(totals.nano_cpus, 4200000000);
+	inventory_node_set_identity(node, &wild);
+	cluster_totals(&fx->cluster, &totals);
+	assert_true(totals.memory > 0 && totals.memory < INT64_MAX / 16384);
+	inventory_node_set_identity(node, &odd);
+	assert_string_equal(node_view(node)->name, "(unknown)");
+	inventory_node_set_health(node, false);
+	cluster_totals(&fx->cluster, &totals);
+	assert_int_equal(totals.nodes, 1);
+	assert_int_equal(totals.nodes_healthy, 0);
+	assert_int_equal(totals.nano_cpus, 0);
+	assert_int_equal(totals.memory, 0);
+	fixture_free(fx);
+}
+
+static void test_node_labels(void **state)
+{
+	static const struct view_label labels[] = {
+		{"zone", "b"}, {"disk", "ssd"}, {"zone", "a"}, {"Rack", "1"}, {"disk", "hdd"}};
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct inventory_identity identity = {.engine_id = "E",
+		.name = "n1",
+		.labels = labels,
+		.labels_len = COUNT(labels),
+		.ncpu = 1,
+		.memory = 1};
+	const struct view_labels *kept = &node_view(node)->labels;
+
+	(void)state;
+	inventory_node_set_identity(node, &identity);
+	assert_int_equal(kept->len, 3);
+	assert_string_equal(kept->items[0].key, "Rack");
+	assert_string_equal(kept->items[1].key, "disk");
+	assert_string_equal(kept->items[1].value, "hdd");
+	assert_string_equal(kept->items[2].value, "a");
+	fixture_free(fx);
+}
+
+/* ---- Containers ---- */
+
+static void test_lookup_forms(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *one = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *two = fixture_node(fx, "n2.example.org", "10.0.0.2:2375");
+
+	(void)state;
+	fixture_put(one, &(struct sketch){.id = "abc123", .swarm_id = "5a", .name = "web"});
+	fixture_put(one, &(struct sketch){.id = "abd", .swarm_id = "5b", .name = "db"});
+	fixture_put(two, &(struct sketch){.id = "fff", .name = "app", .link = "n1/alias"});
+	assert_string_equal(found_name(fx, fixture_id("abc123")), "web");
+	assert_string_equal(found_name(fx, "abc123000000"), "web");
+	assert_string_equal(found_name(fx, fixture_id("5b")), "db");
+	assert_string_equal(found_name(fx, "5b0000000000"), "db");
+	assert_string_equal(found_name(fx, "web"), "web");
+	assert_string_equal(found_name(fx, "/web"), "web");
+	assert_string_equal(found_name(fx, "n1/web"), "web");
+	assert_string_equal(found_name(fx, "/n1/web"), "web");
+	assert_string_equal(found_name(fx, "E-n1/web"), "web");
+	assert_string_equal(found_name(fx, "n2.example.org/app"), "app");
+	assert_string_equal(found_name(fx, "n1/app"), "none");
+	assert_string_equal(found_name(fx, "n2/app"), "none");
+	assert_string_equal(found_name(fx, "n1/alias"), "app");
+	assert_string_equal(found_name(fx, "abc"), "web");
+	assert_string_equal(found_name(fx, "ab"), "many");
+	assert_string_equal(found_name(fx, "5"), "many");
+	assert_string_equal(found_name(fx, "5a"), "web");
+	assert_string_equal(found_name(fx, "AB"), "none");
+	assert_string_equal(found_name(fx, "we"), "none");
+	assert_string_equal(found_name(fx, ""), "none");
+	/* Both IDs of one container begin alike: it is still one. */
+	fixture_put(two, &(struct sketch){.id = "77a", .swarm_id = "77b", .name = "both"});
+	assert_string_equal(found_name(fx, "77"), "both");
+	/* A name comes before an ID that it happens to begin. */
+	fixture_put(two, &(struct sketch){.id = "e0", .name = "77a"});
+	assert_string_equal(found_name(fx, "77a"), "77a");
+	fixture_free(fx);
+}
+
+static void test_lookup_ambiguous(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct err err = ERR_INIT;
+	char addr[32], name[16], id[16];
+
+	(void)state;
+	for (int i = 0; i < 15; i++) {
+		snprintf(addr, sizeof(addr), "10.0.0.%d:2375", i + 1);
+		snprintf(name, sizeof(name), "n%d", i + 1);
+		snprintf(id, sizeof(id), "a%x", i);
+		fixture_put(
+			fixture_node(fx, name, addr), &(struct sketch){.id = id, .name = "agent"});
+	}
+	assert_null(cluster_container_find(&fx->cluster, "agent", &err));
+	assert_int_equal(err.code, ERR_INVALID);
+	assert_non_null(strstr(err.msg, "n1/agent (a00000000000)"));
+	assert_non_null(strstr(err.msg, "n10/agent (a90000000000)"));
+	assert_null(strstr(err.msg, "n11/agent"));
+	assert_non_null(strstr(err.msg, "and others"));
+	assert_string_equal(found_name(fx, "n7/agent"), "agent");
+	/* The same container on a cloned machine: only the name with its node tells them apart. */
+	fixture_put(cluster_node_find(&fx->cluster, "n1"),
+		&(struct sketch){.id = "c1", .name = "twin"});
+	fixture_put(cluster_node_find(&fx->cluster, "n2"),
+		&(struct sketch){.id = "c1", .name = "twin"});
+	assert_string_equal(found_name(fx, fixture_id("c1")), "many");
+	assert_string_equal(found_name(fx, "n2/twin"), "twin");
+	fixture_free(fx);
+}
+
+static void test_lookup_hostile_keys(void **state)
+{
+	static const char *const keys[] = {"/", "//", "///", "n1/", "/n1/", "n1//web", "%s%n%n%n",
+		"..", "../web", "web/", "web/../web", "\x01\xff\x7f", "n1/%2e%2e", "|", "E-n1|"};
+	struct fixture *fx = fixture_new(0);
+	struct err err = ERR_INIT;
+	char big[4097];
+
+	(void)state;
+	fixture_put(fixture_node(fx, "n1", "10.0.0.1:2375"),
+		&(struct sketch){.id = "1", .name = "web"});
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		assert_string_equal(found_name(fx, keys[i]), "none");
+		assert_null(cluster_network_find(&fx->cluster, keys[i], &err));
+		assert_null(cluster_volume_find(&fx->cluster, keys[i], &err));
+	}
+	for (int c = 1; c < 256; c++) {
+		memset(big, c, sizeof(big) - 1);
+		big[sizeof(big) - 1] = '\0';
+		assert_string_equal(found_name(fx, big), "none");
+	}
+	fixture_free(fx);
+}
+
+static void test_replace_and_rename(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct container *old, *held;
+	struct cluster_totals totals;
+
+	(void)state;
+	fixture_put(node, &(struct sketch){.id = "1", .name = "old", .memory = 100});
+	old = inventory_container_get(node, fixture_id("1"));
+	held = container_ref(old);
+	fixture_put(
+		node, &(struct sketch){.id = "1", .name = "new", .memory = 70, .state = "exited"});
+	/* Borrowed until the end of the turn, held for as long as wanted. */
+	assert_string_equal(old->view.name, "old");
+	inventory_sweep(&fx->cluster.inventory);
+	assert_string_equal(held->view.name, "old");
+	assert_ptr_equal(held->node, node);
+	assert_string_equal(found_name(fx, "old"), "none");
+	assert_string_equal(found_name(fx, "new"), "new");
+	assert_int_equal(node_view(node)->used_memory, 70);
+	assert_int_equal(node_view(node)->containers_len, 1);
+	cluster_totals(&fx->cluster, &totals);
+	assert_int_equal(totals.containers, 1);
+	assert_int_equal(totals.running, 0);
+	assert_int_equal(totals.stopped, 1);
+	assert_int_equal(node_stopped(node), 1);
+	/* A held record outlives its node. */
+	inventory_node_remove(node);
+	inventory_sweep(&fx->cluster.inventory);
+	assert_string_equal(held->node->inventory.view.name, "n1");
+	container_unref(held);
+	fixture_free(fx);
+}
+
+static void test_prune(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *other = fixture_node(fx, "n2", "10.0.0.2:2375");
+	CLEANUP_JSON json_t *list = json_pack(
+		"[{s:s}, {s:i}, n, {s:s}]", "Id", fixture_id("2"), "Id", 7, "Id", fixture_id("9"));
+	uint64_t asked_at;
+
+	(void)state;
+	fixture_put(node, &(struct sketch){.id = "1", .name = "gone"});
+	fixture_put(node, &(struct sketch){.id = "2", .name = "there"});
+	fixture_put(other, &(struct sketch){.id = "3", .name = "elsewhere"});
+	asked_at = inventory_seq(&fx->cluster.inventory);
+	/* Made after the engine was asked: its answer does not know it. */
+	fixture_put(node, &(struct sketch){.id = "4", .name = "young"});
+	assert_int_equal(inventory_containers_prune(node, list, asked_at), 1);
+	assert_string_equal(found_name(fx, "gone"), "none");
+	assert_string_equal(found_name(fx, "there"), "there");
+	assert_string_equal(found_name(fx, "young"), "young");
+	assert_string_equal(found_name(fx, "elsewhere"), "elsewhere");
+	fixture_free(fx);
+}
+
+static void test_age_order(void **state)
+{
+	static const char *const order[] = {"d", "b", "c", "a"};
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct container **all;
+	size_t len;
+
+	(void)state;
+	fixture_put(node, &(struct sketch){.id = "9", .name = "a", .created = 100});
+	fixture_put(node, &(struct sketch){.id = "5", .name = "c", .created = 200});
+	fixture_put(node, &(struct sketch){.id = "4", .name = "b", .created = 200});
+	fixture_put(node, &(struct sketch){.id = "7", .name = "d", .created = 300});
+	all = cluster_containers(&fx->cluster, &len);
+	assert_int_equal(len, COUNT(order));
+	for (size_t i = 0; i < len; i++)
+		assert_string_equal(all[i]->view.name, order[i]);
+	free(all);
+	fixture_free(fx);
+}
+
+/* ---- Images ---- */
+
+#define DIGEST_A "aaa1111111111111111111111111111111111111111111111111111111111111"
+#define DIGEST_B "aaa2222222222222222222222222222222222222222222222222222222222222"
+#define DIGEST_C "cafe333333333333333333333333333333333333333333333333333333333333"
+
+static void put_images(struct node *node, const char *text, size_t expect_bad)
+{
+	CLEANUP_JSON json_t *answer = fixture_json(text);
+	size_t bad = 99;
+
+	assert_int_equal(inventory_images_replace(node, answer, &bad, NULL), 0);
+	assert_int_equal(bad, expect_bad);
+}
+
+static size_t count_images(const struct fixture *fx, const char *reference)
+{
+	size_t len;
+
+	free(cluster_images_find(&fx->cluster, reference, &len));
+	return len;
+}
+
+static void test_images(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *one = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *two = fixture_node(fx, "n2", "10.0.0.2:2375");
+	struct cluster_totals totals;
+	struct image **found;
+	size_t len;
+
+	(void)state;
+	put_images(one,
+		"[{'Id': 'sha256:" DIGEST_A "', 'RepoTags': ['nginx:latest', 'nginx:1.25'], "
+		"'RepoDigests': ['nginx@sha256:" DIGEST_C "']}, {'Id': 'sha256:" DIGEST_C
+		"', 'RepoTags': ['reg:5000/team/app:v1']}]",
+		0);
+	put_images(two,
+		"[{'Id': 'sha256:" DIGEST_A
+		"', 'RepoTags': ['nginx:1.25']}, {'Id': 'sha256:" DIGEST_B
+		"', 'RepoTags': ['nginx:1.26', '<none>:<none>']}]",
+		0);
+	cluster_totals(&fx->cluster, &totals);
+	assert_int_equal(totals.images, 3);
+	assert_int_equal(node_view(one)->images_len, 2);
+	assert_int_equal(node_view(two)->images[1]->names_len, 1);
+	assert_int_equal(count_images(fx, "nginx"), 1);
+	assert_int_equal(count_images(fx, "nginx:1.25"), 2);
+	assert_int_equal(count_images(fx, "docker.io/library/nginx:1.25"), 2);
+	assert_int_equal(count_images(fx, "library/nginx:1.26"), 1);
+	assert_int_equal(count_images(fx, "nginx@sha256:" DIGEST_C), 1);
+	assert_int_equal(count_images(fx, "nginx:1.25@sha256:" DIGEST_C), 1);
+	assert_int_equal(count_images(fx, "reg:5000/team/app"), 1);
+	assert_int_equal(count_images(fx, "reg"), 0);
+	assert_int_equal(count_images(fx, "aaa1"), 2);
+	assert_int_equal(count_images(fx, "aaa"), 0);
+	assert_int_equal(count_images(fx, "caf"), 1);
+	assert_int_equal(count_images(fx, "ca"), 0);
+	assert_int_equal(count_images(fx, "sha256:cafe"), 1);
+	assert_int_equal(count_images(fx, "sha256:" DIGEST_B), 1);
+	assert_int_equal(count_images(fx, DIGEST_A), 2);
+	assert_int_equal(count_images(fx, ""), 0);
+	assert_int_equal(count_images(fx, "%s:@/:"), 0);
+	inventory_node_set_health(one, false);
+	found = cluster_images_find(&fx->cluster, "nginx:1.25", &len);
+	assert_ptr_equal(found[0]->node, two);
+	assert_ptr_equal(found[1]->node, one);
+	free(found);
+	cluster_totals(&fx->cluster, &totals);
+	assert_int_equal(totals.images, 2);
+	put_images(one, "[]", 0);
+	inventory_node_set_health(one, true);
+	cluster_totals(&fx->cluster, &totals);
+	assert_int_equal(totals.images, 2);
+	inventory_node_remove(two);
+	cluster_totals(&fx->cluster, &totals);
+	assert_int_equal(totals.images, 0);
+	assert_null(fx->cluster.inventory.image_tallies);
+	fixture_free(fx);
+}
+
+/* Without "latest" any tag will do, and an image with two of them is still one. */
+static void test_images_any_tag(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+
+	(void)state;
+	put_images(node,
+		"[{'Id': 'sha256:" DIGEST_A
+		"', 'RepoTags': ['app:1', 'app:2']}, {'Id': 'sha256:" DIGEST_B
+		"', 'RepoTags': ['app:5000/x:1', 'apple:1'], 'RepoDigests': ['app@sha256:" DIGEST_C
+		"']}]",
+		0);
+	assert_int_equal(count_images(fx, "app"), 1);
+	assert_int_equal(count_images(fx, "app:3"), 0);
+	fixture_free(fx);
+}
+
+static void test_parts_hostile(void **state)
+{
+	static const char *const not_lists[] = {"{}", "null", "'x'", "7", "{'Volumes': 5}"};
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct err err = ERR_INIT;
+	size_t len;
+
+	(void)state;
+	put_images(node, "[{'Id': 'sha256:" DIGEST_A "', 'RepoTags': ['a:1']}]", 0);
+	for (size_t i = 0; i < COUNT(not_lists); i++) {
+		CLEANUP_JSON json_t *answer = fixture_json(not_lists[i]);
+
+		assert_int_equal(inventory_images_replace(node, answer, NULL, &err), -1);
+		assert_int_equal(err.code, ERR_UPSTREAM);
+		assert_int_equal(inventory_networks_replace(node, answer, NULL, &err), -1);
+		if (!json_is_object(answer) || i == 4)
+			assert_int_equal(inventory_volumes_replace(node, answer, NULL, &err), -1);
+	}
+	/* What was known is still known; then only the one good entry is. */
+	assert_int_equal(count_images(fx, "a:1"), 1);
+	put_images(node,
+		"[null, 1, [], {}, {'Id': 5}, {'Id': 'sha256:xyz'}, {'Id': 'sha256:" DIGEST_A
+		"', 'RepoTags': 'a:1'}, {'Id': 'sha256:" DIGEST_A "', 'RepoTags': [5]}, "
+		"{'Id': 'sha256:" DIGEST_A "', 'Size': 'big'}, {'Id': 'sha256:" DIGEST_B
+		"', 'RepoTags': null, 'RepoDigests': null, 'Labels': null, 'Size': 1}]",
+		9);
+	node_images(node, &len);
+	assert_int_equal(len, 1);
+	assert_int_equal(count_images(fx, "aaa2"), 1);
+	fixture_free(fx);
+}
+
+/* ---- Networks and volumes ---- */
+
+static void put_networks(struct node *node, const char *text, size_t expect_bad)
+{
+	CLEANUP_JSON json_t *answer = fixture_json(text);
+	size_t bad = 99;
+
+	assert_int_equal(inventory_networks_replace(node, answer, &bad, NULL), 0);
+	assert_int_equal(bad, expect_bad);
+}
+
+static void put_volumes(struct node *node, const char *text, size_t expect_bad)
+{
+	CLEANUP_JSON json_t *answer = fixture_json(text);
+	size_t bad = 99;
+
+	assert_int_equal(inventory_volumes_replace(node, answer, &bad, NULL), 0);
+	assert_int_equal(bad, expect_bad);
+}
+
+static const struct node *network_node(
+	const struct fixture *fx, const char *key, enum err_code *code)
+{
+	struct err err = ERR_INIT;
+	const struct network *network = cluster_network_find(&fx->cluster, key, &err);
+
+	*code = err.code;
+	return network ? network->node : NULL;
+}
+
+static void test_networks(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *one = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *two = fixture_node(fx, "n2", "10.0.0.2:2375");
+	struct err err = ERR_INIT;
+	enum err_code code;
+
+	(void)state;
+	put_networks(one,
+		"[{'Id': '" DIGEST_A "', 'Name': 'bridge', 'Driver': 'bridge', 'Scope': 'local'}, "
+		"{'Id': 'x2ip88g0b2qsk3rhcvm4k5pk8', 'Name': 'over', 'Scope': 'global', "
+		"'Driver': 'overlay'}, {'Id': '../x', 'Name': 'bad'}, {'Id': 'ab', 'Name': ''}]",
+		2);
+	put_networks(two,
+		"[{'Id': '" DIGEST_B "', 'Name': 'bridge', 'Driver': 'bridge', 'Scope': 'local'}, "
+		"{'Id': 'x2ip88g0b2qsk3rhcvm4k5pk8', 'Name': 'over', 'Scope': 'global'}, "
+		"{'Id': '" DIGEST_C "', 'Name': 'back', 'Scope': 'local'}]",
+		0);
+	assert_ptr_equal(network_node(fx, "back", &code), two);
+	assert_ptr_equal(network_node(fx, "/back", &code), two);
+	assert_ptr_equal(network_node(fx, "n2/back", &code), two);
+	assert_null(network_node(fx, "n1/back", &code));
+	assert_int_equal(code, ERR_NOT_FOUND);
+	assert_ptr_equal(network_node(fx, DIGEST_A, &code), one);
+	assert_ptr_equal(network_node(fx, "cafe33333333", &code), two);
+	assert_ptr_equal(network_node(fx, "cafe", &code), two);
+	assert_null(network_node(fx, "aaa", &code));
+	assert_int_equal(code, ERR_INVALID);
+	assert_ptr_equal(network_node(fx, "n2/bridge", &code), two);
+	assert_null(cluster_network_find(&fx->cluster, "bridge", &err));
+	assert_int_equal(err.code, ERR_INVALID);
+	assert_non_null(strstr(err.msg, "n1/bridge (aaa111111111), n2/bridge (aaa222222222)"));
+	/* One network, told by two nodes. */
+	assert_ptr_equal(network_node(fx, "over", &code), one);
+	inventory_node_set_health(one, false);
+	assert_ptr_equal(network_node(fx, "over", &code), two);
+	assert_ptr_equal(network_node(fx, "x2ip", &code), two);
+	assert_null(cluster_network_find(&fx->cluster, "nope", &err));
+	assert_string_equal(err.msg, "network nope not found");
+	fixture_free(fx);
+}
+
+static const struct node *volume_node(
+	const struct fixture *fx, const char *key, enum err_code *code)
+{
+	struct err err = ERR_INIT;
+	const struct volume *volume = cluster_volume_find(&fx->cluster, key, &err);
+
+	*code = err.code;
+	return volume ? volume->node : NULL;
+}
+
+static void test_volumes(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *one = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *two = fixture_node(fx, "n2", "10.0.0.2:2375");
+	struct err err = ERR_INIT;
+	enum err_code code;
+
+	(void)state;
+	put_volumes(one,
+		"{'Volumes': [{'Name': 'data', 'Driver': 'local', 'Scope': 'local'}, {'Name': "
+		"'nfs', "
+		"'Driver': 'nfs', 'Scope': 'global'}, {'Name': 'mine', 'Driver': 'local', "
+		"'Scope': 'local'}, {'Name': 5}], 'Warnings': null}",
+		1);
+	put_volumes(two,
+		"{'Volumes': [{'Name': 'data', 'Driver': 'local', 'Scope': 'local'}, {'Name': "
+		"'nfs', "
+		"'Driver': 'nfs', 'Scope': 'global'}, {'Name': 'mine', 'Driver': 'nfs', "
+		"'Scope': 'global'}]}",
+		0);
+	assert_null(volume_node(fx, "data", &code));
+	assert_int_equal(code, ERR_INVALID);
+	assert_ptr_equal(volume_node(fx, "n2/data", &code), two);
+	assert_ptr_equal(volume_node(fx, "nfs", &code), one);
+	assert_ptr_equal(volume_node(fx, "n2/nfs", &code), two);
+	/* What all can reach comes first. */
+	assert_ptr_equal(volume_node(fx, "mine", &code), two);
+	assert_ptr_equal(volume_node(fx, "n1/mine", &code), one);
+	inventory_node_set_health(one, false);
+	assert_ptr_equal(volume_node(fx, "nfs", &code), two);
+	assert_null(cluster_volume_find(&fx->cluster, "nope", &err));
+	assert_string_equal(err.msg, "get nope: no such volume");
+	put_volumes(one, "{'Volumes': null}", 0);
+	assert_ptr_equal(volume_node(fx, "data", &code), two);
+	fixture_free(fx);
+}
+
+static void test_real_parts(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	CLEANUP_JSON json_t *data = fixture_data("engine_20_10.json");
+	struct err err = ERR_INIT;
+	size_t bad, len;
+
+	(void)state;
+	assert_int_equal(inventory_images_replace(node, json_get(data, "images"), &bad, &err), 0);
+	assert_int_equal(bad, 0);
+	assert_int_equal(
+		inventory_networks_replace(node, json_get(data, "networks"), &bad, &err), 0);
+	assert_int_equal(bad, 0);
+	assert_int_equal(inventory_volumes_replace(node, json_get(data, "volumes"), &bad, &err), 0);
+	assert_int_equal(bad, 0);
+	assert_int_equal(count_images(fx, "localhost:5000/team/app:v1"), 1);
+	assert_int_equal(count_images(fx, "busybox"), 1);
+	assert_non_null(cluster_network_find(&fx->cluster, "appnet", &err));
+	assert_string_equal(
+		cluster_volume_find(&fx->cluster, "data", &err)->json ? "json" : "none", "json");
+	assert_string_equal(node_networks(node, &len)[0]->scope, "local");
+	assert_int_equal(len, 4);
+	fixture_free(fx);
+}
+
+/* ---- Reservations ---- */
+
+static struct container_view want(const char *name, const char *swarm_id)
+{
+	return (struct container_view){.id = "",
+		.swarm_id = swarm_id,
+		.name = name,
+		.image = "busybox",
+		.image_id = "",
+		.nano_cpus = 1000000000,
+		.memory = 100};
+}
+
+static void test_reserve(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *one = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *two = fixture_node(fx, "n2", "10.0.0.2:2375");
+	struct view_port port = {.ip = "", .port = 80, .protocol = "tcp"};
+	struct container_view web = want("web", "");
+	struct err err = ERR_INIT;
+	struct reservation *first, *second;
+
+	(void)state;
+	web.ports = &port;
+	web.ports_len = 1;
+	first = cluster_reserve(&fx->cluster, one, &web, &err);
+	assert_non_null(first);
+	port.port = 1; /* a copy was taken */
+	assert_ptr_equal(reservation_node(first), one);
+	assert_int_equal(node_view(one)->containers_len, 1);
+	assert_int_equal(node_view(one)->containers[0]->ports[0].port, 80);
+	assert_int_equal(node_view(one)->used_memory, 100);
+	assert_null(cluster_reserve(&fx->cluster, two, &web, &err));
+	assert_int_equal(err.code, ERR_CONFLICT);
+	assert_string_equal(err.msg,
+		"Conflict: The name web is already assigned. You have to delete (or rename) that "
+		"container to be able to assign web to a container again.");
+	assert_null(cluster_reserve_name(&fx->cluster, "web", &err));
+	assert_null(cluster_reserve_name(&fx->cluster, "/web", &err));
+	reservation_cancel(first);
+	assert_int_equal(node_view(one)->containers_len, 0);
+	assert_int_equal(node_view(one)->used_nano_cpus, 0);
+	second = cluster_reserve_name(&fx->cluster, "web", &err);
+	assert_non_null(second);
+	assert_null(reservation_node(second));
+	reservation_commit(second);
+	/* Names of unhealthy nodes' containers are taken too. */
+	fixture_put(two, &(struct sketch){.id = "1", .name = "web"});
+	inventory_node_set_health(two, false);
+	assert_null(cluster_reserve(&fx->cluster, one, &web, &err));
+	assert_int_equal(err.code, ERR_CONFLICT);
+	/* Without a name nothing can clash. */
+	web.name = "";
+	first = cluster_reserve(&fx->cluster, one, &web, &err);
+	second = cluster_reserve(&fx->cluster, one, &web, &err);
+	assert_non_null(first);
+	assert_non_null(second);
+	assert_int_equal(node_view(one)->containers_len, 2);
+	reservation_cancel(first);
+	reservation_cancel(second);
+	reservation_cancel(NULL);
+	fixture_free(fx);
+}
+
+/* From the engine's event until the commit, record and reservation are one. */
+static void test_reserve_then_record(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct container_view web = want("web", "");
+	struct sketch real = {.id = "1", .swarm_id = "5", .name = "web", .memory = 120};
+	struct reservation *reservation;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	web.swarm_id = fixture_id("5");
+	reservation = cluster_reserve(&fx->cluster, node, &web, &err);
+	assert_non_null(reservation);
+	fixture_put(node, &real);
+	assert_int_equal(node_view(node)->containers_len, 1);
+	assert_int_equal(node_view(node)->used_memory, 120);
+	assert_null(cluster_reserve_name(&fx->cluster, "web", &err));
+	/* The start event replaces the record. */
+	fixture_put(node, &real);
+	assert_int_equal(node_view(node)->containers_len, 1);
+	/* Removed before the commit: what was promised counts again. */
+	assert_true(inventory_container_remove(node, fixture_id("1")));
+	assert_int_equal(node_view(node)->containers_len, 1);
+	assert_int_equal(node_view(node)->used_memory, 100);
+	assert_null(cluster_reserve_name(&fx->cluster, "web", &err));
+	fixture_put(node, &real);
+	reservation_commit(reservation);
+	assert_int_equal(node_view(node)->containers_len, 1);
+	assert_int_equal(node_view(node)->used_memory, 120);
+	assert_null(cluster_reserve_name(&fx->cluster, "web", &err));
+	assert_true(inventory_container_remove(node, fixture_id("1")));
+	assert_int_equal(node_view(node)->used_memory, 0);
+	/* The record first, the reservation of a second attempt after it. */
+	fixture_put(node, &(struct sketch){.id = "2", .swarm_id = "6", .memory = 50});
+	web.swarm_id = fixture_id("6");
+	reservation = cluster_reserve(&fx->cluster, node, &web, &err);
+	assert_int_equal(node_view(node)->used_memory, 50);
+	reservation_cancel(reservation);
+	assert_int_equal(node_view(node)->used_memory, 50);
+	fixture_free(fx);
+}
+
+static void test_reserve_ends(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *one = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *two = fixture_node(fx, "n2", "10.0.0.2:2375");
+	struct container_view a = want("a", ""), b = want("b", ""), c = want("c", "");
+	struct err err = ERR_INIT;
+	struct reservation *first = cluster_reserve(&fx->cluster, one, &a, &err), *second, *third;
+
+	(void)state;
+	fx->now_ms += RESERVATION_TTL_MS / 2;
+	second = cluster_reserve(&fx->cluster, two, &b, &err);
+	fx->now_ms += RESERVATION_TTL_MS / 2 - 1;
+	inventory_tick(&fx->cluster.inventory);
+	assert_int_equal(node_view(one)->containers_len, 1);
+	fx->now_ms += 1;
+	inventory_tick(&fx->cluster.inventory);
+	assert_int_equal(node_view(one)->containers_len, 0);
+	assert_int_equal(node_view(two)->containers_len, 1);
+	third = cluster_reserve_name(&fx->cluster, "a", &err);
+	assert_non_null(third);
+	reservation_commit(third);
+	/* The pointers stay good when node, or cluster, go. */
+	inventory_node_remove(two);
+	assert_null(reservation_node(second));
+	assert_ptr_equal(reservation_node(first), one);
+	third = cluster_reserve_name(&fx->cluster, "b", &err);
+	assert_non_null(third);
+	assert_null(cluster_reserve(&fx->cluster, two, &c, &err));
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	reservation_cancel(second);
+	fixture_free(fx);
+	reservation_cancel(first);
+	reservation_commit(third);
+}
+
+static void test_reserve_bounds(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct container_view a = want("a", "");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	a.memory = INT64_MAX;
+	assert_null(cluster_reserve(&fx->cluster, node, &a, &err));
+	assert_int_equal(err.code, ERR_INVALID);
+	a.memory = 0;
+	a.nano_cpus = -1;
+	assert_null(cluster_reserve(&fx->cluster, node, &a, &err));
+	assert_int_equal(err.code, ERR_INVALID);
+	assert_int_equal(node_view(node)->containers_len, 0);
+	fixture_free(fx);
+}
+
+/* ---- Exec instances ---- */
+
+static void test_execs(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct container *container;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	fixture_put(node, &(struct sketch){.id = "1", .name = "web"});
+	fixture_put(node, &(struct sketch){.id = "2", .name = "db"});
+	container = container_ref(inventory_container_get(node, fixture_id("1")));
+	cluster_exec_add(&fx->cluster, "e1", container);
+	cluster_exec_add(&fx->cluster, "", container);
+	assert_ptr_equal(cluster_exec_find(&fx->cluster, "e1", &err), node);
+	assert_null(cluster_exec_find(&fx->cluster, "e2", &err));
+	assert_int_equal(err.code, ERR_NOT_FOUND);
+	assert_string_equal(err.msg, "No such exec instance: e2");
+	/* Kept across a change of the container, also when told of the record before it. */
+	fixture_put(node, &(struct sketch){.id = "1", .name = "renamed"});
+	assert_ptr_equal(cluster_exec_find(&fx->cluster, "e1", &err), node);
+	cluster_exec_add(&fx->cluster, "e2", container);
+	assert_ptr_equal(cluster_exec_find(&fx->cluster, "e2", &err), node);
+	assert_true(inventory_container_remove(node, fixture_id("1")));
+	assert_null(cluster_exec_find(&fx->cluster, "e1", &err));
+	assert_null(cluster_exec_find(&fx->cluster, "e2", &err));
+	cluster_exec_add(&fx->cluster, "e3", container);
+	assert_null(cluster_exec_find(&fx->cluster, "e3", &err));
+	container_unref(container);
+	fixture_free(fx);
+}
+
+static void test_execs_bounded(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct err err = ERR_INIT;
+	const struct container *container;
+	char id[16];
+
+	(void)state;
+	fixture_put(node, &(struct sketch){.id = "1", .name = "web"});
+	container = inventory_container_get(node, fixture_id("1"));
+	for (int i = 0; i < EXECS_MAX + 10; i++) {
+		snprintf(id, sizeof(id), "e%d", i);
+		cluster_exec_add(&fx->cluster, id, container);
+	}
+	assert_null(cluster_exec_find(&fx->cluster, "e9", &err));
+	assert_ptr_equal(cluster_exec_find(&fx->cluster, "e10", &err), node);
+	assert_ptr_equal(cluster_exec_find(&fx->cluster, id, &err), node);
+	fixture_free(fx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_node_order),
+		cmocka_unit_test(test_node_find),
+		cmocka_unit_test(test_node_totals),
+		cmocka_unit_test(test_node_labels),
+		cmocka_unit_test(test_lookup_forms),
+		cmocka_unit_test(test_lookup_ambiguous),
+		cmocka_unit_test(test_lookup_hostile_keys),
+		cmocka_unit_test(test_replace_and_rename),
+		cmocka_unit_test(test_prune),
+		cmocka_unit_test(test_age_order),
+		cmocka_unit_test(test_images),
+		cmocka_unit_test(test_images_any_tag),
+		cmocka_unit_test(test_parts_hostile),
+		cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_volumes),
+		cmocka_unit_test(test_real_parts),
+		cmocka_unit_test(test_reserve),
+		cmocka_unit_test(test_reserve_then_record),
+		cmocka_unit_test(test_reserve_ends),
+		cmocka_unit_test(test_reserve_bounds),
+		cmocka_unit_test(test_execs),
+		cmocka_unit_test(test_execs_bounded),
+	};
+
+	return cmocka_run_group_tests_name("cluster inventory", tests, NULL, NULL);
+}
