@@ -1,5 +1,7 @@
 #include "lib/loop.h"
 
+#include <string.h>
+
 #include "lib/log.h"
 #include "lib/loop_priv.h"
 
@@ -33,17 +35,23 @@ void loop_wake(struct loop *loop)
 	uv_idle_start(&loop->pending, on_pending);
 }
 
+/* One pass: the calls that were queued before it. What they queue runs in the next one, so that calls which
+ * always queue another cannot keep the loop from looking at its descriptors. */
 static void run_deferred(struct loop *loop)
 {
+	size_t end = loop->deferred_len;
+
 	/* A call may add calls, and so move the array. */
-	while (loop->deferred_next < loop->deferred_len) {
-		struct deferred call = loop->deferred[loop->deferred_next++];
+	for (size_t i = 0; i < end; i++) {
+		struct deferred call = loop->deferred[i];
 
 		call.fn(call.arg);
 	}
-	loop->deferred_len = 0;
-	loop->deferred_next = 0;
-	if (loop->deferred_cap > DEFERRED_KEEP) {
+	loop->deferred_len -= end;
+	if (loop->deferred_len > 0) {
+		memmove(loop->deferred, loop->deferred + end,
+			loop->deferred_len * sizeof(*loop->deferred));
+	} else if (loop->deferred_cap > DEFERRED_KEEP) {
 		free(loop->deferred);
 		loop->deferred = NULL;
 		loop->deferred_cap = 0;
@@ -81,7 +89,7 @@ static void on_prepare(uv_prepare_t *handle)
 	again = loop->deferred_len > 0;
 	run_deferred(loop);
 	loop_flush_watches(loop);
-	if (!again)
+	if (!again && loop->deferred_len == 0)
 		uv_idle_stop(&loop->pending);
 }
 

@@ -23,9 +23,9 @@ void loop_stop(struct loop *loop);
 /* Milliseconds on a clock that only goes forward, as of the start of this turn. */
 uint64_t loop_now_ms(const struct loop *loop);
 
-/* Calls fn(arg) once, after the callbacks of this turn, before the loop waits again. Calls made
- * from inside fn run in the same pass. The common use: free an object when nothing can refer to it.
- */
+/* Calls fn(arg) once, after the callbacks of this turn, before the loop waits again. What
+ * fn defers runs one pass later, between looks at the descriptors. The common use: free an object
+ * when nothing can refer to it. */
 void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 /* A function called each time just before the loop waits; it may be used to flush work. Returns an

@@ -17,9 +17,8 @@ struct loop {
 	uv_check_t check;     /* just after it has waited and called back */
 	uv_idle_t pending;    /* active while something must happen before the loop may wait */
 
-	struct deferred *deferred; /* deferred_len calls, from deferred_next on not made yet */
+	struct deferred *deferred; /* calls that wait for their pass */
 	size_t deferred_len;
-	size_t deferred_next;
 	size_t deferred_cap;
 
 	struct loop_prepare *hooks; /* list; those freed while it is walked have no fn */
