@@ -1,0 +1,372 @@
+#include "http/head.h"
+#include "lib/str.h"
+
+#include <string.h>
+#include <strings.h>
+
+void head_free(struct head *head)
+{
+	free(head->method);
+	free(head->target);
+	http_headers_free(&head->headers);
+	memset(head, 0, sizeof(*head));
+}
+
+size_t head_find_end(const char *data, size_t len)
+{
+	const char *p = data, *end = data + len;
+
+	while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		p++;
+		if (p < end && *p == '\n')
+			return (size_t)(p - data) + 1;
+		if (p + 1 < end && p[0] == '\r' && p[1] == '\n')
+			return (size_t)(p - data) + 2;
+	}
+	return 0;
+}
+
+/* RFC 9110 section 5.6.2. */
+static bool is_tchar(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool is_token(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!is_tchar((unsigned char)s[i]))
+			return false;
+	}
+	return len > 0;
+}
+
+/* One line that ends in CRLF and holds no other CR, LF or NUL. Its length without CRLF, or -1. */
+static ssize_t line_length(const char *data, size_t len)
+{
+	const char *lf = memchr(data, '\n', len);
+	size_t n;
+
+	if (lf == NULL || lf == data || lf[-1] != '\r')
+		return -1;
+	n = (size_t)(lf - data) - 1;
+	if (memchr(data, '\r', n) != NULL || memchr(data, '\0', n) != NULL)
+		return -1;
+	return (ssize_t)n;
+}
+
+static int parse_field(const char *line, size_t len, struct http_headers *out, struct err *err)
+{
+	const char *colon = memchr(line, ':', len), *value, *end = line + len;
+	char *name_copy, *value_copy;
+
+	if (line[0] == ' ' || line[0] == '\t')
+		return err_set(err, ERR_INVALID, "folded header lines are not accepted");
+	if (colon == NULL || !is_token(line, (size_t)(colon - line)))
+		return err_set(err, ERR_INVALID, "malformed header line");
+	value = colon + 1;
+	while (value < end && (*value == ' ' || *value == '\t'))
+		value++;
+	while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	for (const char *p = value; p < end; p++) {
+		if (((unsigned char)*p < 0x20 && *p != '\t') || *p == 0x7f)
+			return err_set(err, ERR_INVALID, "control character in a header");
+	}
+	if (out->len >= HEAD_HEADERS_MAX)
+		return err_set(err, ERR_TOO_LARGE, "more than %d header lines", HEAD_HEADERS_MAX);
+	name_copy = xstrndup(line, (size_t)(colon - line));
+	value_copy = xstrndup(value, (size_t)(end - value));
+	out->items = xreallocarray(out->items, out->len + 1, sizeof(*out->items));
+	out->items[out->len].name = name_copy;
+	out->items[out->len].value = value_copy;
+	out->len++;
+	return 0;
+}
+
+int head_parse_fields(const char *data, size_t len, struct http_headers *out, struct err *err)
+{
+	while (len > 0) {
+		ssize_t n = line_length(data, len);
+
+		if (n < 0)
+			return err_set(err, ERR_INVALID, "header lines must end in CRLF");
+		if (n == 0)
+			return 0;
+		if (parse_field(data, (size_t)n, out, err) != 0)
+			return -1;
+		data += n + 2;
+		len -= (size_t)n + 2;
+	}
+	return 0;
+}
+
+static size_t count_headers(const struct http_headers *h, const char *name)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->len; i++)
+		n += strcasecmp(h->items[i].name, name) == 0;
+	return n;
+}
+
+static int parse_length(const char *value, int64_t *out)
+{
+	int64_t n = 0;
+
+	if (*value == '\0' || strlen(value) > 18)
+		return -1;
+	for (; *value != '\0'; value++) {
+		if (*value < '0' || *value > '9')
+			return -1;
+		n = n * 10 + (*value - '0');
+	}
+	*out = n;
+	return 0;
+}
+
+/* Content-Length and Transfer-Encoding; 0, or the status to refuse with. */
+static int parse_framing(struct head *head, struct err *err)
+{
+	const char *length = http_headers_get(&head->headers, "Content-Length");
+	const char *coding = http_headers_get(&head->headers, "Transfer-Encoding");
+
+	if (coding != NULL) {
+		if (length != NULL) {
+			err_set(err, ERR_INVALID, "both Content-Length and Transfer-Encoding");
+			return 400;
+		}
+		if (head->is_http10 || count_headers(&head->headers, "Transfer-Encoding") != 1) {
+			err_set(err, ERR_INVALID, "Transfer-Encoding is not acceptable here");
+			return 400;
+		}
+		if (strcasecmp(coding, "chunked") != 0) {
+			err_set(err, ERR_INVALID,
+				"only the transfer coding \"chunked\" is accepted");
+			return 400;
+		}
+		head->body_length = -1;
+	} else if (length != NULL) {
+		if (count_headers(&head->headers, "Content-Length") != 1 ||
+			parse_length(length, &head->body_length) != 0) {
+			err_set(err, ERR_INVALID, "bad Content-Length");
+			return 400;
+		}
+	}
+	return 0;
+}
+
+static bool target_is_valid(const char *target, size_t len)
+{
+	if (len == 0)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)target[i];
+
+		if (c <= 0x20 || c >= 0x7f || c == '#' || c == '\\' || c == '"' || c == '<' ||
+			c == '>')
+			return false;
+	}
+	return true;
+}
+
+/* The target in origin form, owned; NULL when it is of no acceptable form. authority gets what an
+ * absolute form names. */
+static char *origin_form(const char *method, const char *target, size_t len, char **authority)
+{
+	const char *rest, *slash;
+
+	*authority = NULL;
+	if (!target_is_valid(target, len))
+		return NULL;
+	if (target[0] == '/')
+		return xstrndup(target, len);
+	if (len == 1 && target[0] == '*')
+		return str_eq(method, "OPTIONS") ? xstrdup("*") : NULL;
+	if (strncasecmp(target, "http://", 7) == 0)
+		rest = target + 7;
+	else if (strncasecmp(target, "https://", 8) == 0)
+		rest = target + 8;
+	else
+		return NULL;
+	slash = memchr(rest, '/', len - (size_t)(rest - target));
+	if (slash == NULL || slash == rest)
+		return NULL;
+	*authority = xstrndup(rest, (size_t)(slash - rest));
+	return xstrndup(slash, len - (size_t)(slash - target));
+}
+
+static bool host_is_valid(const char *host)
+{
+	for (const char *p = host; *p != '\0'; p++) {
+		if (!is_tchar((unsigned char)*p) && strchr(":[]", *p) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static int parse_request_line(
+	const char *line, size_t len, struct head *head, char **authority, struct err *err)
+{
+	const char *sp1 = memchr(line, ' ', len), *sp2;
+	size_t rest;
+
+	if (sp1 == NULL || !is_token(line, (size_t)(sp1 - line)) || sp1 - line > 32)
+		goto bad;
+	rest = len - (size_t)(sp1 + 1 - line);
+	sp2 = memchr(sp1 + 1, ' ', rest);
+	if (sp2 == NULL)
+		goto bad;
+	rest = len - (size_t)(sp2 + 1 - line);
+	if (rest != 8 || memcmp(sp2 + 1, "HTTP/", 5) != 0)
+		goto bad;
+	if (memcmp(sp2 + 1, "HTTP/1.1", 8) != 0 && memcmp(sp2 + 1, "HTTP/1.0", 8) != 0) {
+		err_set(err, ERR_INVALID, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+		return 505;
+	}
+	head->is_http10 = sp2[8] == '0';
+	head->method = xstrndup(line, (size_t)(sp1 - line));
+	head->target = origin_form(head->method, sp1 + 1, (size_t)(sp2 - sp1 - 1), authority);
+	if (head->target != NULL)
+		return 0;
+bad:
+	err_set(err, ERR_INVALID, "malformed request line");
+	return 400;
+}
+
+static int check_host(const struct head *head, const char *authority, struct err *err)
+{
+	const char *host = http_headers_get(&head->headers, "Host");
+	size_t hosts = count_headers(&head->headers, "Host");
+
+	if (hosts > 1 || (hosts == 0 && !head->is_http10)) {
+		err_set(err, ERR_INVALID,
+			hosts > 1 ? "more than one Host header" : "no Host header");
+		return 400;
+	}
+	if (host != NULL && !host_is_valid(host)) {
+		err_set(err, ERR_INVALID, "bad Host header");
+		return 400;
+	}
+	if (authority != NULL && !str_ieq(authority, host)) {
+		err_set(err, ERR_INVALID,
+			"the request target names another host than the Host header");
+		return 400;
+	}
+	return 0;
+}
+
+int head_parse_request(const char *data, size_t len, struct head *head, struct err *err)
+{
+	char *authority CLEANUP_FREE = NULL;
+	const char *expect;
+	ssize_t line;
+	int status;
+
+	memset(head, 0, sizeof(*head));
+	line = line_length(data, len);
+	if (line < 0) {
+		err_set(err, ERR_INVALID, "lines must end in CRLF");
+		return 400;
+	}
+	status = parse_request_line(data, (size_t)line, head, &authority, err);
+	if (status != 0)
+		return status;
+	if (head_parse_fields(data + line + 2, len - (size_t)line - 2, &head->headers, err) != 0)
+		return head->headers.len >= HEAD_HEADERS_MAX ? 431 : 400;
+	status = check_host(head, authority, err);
+	if (status == 0)
+		status = parse_framing(head, err);
+	if (status != 0)
+		return status;
+	expect = http_headers_get(&head->headers, "Expect");
+	if (expect != NULL && strcasecmp(expect, "100-continue") != 0) {
+		err_set(err, ERR_INVALID, "no such expectation can be met");
+		return 417;
+	}
+	head->expects_continue = expect != NULL && !head->is_http10 && head->body_length != 0;
+	head->keep_alive =
+		!head->is_http10 && !http_headers_has_token(&head->headers, "Connection", "close");
+	return 0;
+}
+
+int head_parse_reply(
+	const char *data, size_t len, const char *method, struct head *head, struct err *err)
+{
+	ssize_t line = line_length(data, len);
+	struct err why = ERR_INIT;
+
+	memset(head, 0, sizeof(*head));
+	if (line < 12 || memcmp(data, "HTTP/1.", 7) != 0 || (data[7] != '0' && data[7] != '1') ||
+		data[8] != ' ' || (line > 12 && data[12] != ' '))
+		return err_set(err, ERR_UPSTREAM, "the answer is not HTTP/1");
+	for (int i = 9; i < 12; i++) {
+		if (data[i] < '0' || data[i] > '9')
+			return err_set(err, ERR_UPSTREAM, "the answer has a malformed status line");
+		head->status = head->status * 10 + (data[i] - '0');
+	}
+	head->is_http10 = data[7] == '0';
+	if (head->status < 100 || head->status > 599)
+		return err_set(err, ERR_UPSTREAM, "the answer has status %d", head->status);
+	if (head_parse_fields(data + line + 2, len - (size_t)line - 2, &head->headers, &why) != 0 ||
+		parse_framing(head, &why) != 0)
+		return err_set(err, ERR_UPSTREAM, "the answer has a bad head: %s", why.msg);
+	head->keep_alive =
+		!head->is_http10 && !http_headers_has_token(&head->headers, "Connection", "close");
+	if (str_eq(method, "HEAD") || head->status < 200 || head->status == 204 ||
+		head->status == 304)
+		head->body_length = 0;
+	else if (http_headers_get(&head->headers, "Content-Length") == NULL &&
+		 head->body_length == 0)
+		head->body_length = HEAD_UNTIL_CLOSE;
+	return 0;
+}
+
+static void write_headers(struct buf *out, const struct http_headers *headers)
+{
+	for (size_t i = 0; headers != NULL && i < headers->len; i++) {
+		const char *name = headers->items[i].name, *value = headers->items[i].value;
+
+		if (!is_token(name, strlen(name)) || strpbrk(value, "\r\n") != NULL)
+			continue;
+		buf_append_str(out, name);
+		buf_append(out, ": ", 2);
+		buf_append_str(out, value);
+		buf_append(out, "\r\n", 2);
+	}
+}
+
+void head_write_reply(struct buf *out, int status, const struct http_headers *headers)
+{
+	buf_printf(out, "HTTP/1.1 %d %s\r\n", status, head_reason(status));
+	write_headers(out, headers);
+}
+
+void head_write_request(struct buf *out, const char *method, const char *target, const char *host,
+	const struct http_headers *headers)
+{
+	buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, target, host);
+	write_headers(out, headers);
+}
+
+const char *head_reason(int status)
+{
+	static const struct {
+		int status;
+		const char *reason;
+	} table[] = {{101, "UPGRADED"}, {200, "OK"}, {201, "Created"}, {202, "Accepted"},
+		{204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"},
+		{401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
+		{405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
+		{409, "Conflict"}, {413, "Content Too Large"}, {417, "Expectation Failed"},
+		{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
+		{501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
+		{504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		if (table[i].status == status)
+			return table[i].reason;
+	}
+	return "Status";
+}

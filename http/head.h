@@ -1,0 +1,51 @@
+/* HTTP/1 heads, read strictly (RFC 9112) and written canonically. What is doubtful is refused: two
+ * readers that understand one request differently are how requests are smuggled. Inside http/ only.
+ */
+#ifndef HTTP_HEAD_H
+#define HTTP_HEAD_H
+
+#include "http/exchange.h"
+#include "lib/buf.h"
+
+#include <stdint.h>
+
+struct head {
+	char *method; /* requests */
+	char *target; /* requests: origin form, or "*" */
+	int status;   /* replies */
+	bool is_http10;
+	struct http_headers headers;
+	int64_t body_length; /* from the framing headers: 0 = none, -1 = chunked, HEAD_UNTIL_CLOSE
+				(replies) */
+	bool keep_alive;     /* the sender keeps the connection for another message */
+	bool expects_continue;
+};
+#define HEAD_UNTIL_CLOSE (-2)
+#define HEAD_HEADERS_MAX 256 /* header lines in one head */
+
+void head_free(struct head *head);
+
+/* Length of the head at the start of data, its empty line included; 0 when it is not complete yet.
+ * Finds ends that are not well-formed too (bare LF), so that the parser can refuse them at once. */
+size_t head_find_end(const char *data, size_t len);
+
+/* 0, or the status to refuse with (400, 417, 431, 501, 505) and err. head is to be freed either
+ * way. */
+int head_parse_request(const char *data, size_t len, struct head *head, struct err *err);
+/* The reply to a request with that method. -1 with err (ERR_UPSTREAM) when it is not a well-formed
+ * HTTP/1 head. */
+int head_parse_reply(
+	const char *data, size_t len, const char *method, struct head *head, struct err *err);
+
+/* One header line after the other; 0, or -1 with err. Used for trailers as well. */
+int head_parse_fields(const char *data, size_t len, struct http_headers *out, struct err *err);
+
+/* "HTTP/1.1 404 Not Found\r\n" and the headers, each line ended; no empty line. Values with control
+ * characters are dropped: they could only split the reply. */
+void head_write_reply(struct buf *out, int status, const struct http_headers *headers);
+void head_write_request(struct buf *out, const char *method, const char *target, const char *host,
+	const struct http_headers *headers);
+/* "Not Found"; "Status" for codes without a common phrase. */
+const char *head_reason(int status);
+
+#endif

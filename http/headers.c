@@ -1,0 +1,127 @@
+/* Header lists: a few dozen entries at most, so a flat array beats anything cleverer. */
+#include "http/exchange.h"
+#include "lib/str.h"
+
+#include <string.h>
+#include <strings.h>
+
+void http_headers_add(struct http_headers *h, const char *name, const char *value)
+{
+	h->items = xreallocarray(h->items, h->len + 1, sizeof(*h->items));
+	h->items[h->len].name = xstrdup(name);
+	h->items[h->len].value = xstrdup(value);
+	h->len++;
+}
+
+void http_headers_remove(struct http_headers *h, const char *name)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->len; i++) {
+		if (strcasecmp(h->items[i].name, name) == 0) {
+			free(h->items[i].name);
+			free(h->items[i].value);
+		} else {
+			h->items[kept++] = h->items[i];
+		}
+	}
+	h->len = kept;
+}
+
+void http_headers_set(struct http_headers *h, const char *name, const char *value)
+{
+	char *copy = xstrdup(value);
+
+	http_headers_remove(h, name);
+	http_headers_add(h, name, copy);
+	free(copy);
+}
+
+const char *http_headers_get(const struct http_headers *h, const char *name)
+{
+	for (size_t i = 0; i < h->len; i++) {
+		if (strcasecmp(h->items[i].name, name) == 0)
+			return h->items[i].value;
+	}
+	return NULL;
+}
+
+/* Calls fn for each comma-separated, trimmed token; stops when it returns true, and returns that.
+ */
+static bool each_token(
+	const char *value, bool (*fn)(const char *token, size_t len, void *arg), void *arg)
+{
+	while (*value != '\0') {
+		size_t len;
+		const char *end;
+
+		value += strspn(value, ", \t");
+		len = strcspn(value, ",");
+		end = value + len;
+		while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+			end--;
+		if (end > value && fn(value, (size_t)(end - value), arg))
+			return true;
+		value += len;
+	}
+	return false;
+}
+
+static bool token_equals(const char *token, size_t len, void *arg)
+{
+	const char *wanted = arg;
+
+	return strlen(wanted) == len && strncasecmp(token, wanted, len) == 0;
+}
+
+bool http_headers_has_token(const struct http_headers *h, const char *name, const char *token)
+{
+	for (size_t i = 0; i < h->len; i++) {
+		if (strcasecmp(h->items[i].name, name) == 0 &&
+			each_token(h->items[i].value, token_equals, (void *)token))
+			return true;
+	}
+	return false;
+}
+
+void http_headers_copy(struct http_headers *to, const struct http_headers *from)
+{
+	if (from == NULL)
+		return;
+	for (size_t i = 0; i < from->len; i++)
+		http_headers_add(to, from->items[i].name, from->items[i].value);
+}
+
+void http_headers_free(struct http_headers *h)
+{
+	for (size_t i = 0; i < h->len; i++) {
+		free(h->items[i].name);
+		free(h->items[i].value);
+	}
+	free(h->items);
+	h->items = NULL;
+	h->len = 0;
+}
+
+static bool collect_token(const char *token, size_t len, void *arg)
+{
+	str_list_add_take(arg, xstrndup(token, len));
+	return false;
+}
+
+void http_headers_strip_hop(struct http_headers *h)
+{
+	static const char *const hop[] = {"Connection", "Keep-Alive", "Proxy-Authenticate",
+		"Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
+		"Upgrade", "HTTP2-Settings", "Content-Length", "Host", "Expect", "Date"};
+	struct str_list named CLEANUP_STR_LIST = {0};
+
+	for (size_t i = 0; i < h->len; i++) {
+		if (strcasecmp(h->items[i].name, "Connection") == 0)
+			each_token(h->items[i].value, collect_token, &named);
+	}
+	for (size_t i = 0; i < named.len; i++)
+		http_headers_remove(h, named.items[i]);
+	for (size_t i = 0; i < ARRAY_LEN(hop); i++)
+		http_headers_remove(h, hop[i]);
+}
