@@ -3,6 +3,8 @@
 #ifndef HTTP_STREAM_H
 #define HTTP_STREAM_H
 
+#include "lib/addr.h"
+#include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/loop.h"
 #include "lib/mem.h"
@@ -43,6 +45,7 @@ struct stream {
 	const struct stream_ops *ops;
 	stream_ready_fn *ready;
 	void *ready_arg;
+	struct buf unread; /* bytes to be read before those of the transport */
 };
 
 ssize_t stream_read(struct stream *s, void *data, size_t len) MUSTCHECK;
@@ -52,16 +55,30 @@ void stream_want(struct stream *s, unsigned events);
 /* Sets who is called; replaces the one before. Until then readiness is not watched. */
 void stream_on_ready(struct stream *s, stream_ready_fn *ready, void *arg);
 void stream_close(struct stream *s); /* NULL is fine */
+/* Puts bytes (copied, at most 1 MiB in all) back in front of what stream_read gives next. */
+void stream_unread(struct stream *s, const void *data, size_t len);
 
 /* A stream over a connected, non-blocking socket, which it owns from now on. */
 struct stream *stream_from_fd(struct loop *loop, int fd);
 
-/* Done is called once, with the stream or with err; never from inside the starting call. */
+/* Called once, with the stream or with err; never from inside the starting call. */
 typedef void stream_done_fn(void *arg, struct stream *stream_take, const struct err *err);
 
-/* Server side of TLS on an accepted socket (owned). The handshake has timeout_ms. */
-struct stream_handshake;
-struct stream_handshake *stream_accept_tls(struct loop *loop, int fd, const struct tls_context *tls,
+/* Server side of TLS on an accepted socket (owned). The handshake has timeout_ms. Cancel until done
+ * was called. */
+struct tls_handshake;
+struct tls_handshake *stream_accept_tls(struct loop *loop, int fd, const struct tls_context *tls,
 	uint64_t timeout_ms, stream_done_fn *done, void *arg);
+/* Client side; the peer's certificate must be for host (a name or an IP address). */
+struct tls_handshake *stream_connect_tls(struct loop *loop, int fd, const struct tls_context *tls,
+	const char *host, uint64_t timeout_ms, stream_done_fn *done, void *arg);
+void tls_handshake_cancel(struct tls_handshake *handshake);
+
+/* Connects to addr (names are resolved, every address is tried in turn), with TLS when tls is not
+ * NULL. The whole of it has timeout_ms. Cancel until done was called. */
+struct dial;
+struct dial *stream_dial(struct loop *loop, const struct addr *addr, struct tls_context *tls,
+	uint64_t timeout_ms, stream_done_fn *done, void *arg);
+void dial_cancel(struct dial *dial);
 
 #endif

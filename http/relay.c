@@ -1,0 +1,152 @@
+/* Two streams joined. Each direction has one buffer, taken while bytes are in flight; an end is
+ * passed on once everything before it was written. */
+#include "http/relay.h"
+#include "lib/buf.h"
+
+#include <string.h>
+
+#define RELAY_BUFFER (64 * 1024)
+#define RELAY_TURNS 8 /* most rounds for one event, so that others get their turn */
+
+struct direction {
+	struct stream *from, *to;
+	struct buf buf; /* read, not yet written */
+	bool has_ended; /* from gave its end */
+	bool is_shut;   /* and to was told */
+};
+
+struct relay {
+	struct loop *loop;
+	struct direction there, back;
+	bool is_over;
+	void (*done)(struct relay *relay, void *arg);
+	void *arg;
+};
+
+static void relay_free(void *arg)
+{
+	free(arg);
+}
+
+static void relay_close(struct relay *r)
+{
+	r->is_over = true;
+	stream_close(TAKE_PTR(r->there.from));
+	stream_close(TAKE_PTR(r->there.to));
+	buf_reset(&r->there.buf);
+	buf_reset(&r->back.buf);
+	loop_defer(r->loop, relay_free, r);
+}
+
+/* 1 = something moved, 0 = nothing to do now, -1 = broken. */
+static int move(struct direction *d)
+{
+	int moved = 0;
+
+	if (!d->has_ended && d->buf.len == 0) {
+		char data[RELAY_BUFFER];
+		ssize_t n = stream_read(d->from, data, sizeof(data)), written;
+
+		if (n == STREAM_ERROR)
+			return -1;
+		if (n == 0)
+			d->has_ended = true;
+		if (n > 0) {
+			moved = 1;
+			written = stream_write(d->to, data, (size_t)n);
+			if (written == STREAM_ERROR)
+				return -1;
+			if (written < 0)
+				written = 0;
+			buf_append(&d->buf, data + written, (size_t)(n - written));
+		}
+	}
+	while (d->buf.len > 0) {
+		ssize_t n = stream_write(d->to, d->buf.data, d->buf.len);
+
+		if (n == STREAM_ERROR)
+			return -1;
+		if (n == STREAM_AGAIN)
+			break;
+		moved = 1;
+		buf_consume(&d->buf, (size_t)n);
+	}
+	if (d->has_ended && d->buf.len == 0 && !d->is_shut) {
+		d->is_shut = true;
+		stream_shutdown_write(d->to);
+	}
+	return moved;
+}
+
+/* What to wait for on the stream that `in` reads from and `out` writes to. */
+static void want(struct direction *in, const struct direction *out)
+{
+	unsigned events = 0;
+
+	if (!in->has_ended && in->buf.len == 0)
+		events |= LOOP_READ;
+	if (out->buf.len > 0)
+		events |= LOOP_WRITE;
+	stream_want(in->from, events);
+}
+
+static void relay_over(struct relay *r)
+{
+	relay_close(r);
+	if (r->done != NULL)
+		r->done(r, r->arg);
+}
+
+static void relay_run(struct relay *r)
+{
+	for (int i = 0; i < RELAY_TURNS; i++) {
+		int there = move(&r->there), back = there >= 0 ? move(&r->back) : -1;
+
+		if (there < 0 || back < 0 || (r->there.is_shut && r->back.is_shut)) {
+			relay_over(r);
+			return;
+		}
+		if (there == 0 && back == 0)
+			break;
+	}
+	want(&r->there, &r->back);
+	want(&r->back, &r->there);
+}
+
+static void relay_ready(unsigned events, void *arg)
+{
+	(void)events;
+	relay_run(arg);
+}
+
+static void relay_first(void *arg)
+{
+	struct relay *r = arg;
+
+	if (!r->is_over)
+		relay_run(r);
+}
+
+struct relay *relay_start(struct loop *loop, struct stream *a, struct stream *b,
+	void (*done)(struct relay *relay, void *arg), void *arg)
+{
+	struct relay *r = xcalloc(1, sizeof(*r));
+
+	r->loop = loop;
+	r->there.from = r->back.to = a;
+	r->there.to = r->back.from = b;
+	buf_init(&r->there.buf, RELAY_BUFFER);
+	buf_init(&r->back.buf, RELAY_BUFFER);
+	r->done = done;
+	r->arg = arg;
+	stream_on_ready(a, relay_ready, r);
+	stream_on_ready(b, relay_ready, r);
+	loop_defer(loop, relay_first, r);
+	return r;
+}
+
+void relay_cancel(struct relay *r)
+{
+	if (!r->is_over)
+		relay_close(r);
+}

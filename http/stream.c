@@ -1,0 +1,171 @@
+/* Streams: what they share, and the plain socket. */
+#include "http/stream.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define UNREAD_MAX (1024 * 1024)
+
+ssize_t stream_read(struct stream *s, void *data, size_t len)
+{
+	if (s->unread.len > 0) {
+		size_t n = len < s->unread.len ? len : s->unread.len;
+
+		memcpy(data, s->unread.data, n);
+		buf_consume(&s->unread, n);
+		return (ssize_t)n;
+	}
+	return s->ops->read(s, data, len);
+}
+
+ssize_t stream_write(struct stream *s, const void *data, size_t len)
+{
+	return s->ops->write(s, data, len);
+}
+
+void stream_shutdown_write(struct stream *s)
+{
+	s->ops->shutdown_write(s);
+}
+
+void stream_want(struct stream *s, unsigned events)
+{
+	s->ops->want(s, events);
+}
+
+void stream_on_ready(struct stream *s, stream_ready_fn *ready, void *arg)
+{
+	s->ready = ready;
+	s->ready_arg = arg;
+}
+
+void stream_close(struct stream *s)
+{
+	if (s == NULL)
+		return;
+	buf_reset(&s->unread);
+	s->ops->close(s);
+}
+
+void stream_unread(struct stream *s, const void *data, size_t len)
+{
+	if (s->unread.max == 0)
+		buf_init(&s->unread, UNREAD_MAX);
+	buf_append(&s->unread, data, len);
+}
+
+struct socket_stream {
+	struct stream stream;
+	struct loop *loop;
+	int fd;
+	struct loop_watch *watch;
+	bool write_is_shut;
+	bool is_kicked; /* socket_kick is on its way */
+	bool is_closed;
+	unsigned wanted;
+};
+
+static struct socket_stream *socket_of(struct stream *s)
+{
+	return CONTAINER_OF(s, struct socket_stream, stream);
+}
+
+static void socket_ready(unsigned events, void *arg)
+{
+	struct socket_stream *ss = arg;
+
+	if (ss->stream.ready != NULL)
+		ss->stream.ready(events, ss->stream.ready_arg);
+}
+
+static ssize_t socket_read(struct stream *s, void *data, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = recv(socket_of(s)->fd, data, len, 0);
+	} while (n == -1 && errno == EINTR);
+	if (n >= 0)
+		return n;
+	return errno == EAGAIN || errno == EWOULDBLOCK ? STREAM_AGAIN : STREAM_ERROR;
+}
+
+static ssize_t socket_write(struct stream *s, const void *data, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = send(socket_of(s)->fd, data, len, MSG_NOSIGNAL);
+	} while (n == -1 && errno == EINTR);
+	if (n >= 0)
+		return n;
+	return errno == EAGAIN || errno == EWOULDBLOCK ? STREAM_AGAIN : STREAM_ERROR;
+}
+
+static void socket_shutdown_write(struct stream *s)
+{
+	struct socket_stream *ss = socket_of(s);
+
+	if (!ss->write_is_shut)
+		shutdown(ss->fd, SHUT_WR);
+	ss->write_is_shut = true;
+}
+
+/* Bytes put back are readable though the socket may not be. */
+static void socket_kick(void *arg)
+{
+	struct socket_stream *ss = arg;
+
+	ss->is_kicked = false;
+	if (ss->is_closed) {
+		free(ss);
+		return;
+	}
+	if (ss->stream.unread.len > 0 && (ss->wanted & LOOP_READ))
+		socket_ready(LOOP_READ, ss);
+}
+
+static void socket_want(struct stream *s, unsigned events)
+{
+	struct socket_stream *ss = socket_of(s);
+
+	ss->wanted = events;
+	loop_watch_set(ss->watch, events);
+	if ((events & LOOP_READ) && s->unread.len > 0 && !ss->is_kicked) {
+		ss->is_kicked = true;
+		loop_defer(ss->loop, socket_kick, ss);
+	}
+}
+
+static void socket_close(struct stream *s)
+{
+	struct socket_stream *ss = socket_of(s);
+
+	loop_watch_free(ss->watch);
+	close(ss->fd);
+	if (ss->is_kicked)
+		ss->is_closed = true;
+	else
+		free(ss);
+}
+
+static const struct stream_ops socket_ops = {
+	.name = "socket",
+	.read = socket_read,
+	.write = socket_write,
+	.shutdown_write = socket_shutdown_write,
+	.want = socket_want,
+	.close = socket_close,
+};
+
+struct stream *stream_from_fd(struct loop *loop, int fd)
+{
+	struct socket_stream *ss = xcalloc(1, sizeof(*ss));
+
+	ss->stream.ops = &socket_ops;
+	ss->loop = loop;
+	ss->fd = fd;
+	ss->watch = loop_watch_new(loop, fd, socket_ready, ss);
+	return &ss->stream;
+}

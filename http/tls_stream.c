@@ -1,0 +1,323 @@
+/* TLS over a socket as a stream, and the handshakes that make one. */
+#include "http/stream.h"
+#include "http/tls_priv.h"
+#include "lib/str.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+struct tls_stream {
+	struct stream stream;
+	struct loop *loop;
+	int fd;
+	SSL *ssl;
+	struct loop_watch *watch;
+	unsigned wanted;            /* what the user asked for */
+	bool read_wants_write;      /* reading goes on when the socket is writable */
+	bool write_wants_read;      /* and the reverse */
+	bool is_shut, shut_pending; /* close_notify is sent, or waits for the socket */
+	bool is_broken;
+	bool is_kicked, is_closed; /* as in a plain socket's stream */
+};
+
+static struct tls_stream *tls_of(struct stream *s)
+{
+	return CONTAINER_OF(s, struct tls_stream, stream);
+}
+
+static bool has_buffered(const struct tls_stream *ts)
+{
+	return ts->stream.unread.len > 0 || SSL_pending(ts->ssl) > 0;
+}
+
+static void tls_update_watch(struct tls_stream *ts)
+{
+	unsigned events = ts->wanted & LOOP_HANGUP;
+
+	if (ts->wanted & LOOP_READ)
+		events |= ts->read_wants_write ? LOOP_WRITE : LOOP_READ;
+	if (ts->wanted & LOOP_WRITE)
+		events |= ts->write_wants_read ? LOOP_READ : LOOP_WRITE;
+	if (ts->shut_pending)
+		events |= LOOP_WRITE;
+	loop_watch_set(ts->watch, events);
+}
+
+static void tls_send_close_notify(struct tls_stream *ts)
+{
+	int n;
+
+	ERR_clear_error();
+	n = SSL_shutdown(ts->ssl);
+	ts->shut_pending = n < 0 && SSL_get_error(ts->ssl, n) == SSL_ERROR_WANT_WRITE;
+}
+
+static void tls_ready(unsigned events, void *arg)
+{
+	struct tls_stream *ts = arg;
+	unsigned told = events & LOOP_HANGUP;
+
+	if (ts->shut_pending && (events & LOOP_WRITE)) {
+		tls_send_close_notify(ts);
+		tls_update_watch(ts);
+	}
+	if (events & (ts->read_wants_write ? LOOP_WRITE : LOOP_READ))
+		told |= LOOP_READ;
+	if (events & (ts->write_wants_read ? LOOP_READ : LOOP_WRITE))
+		told |= LOOP_WRITE;
+	told &= ts->wanted;
+	if (told != 0 && ts->stream.ready != NULL)
+		ts->stream.ready(told, ts->stream.ready_arg);
+}
+
+/* What OpenSSL has read from the socket already makes no event. */
+static void tls_kick(void *arg)
+{
+	struct tls_stream *ts = arg;
+
+	ts->is_kicked = false;
+	if (ts->is_closed)
+		free(ts);
+	else if ((ts->wanted & LOOP_READ) && has_buffered(ts) && ts->stream.ready != NULL)
+		ts->stream.ready(LOOP_READ, ts->stream.ready_arg);
+}
+
+static ssize_t tls_read(struct stream *s, void *data, size_t len)
+{
+	struct tls_stream *ts = tls_of(s);
+	int n;
+
+	if (ts->is_broken)
+		return STREAM_ERROR;
+	ERR_clear_error();
+	n = SSL_read(ts->ssl, data, len > INT_MAX ? INT_MAX : (int)len);
+	ts->read_wants_write = false;
+	if (n > 0)
+		return n;
+	switch (SSL_get_error(ts->ssl, n)) {
+	case SSL_ERROR_WANT_READ:
+		return STREAM_AGAIN;
+	case SSL_ERROR_WANT_WRITE:
+		ts->read_wants_write = true;
+		return STREAM_AGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	default:
+		ts->is_broken = true;
+		return STREAM_ERROR;
+	}
+}
+
+static ssize_t tls_write(struct stream *s, const void *data, size_t len)
+{
+	struct tls_stream *ts = tls_of(s);
+	int n;
+
+	if (ts->is_broken || ts->is_shut)
+		return STREAM_ERROR;
+	ERR_clear_error();
+	n = SSL_write(ts->ssl, data, len > INT_MAX ? INT_MAX : (int)len);
+	ts->write_wants_read = false;
+	if (n > 0)
+		return n;
+	switch (SSL_get_error(ts->ssl, n)) {
+	case SSL_ERROR_WANT_WRITE:
+		return STREAM_AGAIN;
+	case SSL_ERROR_WANT_READ:
+		ts->write_wants_read = true;
+		return STREAM_AGAIN;
+	default:
+		ts->is_broken = true;
+		return STREAM_ERROR;
+	}
+}
+
+static void tls_shutdown_write(struct stream *s)
+{
+	struct tls_stream *ts = tls_of(s);
+
+	if (ts->is_shut || ts->is_broken)
+		return;
+	ts->is_shut = true;
+	tls_send_close_notify(ts);
+	tls_update_watch(ts);
+}
+
+static void tls_want(struct stream *s, unsigned events)
+{
+	struct tls_stream *ts = tls_of(s);
+
+	ts->wanted = events;
+	tls_update_watch(ts);
+	if ((events & LOOP_READ) && has_buffered(ts) && !ts->is_kicked) {
+		ts->is_kicked = true;
+		loop_defer(ts->loop, tls_kick, ts);
+	}
+}
+
+static void tls_close(struct stream *s)
+{
+	struct tls_stream *ts = tls_of(s);
+
+	loop_watch_free(ts->watch);
+	if (!ts->is_broken && !ts->is_shut && SSL_is_init_finished(ts->ssl)) {
+		ERR_clear_error();
+		SSL_shutdown(ts->ssl);
+	}
+	SSL_free(ts->ssl);
+	close(ts->fd);
+	if (ts->is_kicked)
+		ts->is_closed = true;
+	else
+		free(ts);
+}
+
+static const struct stream_ops tls_ops = {
+	.name = "tls",
+	.read = tls_read,
+	.write = tls_write,
+	.shutdown_write = tls_shutdown_write,
+	.want = tls_want,
+	.close = tls_close,
+};
+
+/* ---- Handshakes ---- */
+
+struct tls_handshake {
+	struct loop *loop;
+	int fd;
+	SSL *ssl;
+	struct loop_watch *watch;
+	struct loop_timer *timer;
+	stream_done_fn *done;
+	void *arg;
+};
+
+void tls_handshake_cancel(struct tls_handshake *h)
+{
+	if (h == NULL)
+		return;
+	loop_watch_free(h->watch);
+	loop_timer_free(h->timer);
+	SSL_free(h->ssl);
+	if (h->fd != -1)
+		close(h->fd);
+	free(h);
+}
+
+static void handshake_fail(struct tls_handshake *h, enum err_code code, const char *why)
+{
+	stream_done_fn *done = h->done;
+	void *arg = h->arg;
+	struct err err = ERR_INIT;
+
+	err_set(&err, code, "TLS handshake: %s", why);
+	tls_handshake_cancel(h);
+	done(arg, NULL, &err);
+}
+
+static void handshake_succeed(struct tls_handshake *h)
+{
+	struct tls_stream *ts = xcalloc(1, sizeof(*ts));
+	stream_done_fn *done = h->done;
+	void *arg = h->arg;
+
+	ts->stream.ops = &tls_ops;
+	ts->loop = h->loop;
+	ts->fd = h->fd;
+	ts->ssl = TAKE_PTR(h->ssl);
+	h->fd = -1;
+	loop_watch_free(TAKE_PTR(h->watch));
+	ts->watch = loop_watch_new(ts->loop, ts->fd, tls_ready, ts);
+	tls_handshake_cancel(h);
+	done(arg, &ts->stream, NULL);
+}
+
+/* The clearest words for why a handshake failed. */
+static void handshake_explain(struct tls_handshake *h)
+{
+	long verify = SSL_get_verify_result(h->ssl);
+	const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+	if (verify != X509_V_OK)
+		reason = X509_verify_cert_error_string(verify);
+	handshake_fail(
+		h, ERR_UNAVAILABLE, reason != NULL ? reason : "the peer closed the connection");
+}
+
+static void handshake_step(unsigned events, void *arg)
+{
+	struct tls_handshake *h = arg;
+	int n;
+
+	(void)events;
+	ERR_clear_error();
+	n = SSL_do_handshake(h->ssl);
+	if (n == 1) {
+		handshake_succeed(h);
+		return;
+	}
+	switch (SSL_get_error(h->ssl, n)) {
+	case SSL_ERROR_WANT_READ:
+		loop_watch_set(h->watch, LOOP_READ);
+		break;
+	case SSL_ERROR_WANT_WRITE:
+		loop_watch_set(h->watch, LOOP_WRITE);
+		break;
+	default:
+		handshake_explain(h);
+	}
+}
+
+static void handshake_timeout(void *arg)
+{
+	handshake_fail(arg, ERR_TIMEOUT, "no progress in time");
+}
+
+static struct tls_handshake *handshake_start(struct loop *loop, int fd, SSL *ssl, unsigned first,
+	uint64_t timeout_ms, stream_done_fn *done, void *arg)
+{
+	struct tls_handshake *h = xcalloc(1, sizeof(*h));
+
+	h->loop = loop;
+	h->fd = fd;
+	h->ssl = ssl;
+	h->done = done;
+	h->arg = arg;
+	SSL_set_fd(ssl, fd);
+	h->watch = loop_watch_new(loop, fd, handshake_step, h);
+	loop_watch_set(h->watch, first);
+	h->timer = loop_timer_new(loop, handshake_timeout, h);
+	loop_timer_start(h->timer, timeout_ms);
+	return h;
+}
+
+struct tls_handshake *stream_accept_tls(struct loop *loop, int fd, const struct tls_context *tls,
+	uint64_t timeout_ms, stream_done_fn *done, void *arg)
+{
+	SSL *ssl = SSL_new(tls->server);
+
+	SSL_set_accept_state(ssl);
+	return handshake_start(loop, fd, ssl, LOOP_READ, timeout_ms, done, arg);
+}
+
+struct tls_handshake *stream_connect_tls(struct loop *loop, int fd, const struct tls_context *tls,
+	const char *host, uint64_t timeout_ms, stream_done_fn *done, void *arg)
+{
+	SSL *ssl = SSL_new(tls->client);
+	unsigned char ip[sizeof(struct in6_addr)];
+
+	SSL_set_connect_state(ssl);
+	if (inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1) {
+		if (tls->verify)
+			X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
+	} else {
+		SSL_set_tlsext_host_name(ssl, host);
+		if (tls->verify)
+			SSL_set1_host(ssl, host);
+	}
+	return handshake_start(loop, fd, ssl, LOOP_WRITE, timeout_ms, done, arg);
+}
