@@ -1,0 +1,648 @@
+/* One client connection: heads in, one exchange at a time, bytes out. Everything that can happen
+ * now happens in connection_pump; events and exchanges only call it. */
+#include "http/server_priv.h"
+#include "lib/log.h"
+#include "lib/str.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define READ_SIZE (64 * 1024)
+#define PUMP_TURNS 16             /* most rounds of one pump, so that others get their turn */
+#define PIPELINED_MAX (16 * 1024) /* bytes taken from the client beyond the request under way */
+#define OUT_MAX \
+	(64 * 1024 * 1024) /* of replies that wait for the client; whole ones may be long lists */
+#define LINGER_MS 2000
+#define IDLE_MHD_MS \
+	(20 * 1000) /* an idle connection gives its socketpair back, well before MHD_TIMEOUT_S */
+#define COLLECT_STALL_MS (60 * 1000) /* likewise, a collected body must make progress */
+#define ENDED_GRACE_MS 1000          /* a client that sent its end has this long to get its reply */
+
+static void connection_ready(unsigned events, void *arg);
+static void mhd_fd_ready(unsigned events, void *arg);
+static void reply_done(struct connection *c);
+
+static void connection_set_state(struct connection *c, enum connection_state state)
+{
+	c->state = state;
+	c->changed_ms = loop_now_ms(c->server->loop);
+}
+
+void connection_open(struct server *server, struct stream *stream, const char *peer)
+{
+	struct connection *c = xcalloc(1, sizeof(*c));
+
+	c->server = server;
+	c->stream = stream;
+	c->peer = xstrdup(peer);
+	c->mhd_fd = -1;
+	buf_init(&c->in, server->limits.head_max + READ_SIZE);
+	buf_init(&c->out, OUT_MAX);
+	buf_init(&c->to_mhd, READ_SIZE * 2);
+	connection_set_state(c, CONNECTION_HEAD);
+	c->next = server->connections;
+	if (c->next != NULL)
+		c->next->prev = c;
+	server->connections = c;
+	server->connections_len++;
+	c->is_linked = true;
+	stream_on_ready(stream, connection_ready, c);
+	connection_pump(c);
+}
+
+static void connection_free(void *arg)
+{
+	struct connection *c = arg;
+
+	buf_reset(&c->in);
+	buf_reset(&c->out);
+	buf_reset(&c->to_mhd);
+	free(c->peer);
+	free(c);
+}
+
+static void connection_drop_mhd(struct connection *c)
+{
+	if (c->mhd_fd == -1)
+		return;
+	if (c->exchange != NULL && c->exchange->mhd != NULL)
+		mhd_abandon(c->exchange->mhd);
+	loop_watch_free(TAKE_PTR(c->mhd_watch));
+	mhd_forget(c->server->mhd, c);
+	close(c->mhd_fd);
+	c->mhd_fd = -1;
+	buf_reset(&c->to_mhd);
+	mhd_wake(c->server->mhd);
+}
+
+static void connection_unlink(struct connection *c)
+{
+	struct server *server = c->server;
+
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		server->connections = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	server->connections_len--;
+	c->is_linked = false;
+}
+
+void connection_close(struct connection *c, const char *reason)
+{
+	if (c->state == CONNECTION_DEAD)
+		return;
+	log_debug(
+		"client connection closed: %s peer=%s requests=%lu", reason, c->peer, c->requests);
+	connection_set_state(c, CONNECTION_DEAD);
+	if (c->exchange != NULL)
+		exchange_finish(c->exchange, false);
+	connection_drop_mhd(c);
+	stream_close(TAKE_PTR(c->stream));
+	connection_unlink(c);
+	loop_defer(c->server->loop, connection_free, c);
+}
+
+void connection_detach_mhd(struct connection *c)
+{
+	connection_drop_mhd(c);
+}
+
+/* ---- Out: to the client ---- */
+
+/* Sends what waits; false when the connection broke. */
+static bool flush_out(struct connection *c)
+{
+	bool was_high = c->out.len > EXCHANGE_HIGH_WATER / 2;
+
+	while (c->out.len > 0) {
+		ssize_t n = stream_write(c->stream, c->out.data, c->out.len);
+
+		if (n == STREAM_AGAIN)
+			break;
+		if (n == STREAM_ERROR) {
+			connection_close(c, "the client is gone");
+			return false;
+		}
+		buf_consume(&c->out, (size_t)n);
+		c->changed_ms = loop_now_ms(c->server->loop);
+	}
+	if (c->exchange != NULL && (was_high || c->exchange->wants_drain) &&
+		c->out.len <= EXCHANGE_HIGH_WATER / 2)
+		exchange_drained(c->exchange);
+	return c->state != CONNECTION_DEAD;
+}
+
+/* Replies of libmicrohttpd on their way to the client. False when the connection is finished or
+ * broke. */
+static bool drain_mhd(struct connection *c)
+{
+	char data[READ_SIZE];
+
+	for (int i = 0; c->mhd_fd != -1 && c->out.len < EXCHANGE_HIGH_WATER && i < PUMP_TURNS;
+		i++) {
+		ssize_t n = recv(c->mhd_fd, data, sizeof(data), 0);
+
+		if (n > 0) {
+			if (buf_append(&c->out, data, (size_t)n) != 0) {
+				connection_close(c, "the reply is too large");
+				return false;
+			}
+			continue;
+		}
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			if (c->mhd_replied && c->exchange != NULL) {
+				c->mhd_replied = false;
+				reply_done(c);
+			}
+			return true;
+		}
+		/* Its end: after the last reply of this connection, or it gave up. */
+		if (c->exchange != NULL && !c->mhd_replied) {
+			connection_close(c, "the reply broke off");
+			return false;
+		}
+		c->mhd_replied = false;
+		connection_drop_mhd(c);
+		if (c->exchange != NULL)
+			reply_done(c);
+	}
+	return c->state != CONNECTION_DEAD;
+}
+
+/* The reply is in out, whole; what comes next is another request, or the end. */
+static void reply_done(struct connection *c)
+{
+	if (!framing_is_done(&c->framing))
+		c->keep_alive = false;
+	exchange_finish(c->exchange, true);
+	if (c->state == CONNECTION_ACTIVE)
+		connection_set_state(c, c->keep_alive ? CONNECTION_HEAD : CONNECTION_CLOSING);
+}
+
+/* What the exchange's functions left to be done. False when the connection is over. */
+static bool finish_exchange(struct connection *c)
+{
+	struct exchange *x = c->exchange;
+
+	if (x == NULL)
+		return true;
+	if (x->is_upgraded) {
+		exchange_finish(x, true);
+		connection_close(c, "upgraded");
+		return false;
+	}
+	if (x->is_aborted) {
+		connection_close(c, "the reply cannot be completed");
+		return false;
+	}
+	if (x->is_ended)
+		reply_done(c);
+	return c->state != CONNECTION_DEAD;
+}
+
+/* ---- In: heads ---- */
+
+/* Answers without an exchange, and ends the connection after it. */
+static void refuse(struct connection *c, int status, const char *message)
+{
+	json_t *json = json_pack("{s:s}", "message", message);
+	size_t len;
+	char *text CLEANUP_FREE = json_text(json, &len);
+
+	json_decref(json);
+	log_info("request refused: %s status=%d peer=%s", message, status, c->peer);
+	head_write_reply(&c->out, status, NULL);
+	buf_printf(&c->out,
+		"Content-Type: application/json\r\nContent-Length: %zu\r\nConnection: "
+		"close\r\n\r\n%s\n",
+		len + 1, text);
+	buf_reset(&c->in);
+	connection_set_state(c, CONNECTION_CLOSING);
+}
+
+static bool parse_head(struct connection *c)
+{
+	struct err err = ERR_INIT;
+	struct head head;
+	size_t end;
+	int status;
+
+	/* One empty line before a request is tolerated (RFC 9112 section 2.2). */
+	if (c->in.len >= 2 && memcmp(c->in.data, "\r\n", 2) == 0)
+		buf_consume(&c->in, 2);
+	end = head_find_end(c->in.data, c->in.len);
+	if (end == 0 || end > c->server->limits.head_max) {
+		if (c->in.len > c->server->limits.head_max) {
+			refuse(c, 431, "the request's head is too large");
+			return true;
+		}
+		return false;
+	}
+	status = head_parse_request(c->in.data, end, &head, &err);
+	if (status != 0) {
+		head_free(&head);
+		refuse(c, status, err.msg);
+		return true;
+	}
+	buf_consume(&c->in, end);
+	c->requests++;
+	c->keep_alive = head.keep_alive;
+	framing_init(&c->framing, head.body_length);
+	connection_set_state(c, CONNECTION_ACTIVE);
+	c->exchange = exchange_new(c, &head);
+	handler_handle(c->server->handler, c->exchange);
+	return true;
+}
+
+/* ---- In: bodies ---- */
+
+static void body_failed(struct connection *c, const struct err *err)
+{
+	struct exchange *x = c->exchange;
+	bool started = x->is_streaming;
+
+	if (started) {
+		connection_close(c, err->msg);
+		return;
+	}
+	c->keep_alive = false;
+	connection_drop_mhd(c);
+	exchange_finish(x, false);
+	refuse(c, 400, err->msg);
+}
+
+/* libmicrohttpd has to be given the request first. */
+static bool needs_envelope(const struct connection *c)
+{
+	const struct exchange *x = c->exchange;
+
+	return c->state == CONNECTION_ACTIVE && x != NULL && !x->envelope_sent &&
+	       (x->has_whole_reply || x->body_mode == EXCHANGE_BODY_COLLECT);
+}
+
+/* A piece of a collected body, framed anew for libmicrohttpd. */
+static size_t give_to_mhd(struct connection *c, const char *data, size_t len)
+{
+	struct exchange *x = c->exchange;
+	size_t room = c->to_mhd.max - c->to_mhd.len;
+
+	if (room < 64)
+		return 0;
+	if (len > room - 32)
+		len = room - 32;
+	if (x->head.body_length == -1)
+		buf_printf(&c->to_mhd, "%zx\r\n", len);
+	buf_append(&c->to_mhd, data, len);
+	if (x->head.body_length == -1)
+		buf_append(&c->to_mhd, "\r\n", 2);
+	return len;
+}
+
+/* True when bytes went out, so that more of the body fits. */
+static bool flush_to_mhd(struct connection *c)
+{
+	bool moved = false;
+
+	while (c->to_mhd.len > 0 && c->mhd_fd != -1) {
+		ssize_t n = send(c->mhd_fd, c->to_mhd.data, c->to_mhd.len, MSG_NOSIGNAL);
+
+		if (n == -1) {
+			if (errno == EINTR)
+				continue;
+			break; /* full: its watch tells; broken: reading it tells */
+		}
+		buf_consume(&c->to_mhd, (size_t)n);
+		mhd_wake(c->server->mhd);
+		moved = true;
+	}
+	return moved;
+}
+
+/* Moves the request's body to whoever takes it. True when something moved. */
+static bool move_body(struct connection *c)
+{
+	bool moved = false;
+
+	while (c->state == CONNECTION_ACTIVE && c->exchange != NULL &&
+		!framing_is_done(&c->framing)) {
+		struct exchange *x = c->exchange;
+		struct err err = ERR_INIT;
+		const char *body;
+		size_t len, taken;
+		ssize_t used;
+
+		if (x->body_mode == EXCHANGE_BODY_UNCLAIMED || x->sink_is_full || needs_envelope(c))
+			break;
+		used = framing_feed(&c->framing, c->in.data, c->in.len, &body, &len, &err);
+		if (used < 0) {
+			body_failed(c, &err);
+			return true;
+		}
+		if (used == 0)
+			break;
+		c->changed_ms = loop_now_ms(c->server->loop);
+		taken = 0;
+		if (len > 0 && x->body_mode == EXCHANGE_BODY_COLLECT) {
+			if (x->head.body_length == -1 && x->body_max < len) {
+				exchange_reply_error(x, 413,
+					"the request's body is larger than %zu bytes", x->body.max);
+				return true;
+			}
+			taken = give_to_mhd(c, body, len);
+			x->body_max -= x->head.body_length == -1 ? taken : 0;
+		} else if (len > 0) {
+			taken = exchange_give_body(x, body, len);
+		}
+		if (c->state == CONNECTION_DEAD)
+			return true;
+		framing_give_back(&c->framing, len - taken);
+		buf_consume(&c->in, (size_t)used - (len - taken));
+		moved |= (size_t)used > len - taken;
+		if (c->exchange != x)
+			return true;
+		if (framing_is_done(&c->framing)) {
+			if (x->body_mode == EXCHANGE_BODY_STREAM)
+				exchange_body_ended(x);
+			else if (x->head.body_length == -1)
+				buf_append(&c->to_mhd, "0\r\n\r\n", 5);
+		} else if (taken < len) {
+			break;
+		}
+	}
+	return moved;
+}
+
+/* ---- In: the socket ---- */
+
+static size_t in_wanted(const struct connection *c)
+{
+	switch (c->state) {
+	case CONNECTION_HEAD:
+		return c->in.max;
+	case CONNECTION_ACTIVE:
+		return PIPELINED_MAX;
+	default:
+		return 0;
+	}
+}
+
+static void client_ended(struct connection *c)
+{
+	c->client_ended = true;
+	c->changed_ms = loop_now_ms(c->server->loop);
+	switch (c->state) {
+	case CONNECTION_HEAD:
+		if (c->in.len == 0 && c->out.len == 0)
+			connection_close(c, "the client ended it");
+		break;
+	default: /* what is here already is still served, for a moment: see connection_check */
+		break;
+	}
+}
+
+/* Reads once. True when something came. */
+static bool read_client(struct connection *c)
+{
+	size_t wanted = in_wanted(c), room;
+	char *data;
+	ssize_t n;
+
+	if (c->client_ended || c->in.len >= wanted)
+		return false;
+	room = c->in.max - c->in.len < READ_SIZE ? c->in.max - c->in.len : READ_SIZE;
+	if (c->in.len == 0 && c->state == CONNECTION_HEAD)
+		room = 8192; /* most heads */
+	data = buf_room(&c->in, room);
+	if (data == NULL)
+		return false;
+	n = stream_read(c->stream, data, room);
+	if (n > 0) {
+		if (c->in.len == 0 && c->state == CONNECTION_HEAD)
+			c->changed_ms = loop_now_ms(
+				c->server->loop); /* a head's deadline runs from its first byte */
+		buf_added(&c->in, (size_t)n);
+		return true;
+	}
+	if (n == 0)
+		client_ended(c);
+	else if (n == STREAM_ERROR)
+		connection_close(c, "the client is gone");
+	return false;
+}
+
+/* After our end: drop what the client still sends, so that it reads our last reply before a reset.
+ */
+static void linger(struct connection *c)
+{
+	char data[16 * 1024];
+
+	for (int i = 0; i < PUMP_TURNS; i++) {
+		ssize_t n = stream_read(c->stream, data, sizeof(data));
+
+		if (n == STREAM_AGAIN)
+			return;
+		if (n <= 0) {
+			connection_close(c, "finished");
+			return;
+		}
+	}
+}
+
+static void update_watches(struct connection *c)
+{
+	unsigned events = 0;
+
+	if (c->state == CONNECTION_DEAD)
+		return;
+	if (c->state == CONNECTION_LINGER)
+		events |= LOOP_READ;
+	else if (!c->client_ended && c->in.len < in_wanted(c))
+		events |= LOOP_READ;
+	else if (!c->client_ended)
+		events |= LOOP_HANGUP;
+	if (c->out.len > 0)
+		events |= LOOP_WRITE;
+	stream_want(c->stream, events);
+	if (c->mhd_watch != NULL) {
+		events = c->out.len < EXCHANGE_HIGH_WATER ? LOOP_READ : 0;
+		if (c->to_mhd.len > 0)
+			events |= LOOP_WRITE;
+		loop_watch_set(c->mhd_watch, events);
+	}
+}
+
+/* The request as libmicrohttpd gets it: only what frames it. The rest of its head stays with the
+ * exchange. */
+static bool send_envelope(struct connection *c)
+{
+	struct exchange *x = c->exchange;
+	struct err err = ERR_INIT;
+	bool has_body = x->body_mode == EXCHANGE_BODY_COLLECT;
+
+	if (c->mhd_fd == -1) {
+		if (mhd_attach(c->server->mhd, c, &err) != 0) {
+			log_error("%s", err.msg);
+			connection_close(c, err.msg);
+			return false;
+		}
+		c->mhd_watch = loop_watch_new(c->server->loop, c->mhd_fd, mhd_fd_ready, c);
+	}
+	c->mhd_replied = false;
+	/* Of the method, only this much changes how a reply is framed. */
+	buf_printf(&c->to_mhd, "%s / HTTP/1.1\r\nHost: swarm\r\n",
+		str_eq(x->head.method, "HEAD") ? "HEAD"
+		: has_body                     ? "POST"
+					       : "GET");
+	if (has_body && x->head.body_length == -1)
+		buf_append_str(&c->to_mhd, "Transfer-Encoding: chunked\r\n");
+	else if (has_body)
+		buf_printf(&c->to_mhd, "Content-Length: %lld\r\n", (long long)x->head.body_length);
+	if (has_body && x->head.expects_continue)
+		buf_append_str(&c->to_mhd, "Expect: 100-continue\r\n");
+	if (!x->head.keep_alive)
+		buf_append_str(&c->to_mhd, "Connection: close\r\n");
+	buf_append(&c->to_mhd, "\r\n", 2);
+	return true;
+}
+
+static bool pump_once(struct connection *c)
+{
+	bool moved = false;
+
+	if (!finish_exchange(c))
+		return false;
+	if (needs_envelope(c)) {
+		c->exchange->envelope_sent = true;
+		if (!send_envelope(c))
+			return false;
+		moved = true;
+	}
+	if (!drain_mhd(c) || !flush_out(c))
+		return false;
+	if (c->state == CONNECTION_HEAD && c->out.len == 0) {
+		if (c->in.len > 0 && parse_head(c))
+			moved = true;
+		else if (c->client_ended)
+			connection_set_state(c, CONNECTION_CLOSING);
+	}
+	if (c->state == CONNECTION_ACTIVE)
+		moved |= move_body(c);
+	if (flush_to_mhd(c))
+		moved |= c->in.len > 0;
+	if (c->state == CONNECTION_CLOSING && c->out.len == 0) {
+		connection_drop_mhd(c);
+		stream_shutdown_write(c->stream);
+		connection_set_state(c, CONNECTION_LINGER);
+	}
+	if (c->state == CONNECTION_LINGER)
+		linger(c);
+	else if (c->state == CONNECTION_HEAD || c->state == CONNECTION_ACTIVE)
+		moved |= read_client(c);
+	return moved;
+}
+
+static void pump_later(void *arg)
+{
+	struct connection *c = arg;
+
+	c->pump_is_deferred = false;
+	connection_pump(c);
+}
+
+void connection_pump(struct connection *c)
+{
+	int turns = 0;
+
+	if (c->state == CONNECTION_DEAD)
+		return;
+	if (c->is_pumping) {
+		c->pump_again = true;
+		return;
+	}
+	c->is_pumping = true;
+	do {
+		c->pump_again = false;
+		while (c->state != CONNECTION_DEAD && pump_once(c) && ++turns < PUMP_TURNS)
+			;
+	} while (c->pump_again && c->state != CONNECTION_DEAD && turns++ < PUMP_TURNS);
+	c->is_pumping = false;
+	if (c->state == CONNECTION_DEAD)
+		return;
+	if (c->pump_again || turns >= PUMP_TURNS)
+		connection_pump_soon(c);
+	update_watches(c);
+}
+
+void connection_pump_soon(struct connection *c)
+{
+	if (c->is_pumping) {
+		c->pump_again = true;
+	} else if (!c->pump_is_deferred) {
+		c->pump_is_deferred = true;
+		loop_defer(c->server->loop, pump_later, c);
+	}
+}
+
+static void connection_ready(unsigned events, void *arg)
+{
+	struct connection *c = arg;
+
+	/* Bytes that wait unread hide the client's end from read_client. */
+	if ((events & LOOP_HANGUP) && c->state == CONNECTION_ACTIVE && !c->client_ended)
+		client_ended(c);
+	connection_pump(c);
+}
+
+static void mhd_fd_ready(unsigned events, void *arg)
+{
+	(void)events;
+	connection_pump(arg);
+}
+
+void connection_check(struct connection *c, uint64_t now)
+{
+	const struct server_limits *limits = &c->server->limits;
+	uint64_t since = now - c->changed_ms;
+	struct exchange *x = c->exchange;
+
+	if (c->stream == NULL)
+		return;
+	switch (c->state) {
+	case CONNECTION_HEAD:
+		if (c->in.len > 0 && since > limits->head_timeout_ms) {
+			refuse(c, 408, "the request's head did not come in time");
+			connection_pump(c);
+		} else if (c->in.len == 0 && c->out.len == 0 && since > limits->idle_timeout_ms) {
+			connection_close(c, "idle");
+		} else if (since > IDLE_MHD_MS) {
+			connection_drop_mhd(c);
+		}
+		break;
+	case CONNECTION_ACTIVE:
+		if (c->client_ended && since > ENDED_GRACE_MS)
+			connection_close(c, "the client ended it");
+		else if (c->out.len > 0 && since > limits->body_timeout_ms)
+			connection_close(c, "the client does not read its reply");
+		else if (!framing_is_done(&c->framing) && x->body_mode != EXCHANGE_BODY_UNCLAIMED &&
+			 !x->sink_is_full &&
+			 since > (x->body_mode == EXCHANGE_BODY_COLLECT ? COLLECT_STALL_MS
+									: limits->body_timeout_ms))
+			connection_close(c, "the request's body did not come in time");
+		break;
+	case CONNECTION_CLOSING:
+		if (since > limits->body_timeout_ms)
+			connection_close(c, "the client does not read its reply");
+		break;
+	case CONNECTION_LINGER:
+		if (since > LINGER_MS)
+			connection_close(c, "finished");
+		break;
+	case CONNECTION_DEAD:
+		break;
+	}
+}

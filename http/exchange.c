@@ -1,0 +1,416 @@
+/* Exchanges: what handlers see of a request, and the forms a reply can take. Nothing here calls
+ * back before it returns: the connection's next pump does what follows from it. */
+#include "http/server_priv.h"
+#include "lib/log.h"
+#include "lib/str.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct exchange *exchange_new(struct connection *c, struct head *head)
+{
+	static uint64_t last_id;
+	struct exchange *x = xcalloc(1, sizeof(*x));
+
+	x->connection = c;
+	x->head = *head;
+	memset(head, 0, sizeof(*head));
+	x->id = ++last_id;
+	x->body_complete = x->head.body_length == 0;
+	return x;
+}
+
+static void exchange_free(void *arg)
+{
+	struct exchange *x = arg;
+
+	head_free(&x->head);
+	http_headers_free(&x->reply_headers);
+	buf_reset(&x->body);
+	free(x->reply_body);
+	free(x);
+}
+
+void exchange_finish(struct exchange *x, bool finished)
+{
+	struct connection *c = x->connection;
+	struct exchange_end *end;
+
+	if (x->mhd != NULL)
+		mhd_abandon(x->mhd);
+	c->exchange = NULL;
+	while ((end = x->ends) != NULL) {
+		x->ends = end->next;
+		end->fn(x, finished, end->arg);
+		free(end);
+	}
+	loop_defer(c->server->loop, exchange_free, x);
+}
+
+/* ---- The request ---- */
+
+const char *exchange_method(const struct exchange *x)
+{
+	return x->head.method;
+}
+
+const char *exchange_target(const struct exchange *x)
+{
+	return x->head.target;
+}
+
+void exchange_set_target(struct exchange *x, const char *target)
+{
+	char *copy = xstrdup(target);
+
+	free(x->head.target);
+	x->head.target = copy;
+}
+
+const struct http_headers *exchange_headers(const struct exchange *x)
+{
+	return &x->head.headers;
+}
+
+struct http_headers *exchange_headers_mutable(struct exchange *x)
+{
+	return &x->head.headers;
+}
+
+const char *exchange_header(const struct exchange *x, const char *name)
+{
+	return http_headers_get(&x->head.headers, name);
+}
+
+int64_t exchange_body_length(const struct exchange *x)
+{
+	return x->head.body_length;
+}
+
+bool exchange_is_http10(const struct exchange *x)
+{
+	return x->head.is_http10;
+}
+
+const char *exchange_peer(const struct exchange *x)
+{
+	return x->connection->peer;
+}
+
+uint64_t exchange_id(const struct exchange *x)
+{
+	return x->id;
+}
+
+void exchange_read_body(struct exchange *x, size_t max, exchange_body_fn *done, void *arg)
+{
+	assert(x->body_mode == EXCHANGE_BODY_UNCLAIMED);
+	if (x->head.body_length == 0) {
+		done(x, "", 0, arg);
+		return;
+	}
+	if (x->head.body_length > (int64_t)max) {
+		exchange_reply_error(x, 413, "the request's body is larger than %zu bytes", max);
+		return;
+	}
+	x->body_mode = EXCHANGE_BODY_COLLECT;
+	buf_init(&x->body, max);
+	x->body_max = max;
+	x->body_fn = done;
+	x->body_arg = arg;
+	connection_pump_soon(x->connection);
+}
+
+void exchange_stream_body(struct exchange *x, exchange_sink_fn *sink, void *arg)
+{
+	struct connection *c = x->connection;
+
+	assert(x->body_mode == EXCHANGE_BODY_UNCLAIMED);
+	x->body_mode = EXCHANGE_BODY_STREAM;
+	x->sink = sink;
+	x->body_arg = arg;
+	if (x->head.expects_continue)
+		buf_append_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+	connection_pump_soon(c);
+}
+
+void exchange_body_resume(struct exchange *x)
+{
+	x->sink_is_full = false;
+	connection_pump_soon(x->connection);
+}
+
+size_t exchange_give_body(struct exchange *x, const char *data, size_t len)
+{
+	struct connection *c = x->connection;
+	size_t taken;
+
+	if (x->is_ended || x->is_aborted)
+		return len;
+	taken = x->sink(x, data, len, x->body_arg);
+	if (c->exchange == x && taken < len)
+		x->sink_is_full = true;
+	return taken;
+}
+
+void exchange_body_ended(struct exchange *x)
+{
+	x->body_complete = true;
+	if (!x->is_ended && !x->is_aborted)
+		x->sink(x, NULL, 0, x->body_arg);
+}
+
+/* ---- The reply ---- */
+
+static bool has_reply(const struct exchange *x)
+{
+	return x->has_whole_reply || x->is_streaming || x->is_ended || x->is_upgraded;
+}
+
+/* The head of a reply that the connection writes itself. */
+static void write_head(struct exchange *x, int status, const struct http_headers *headers)
+{
+	struct connection *c = x->connection;
+	struct http_headers copy = {0};
+	char date[64];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	http_headers_copy(&copy, headers);
+	http_headers_strip_hop(&copy);
+	head_write_reply(&c->out, status, &copy);
+	http_headers_free(&copy);
+	gmtime_r(&now, &tm);
+	strftime(date, sizeof(date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+	buf_append_str(&c->out, date);
+}
+
+/* A whole reply that libmicrohttpd cannot make: the body has not been read, or went past it. */
+static void reply_directly(struct exchange *x, int status, const struct http_headers *headers,
+	const void *body, size_t len)
+{
+	exchange_reply_start(x, status, headers, (int64_t)len);
+	if (len > 0)
+		exchange_reply_write(x, body, len);
+	exchange_reply_end(x);
+}
+
+void exchange_reply(struct exchange *x, int status, const struct http_headers *headers,
+	const void *body, size_t len)
+{
+	assert(!has_reply(x));
+	if (!x->body_complete || x->body_mode == EXCHANGE_BODY_STREAM) {
+		reply_directly(x, status, headers, body, len);
+		return;
+	}
+	x->has_whole_reply = true;
+	x->status = status;
+	http_headers_copy(&x->reply_headers, headers);
+	http_headers_strip_hop(&x->reply_headers);
+	x->reply_body = xmalloc(len + 1);
+	if (len > 0)
+		memcpy(x->reply_body, body, len);
+	x->reply_len = len;
+	if (x->mhd != NULL)
+		mhd_reply_ready(x->mhd);
+	connection_pump_soon(x->connection);
+}
+
+void exchange_reply_json(struct exchange *x, int status, json_t *json)
+{
+	struct http_headers headers = {0};
+	size_t len;
+	char *text = json_text(json, &len);
+
+	json_decref(json);
+	text = xrealloc(text, len + 2);
+	text[len++] = '\n';
+	text[len] = '\0';
+	http_headers_add(&headers, "Content-Type", "application/json");
+	exchange_reply(x, status, &headers, text, len);
+	http_headers_free(&headers);
+	free(text);
+}
+
+void exchange_reply_error(struct exchange *x, int status, const char *fmt, ...)
+{
+	char message[2048];
+	va_list ap;
+	json_t *text;
+
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	text = json_string(message);
+	if (text == NULL) /* not UTF-8: a peer's bytes in the message */
+		text = json_string("the request cannot be served, and the reason holds bytes that "
+				   "are not text");
+	log_debug("error reply: %s status=%d exchange=%llu", message, status,
+		(unsigned long long)x->id);
+	exchange_reply_json(x, status, json_pack("{s:o}", "message", text));
+}
+
+void exchange_reply_start(
+	struct exchange *x, int status, const struct http_headers *headers, int64_t length)
+{
+	struct connection *c = x->connection;
+
+	assert(!has_reply(x));
+	connection_detach_mhd(c);
+	x->is_streaming = true;
+	x->drops_body = str_eq(x->head.method, "HEAD") || status == 204 || status == 304;
+	x->is_chunked = length < 0 && !x->head.is_http10 && !x->drops_body;
+	x->reply_left = length;
+	if (!x->body_complete || (length < 0 && x->head.is_http10))
+		c->keep_alive = false;
+	write_head(x, status, headers);
+	if (x->is_chunked)
+		buf_append_str(&c->out, "Transfer-Encoding: chunked\r\n");
+	else if (length >= 0 && status != 204 && status != 304)
+		buf_printf(&c->out, "Content-Length: %lld\r\n", (long long)length);
+	if (!c->keep_alive)
+		buf_append_str(&c->out, "Connection: close\r\n");
+	buf_append_str(&c->out, "\r\n");
+	connection_pump_soon(c);
+}
+
+bool exchange_reply_write(struct exchange *x, const void *data, size_t len)
+{
+	struct buf *out = &x->connection->out;
+
+	assert(x->is_streaming && !x->is_ended);
+	if (x->reply_left >= 0) {
+		/* More than was announced would be read as the next reply. */
+		if ((int64_t)len > x->reply_left)
+			len = (size_t)x->reply_left;
+		x->reply_left -= (int64_t)len;
+	}
+	if (len > 0 && !x->drops_body && !x->is_aborted) {
+		if (x->is_chunked)
+			buf_printf(out, "%zx\r\n", len);
+		buf_append(out, data, len);
+		if (x->is_chunked)
+			buf_append(out, "\r\n", 2);
+		if (out->failed)
+			x->is_aborted = true;
+		connection_pump_soon(x->connection);
+	}
+	x->wants_drain = out->len > EXCHANGE_HIGH_WATER;
+	return !x->wants_drain;
+}
+
+void exchange_reply_end(struct exchange *x)
+{
+	assert(x->is_streaming && !x->is_ended);
+	if (x->reply_left > 0 && !x->drops_body) {
+		exchange_reply_abort(x, "shorter than announced");
+		return;
+	}
+	if (x->is_chunked)
+		buf_append_str(&x->connection->out, "0\r\n\r\n");
+	x->is_ended = true;
+	connection_pump_soon(x->connection);
+}
+
+void exchange_reply_abort(struct exchange *x, const char *reason)
+{
+	if (!has_reply(x)) {
+		exchange_reply_error(x, 502, "%s", reason);
+		return;
+	}
+	log_info("reply broken off: %s peer=%s exchange=%llu", reason, x->connection->peer,
+		(unsigned long long)x->id);
+	x->is_aborted = true;
+	connection_pump_soon(x->connection);
+}
+
+bool exchange_reply_started(const struct exchange *x)
+{
+	return has_reply(x);
+}
+
+void exchange_on_drain(struct exchange *x, void (*drain)(struct exchange *x, void *arg), void *arg)
+{
+	x->drain = drain;
+	x->drain_arg = arg;
+}
+
+void exchange_drained(struct exchange *x)
+{
+	if (!x->wants_drain)
+		return;
+	x->wants_drain = false;
+	if (x->drain != NULL && !x->is_ended && !x->is_aborted)
+		x->drain(x, x->drain_arg);
+}
+
+struct stream *exchange_upgrade(struct exchange *x, int status, const struct http_headers *headers)
+{
+	struct connection *c = x->connection;
+	struct stream *stream;
+	ssize_t written;
+
+	assert(!has_reply(x) && x->body_complete);
+	connection_detach_mhd(c);
+	write_head(x, status, headers);
+	if (status == 101)
+		buf_printf(&c->out, "Connection: Upgrade\r\nUpgrade: %s\r\n",
+			exchange_header(x, "Upgrade") != NULL ? exchange_header(x, "Upgrade")
+							      : "tcp");
+	buf_append_str(&c->out, "\r\n");
+	written = stream_write(c->stream, c->out.data, c->out.len);
+	/* So few bytes fit into the socket of a client that waits for them. */
+	if (written != (ssize_t)c->out.len) {
+		exchange_reply_abort(x, "the client does not read");
+		x->is_aborted = true;
+		return NULL;
+	}
+	buf_reset(&c->out);
+	stream = TAKE_PTR(c->stream);
+	stream_want(stream, 0);
+	stream_on_ready(stream, NULL, NULL);
+	if (c->in.len > 0)
+		stream_unread(stream, c->in.data, c->in.len);
+	buf_reset(&c->in);
+	x->is_upgraded = true;
+	connection_pump_soon(c);
+	return stream;
+}
+
+void exchange_on_end(
+	struct exchange *x, void (*end)(struct exchange *x, bool finished, void *arg), void *arg)
+{
+	struct exchange_end *e = xcalloc(1, sizeof(*e));
+
+	e->fn = end;
+	e->arg = arg;
+	e->next = x->ends;
+	x->ends = e;
+}
+
+/* ---- Handlers ---- */
+
+void handler_handle(struct handler *h, struct exchange *x)
+{
+	h->ops->handle(h, x);
+}
+
+void handler_next(struct handler *h, struct exchange *x)
+{
+	if (h->next != NULL)
+		handler_handle(h->next, x);
+	else
+		exchange_reply_error(x, 404, "page not found");
+}
+
+void handler_free(struct handler *h)
+{
+	while (h != NULL) {
+		struct handler *next = h->next;
+
+		h->ops->free(h);
+		h = next;
+	}
+}

@@ -1,0 +1,374 @@
+/* Listeners: accept, TLS handshake, connection. */
+#include "http/server_priv.h"
+#include "http/tls_priv.h"
+#include "lib/log.h"
+#include "lib/str.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ACCEPTS_PER_TURN 64
+#define JANITOR_MS 250
+#define LISTEN_BACKLOG 1024
+
+const struct server_limits server_default_limits = {
+	.head_max = 128 * 1024,
+	.connections_max = 20000,
+	.head_timeout_ms = 30 * 1000,
+	.idle_timeout_ms = 5 * 60 * 1000,
+	.body_timeout_ms = 10 * 60 * 1000,
+	.handshake_timeout_ms = 15 * 1000,
+};
+
+struct listener {
+	struct listener *next;
+	struct server *server;
+	int fd;
+	struct loop_watch *watch;
+	struct tls_context *tls; /* NULL = plain */
+	char *path;              /* of a unix socket */
+	uint16_t port;
+};
+
+/* A TLS handshake under way. */
+struct accepting {
+	struct accepting *prev, *next;
+	struct server *server;
+	struct tls_handshake *handshake;
+	char *peer;
+};
+
+static void accepting_remove(struct accepting *a)
+{
+	if (a->prev != NULL)
+		a->prev->next = a->next;
+	else
+		a->server->accepting = a->next;
+	if (a->next != NULL)
+		a->next->prev = a->prev;
+	a->server->connections_len--;
+	free(a->peer);
+	free(a);
+}
+
+static void handshake_done(void *arg, struct stream *stream, const struct err *err)
+{
+	struct accepting *a = arg;
+	struct server *server = a->server;
+	char *peer CLEANUP_FREE = TAKE_PTR(a->peer);
+
+	accepting_remove(a);
+	if (stream != NULL)
+		connection_open(server, stream, peer);
+	else
+		log_info("client refused: %s peer=%s", err->msg, peer);
+}
+
+static void start_handshake(struct listener *l, int fd, const char *peer)
+{
+	struct server *server = l->server;
+	struct accepting *a = xcalloc(1, sizeof(*a));
+
+	a->server = server;
+	a->peer = xstrdup(peer);
+	a->next = server->accepting;
+	if (a->next != NULL)
+		a->next->prev = a;
+	server->accepting = a;
+	server->connections_len++;
+	a->handshake = stream_accept_tls(
+		server->loop, fd, l->tls, server->limits.handshake_timeout_ms, handshake_done, a);
+}
+
+static void describe_peer(const struct sockaddr_storage *addr, char *out, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (addr->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
+
+		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		snprintf(out, size, "%s:%u", host, ntohs(in->sin_port));
+	} else if (addr->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)addr;
+
+		inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
+		snprintf(out, size, "[%s]:%u", host, ntohs(in->sin6_port));
+	} else {
+		snprintf(out, size, "unix");
+	}
+}
+
+/* Stops or resumes accepting, by whether there is room. */
+static void set_full(struct server *server, bool is_full)
+{
+	if (server->is_full == is_full)
+		return;
+	server->is_full = is_full;
+	if (is_full)
+		log_warn("no room for more client connections: open=%zu", server->connections_len);
+	for (struct listener *l = server->listeners; l != NULL; l = l->next) {
+		if (l->watch != NULL)
+			loop_watch_set(l->watch, is_full ? 0 : LOOP_READ);
+	}
+}
+
+static void accept_clients(unsigned events, void *arg)
+{
+	struct listener *l = arg;
+	struct server *server = l->server;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+		struct sockaddr_storage addr = {0};
+		socklen_t len = sizeof(addr);
+		char peer[80];
+		int fd, one = 1;
+
+		if (server->connections_len >= server->limits.connections_max) {
+			set_full(server, true);
+			return;
+		}
+		fd = accept4(l->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1) {
+			/* Out of descriptors or memory: the janitor tries again. */
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+				errno == ENOMEM) {
+				log_warn("cannot accept a client: %s", strerror(errno));
+				set_full(server, true);
+			}
+			return;
+		}
+		describe_peer(&addr, peer, sizeof(peer));
+		if (addr.ss_family != AF_UNIX)
+			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		if (l->tls != NULL)
+			start_handshake(l, fd, peer);
+		else
+			connection_open(server, stream_from_fd(server->loop, fd), peer);
+	}
+}
+
+static void janitor(void *arg)
+{
+	struct server *server = arg;
+	struct connection *c = server->connections, *next;
+	uint64_t now = loop_now_ms(server->loop);
+
+	for (; c != NULL; c = next) {
+		next = c->next;
+		connection_check(c, now);
+	}
+	if (server->connections_len < server->limits.connections_max)
+		set_full(server, false);
+	loop_timer_start(server->janitor, JANITOR_MS);
+}
+
+struct server *server_new(
+	struct loop *loop, struct handler *handler, const struct server_limits *limits)
+{
+	struct server *server = xcalloc(1, sizeof(*server));
+
+	server->loop = loop;
+	server->handler = handler;
+	server->limits = limits != NULL ? *limits : server_default_limits;
+	server->mhd = mhd_new(server);
+	server->janitor = loop_timer_new(loop, janitor, server);
+	loop_timer_start(server->janitor, JANITOR_MS);
+	return server;
+}
+
+/* A socket file that nobody serves any more is in the way; one that answers belongs to somebody. */
+static int clear_unix_path(const struct sockaddr_un *un, struct err *err)
+{
+	struct stat st;
+	int fd CLEANUP_FD = -1;
+
+	if (lstat(un->sun_path, &st) == -1)
+		return 0;
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, ERR_INVALID,
+			"cannot listen on unix://%s: a file that is not a socket is there",
+			un->sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd != -1 && connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0)
+		return err_set(err, ERR_CONFLICT,
+			"cannot listen on unix://%s: another process does already", un->sun_path);
+	unlink(un->sun_path);
+	return 0;
+}
+
+static int bind_unix(const struct addr *addr, struct err *err)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	mode_t old;
+	int fd, status;
+
+	if (strlen(addr->path) >= sizeof(un.sun_path))
+		return err_set(err, ERR_INVALID, "cannot listen on unix://%s: the path is too long",
+			addr->path);
+	memcpy(un.sun_path, addr->path, strlen(addr->path) + 1);
+	if (clear_unix_path(&un, err) != 0)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return err_errno(err, ERR_SYSTEM, errno, "socket");
+	old = umask(0117); /* owner and group only: the socket is root on every node */
+	status = bind(fd, (struct sockaddr *)&un, sizeof(un));
+	umask(old);
+	if (status == -1 || listen(fd, LISTEN_BACKLOG) == -1) {
+		err_errno(err, ERR_SYSTEM, errno, "cannot listen on unix://%s", addr->path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int bind_one(const struct addrinfo *ai)
+{
+	int one = 1, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd == -1)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == -1 || listen(fd, LISTEN_BACKLOG) == -1) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+/* Resolving the own address blocks, at start only. */
+static int bind_tcp(const struct addr *addr, struct err *err)
+{
+	struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+				.ai_socktype = SOCK_STREAM},
+			*list = NULL;
+	char port[8];
+	int fd = -1, status;
+
+	snprintf(port, sizeof(port), "%u", addr->port);
+	status = getaddrinfo(str_is_empty(addr->host) ? NULL : addr->host, port, &hints, &list);
+	if (status != 0)
+		return err_set(err, ERR_INVALID, "cannot listen on %s:%u: %s", addr->host,
+			addr->port, gai_strerror(status));
+	for (struct addrinfo *ai = list; ai != NULL && fd == -1; ai = ai->ai_next)
+		fd = bind_one(ai);
+	if (fd == -1)
+		err_errno(err, ERR_SYSTEM, errno, "cannot listen on %s:%u", addr->host, addr->port);
+	freeaddrinfo(list);
+	return fd;
+}
+
+static uint16_t bound_port(int fd)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) == -1)
+		return 0;
+	if (addr.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&addr)->sin6_port);
+	return ntohs(((struct sockaddr_in *)&addr)->sin_port);
+}
+
+int server_listen(
+	struct server *server, const struct addr *addr, struct tls_context *tls, struct err *err)
+{
+	struct listener *l, **tail = &server->listeners;
+	int fd;
+
+	if (tls != NULL && tls->server == NULL)
+		return err_set(err, ERR_INVALID, "a TLS listener needs a certificate and its key");
+	fd = addr->kind == ADDR_UNIX ? bind_unix(addr, err) : bind_tcp(addr, err);
+	if (fd == -1)
+		return -1;
+	l = xcalloc(1, sizeof(*l));
+	l->server = server;
+	l->fd = fd;
+	l->tls = tls_context_ref(tls);
+	if (addr->kind == ADDR_UNIX)
+		l->path = xstrdup(addr->path);
+	else
+		l->port = bound_port(fd);
+	l->watch = loop_watch_new(server->loop, fd, accept_clients, l);
+	loop_watch_set(l->watch, LOOP_READ);
+	while (*tail != NULL)
+		tail = &(*tail)->next;
+	*tail = l;
+	return 0;
+}
+
+uint16_t server_port(const struct server *server, size_t n)
+{
+	for (const struct listener *l = server->listeners; l != NULL; l = l->next) {
+		if (l->path == NULL && n-- == 0)
+			return l->port;
+	}
+	return 0;
+}
+
+void server_set_tls(struct server *server, struct tls_context *tls)
+{
+	for (struct listener *l = server->listeners; l != NULL; l = l->next) {
+		if (l->tls == NULL)
+			continue;
+		tls_context_ref(tls);
+		tls_context_unref(l->tls);
+		l->tls = tls;
+	}
+}
+
+void server_stop_listening(struct server *server)
+{
+	for (struct listener *l = server->listeners; l != NULL; l = l->next) {
+		if (l->fd == -1)
+			continue;
+		loop_watch_free(TAKE_PTR(l->watch));
+		close(l->fd);
+		l->fd = -1;
+		if (l->path != NULL)
+			unlink(l->path);
+	}
+}
+
+size_t server_connections(const struct server *server)
+{
+	return server->connections_len;
+}
+
+void server_free(struct server *server)
+{
+	struct listener *l;
+
+	if (server == NULL)
+		return;
+	server_stop_listening(server);
+	while (server->accepting != NULL) {
+		tls_handshake_cancel(server->accepting->handshake);
+		accepting_remove(server->accepting);
+	}
+	while (server->connections != NULL)
+		connection_close(server->connections, "the server ends");
+	mhd_free(server->mhd);
+	loop_timer_free(server->janitor);
+	while ((l = server->listeners) != NULL) {
+		server->listeners = l->next;
+		tls_context_unref(l->tls);
+		free(l->path);
+		free(l);
+	}
+	free(server);
+}
