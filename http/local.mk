@@ -2,12 +2,31 @@
 
 noinst_LIBRARIES += http/libswarm_http.a
 http_libswarm_http_a_SOURCES = \
+	http/client.c \
 	http/client.h \
+	http/client_priv.h \
+	http/connection.c \
+	http/dial.c \
+	http/exchange.c \
 	http/exchange.h \
+	http/framing.c \
+	http/framing.h \
+	http/head.c \
+	http/head.h \
+	http/headers.c \
+	http/mhd.c \
+	http/raw_call.c \
+	http/relay.c \
 	http/relay.h \
+	http/server.c \
 	http/server.h \
+	http/server_priv.h \
+	http/stream.c \
 	http/stream.h \
-	http/tls.h
+	http/tls.c \
+	http/tls.h \
+	http/tls_priv.h \
+	http/tls_stream.c
 # The only folder that sees these libraries' headers.
 http_libswarm_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(CURL_CFLAGS) $(OPENSSL_CFLAGS)
 http_libswarm_http_a_CFLAGS = $(AM_CFLAGS)
