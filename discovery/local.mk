@@ -13,5 +13,11 @@ discovery_libswarm_discovery_a_SOURCES = \
 	discovery/nodes.c \
 	discovery/store.c \
 	discovery/store.h \
-	discovery/token.c
+	discovery/token.c \
+	discovery/token_file.c \
+	discovery/token_server.c \
+	discovery/token_server.h \
+	discovery/token_store.c \
+	discovery/token_store.h \
+	discovery/token_store_priv.h
 discovery_libswarm_discovery_a_CFLAGS = $(AM_CFLAGS)

@@ -1,0 +1,539 @@
+/* Tokens and their addresses in memory, and the queue of what is to be written. */
+#include "discovery/token_store_priv.h"
+
+#include "lib/addr.h"
+#include "lib/log.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#define STORE_MAGIC 0x544b5354
+/* How often addresses whose TTL has passed are taken out, and a failed write is tried again. */
+#define JANITOR_MS 1000
+#define RETRY_MS 5000
+
+struct entry {
+	unsigned ttl_s;
+	uint64_t ends_at; /* ms */
+	UT_hash_handle hh;
+	char addr[]; /* the key */
+};
+
+struct waiter {
+	token_store_saved_fn *saved;
+	void *arg;
+	struct waiter *next;
+};
+
+struct token {
+	char id[TOKEN_STORE_ID_LEN + 1];
+	struct entry *entries;
+	size_t count;
+	struct waiter *waiters; /* for the next write */
+	bool is_new;            /* was never written: goes again when the first write fails */
+	bool is_removed;        /* not in the hash any more; its file is to go */
+	bool is_queued;         /* in the list of what is to be written */
+	struct token *prev, *next;
+	UT_hash_handle hh;
+};
+
+/* One write, done on a helper thread. */
+struct save {
+	struct token_store *store; /* NULL = the store was closed */
+	struct token *token;       /* owned by the store; NULL as above */
+	char *dir;
+	char id[TOKEN_STORE_ID_LEN + 1];
+	bool is_remove;
+	struct buf content;
+	struct waiter *waiters;
+	int lock_fd; /* nobody else may use the folder before the write has ended */
+	struct err err;
+};
+
+struct token_store {
+	uint32_t magic;
+	struct loop *loop;
+	const struct env *env;
+	char *dir;
+	int lock_fd;
+	struct token *tokens;
+	size_t entry_count; /* of all tokens */
+	struct token *queue;
+	struct save *save; /* under way; NULL = none */
+	struct loop_work *work;
+	struct loop_timer *janitor;
+	struct loop_timer *retry;
+};
+
+static void tell(struct waiter *waiters, const struct err *err)
+{
+	struct waiter *waiter, *next;
+
+	for (waiter = waiters; waiter != NULL; waiter = next) {
+		next = waiter->next;
+		waiter->saved(waiter->arg, err);
+		free(waiter);
+	}
+}
+
+/* ---- Entries ---- */
+
+static void entry_remove(struct token_store *store, struct token *token, struct entry *entry)
+{
+	HASH_DEL(token->entries, entry);
+	token->count--;
+	store->entry_count--;
+	free(entry);
+}
+
+static struct entry *entry_find(struct token *token, const char *addr)
+{
+	struct entry *entry = NULL;
+
+	HASH_FIND_STR(token->entries, addr, entry);
+	return entry;
+}
+
+static struct entry *entry_add(struct token_store *store, struct token *token, const char *addr)
+{
+	size_t len = strlen(addr);
+	struct entry *entry = xcalloc(1, sizeof(*entry) + len + 1);
+
+	memcpy(entry->addr, addr, len + 1);
+	HASH_ADD_STR(token->entries, addr, entry);
+	token->count++;
+	store->entry_count++;
+	if (!loop_timer_is_active(store->janitor))
+		loop_timer_start(store->janitor, JANITOR_MS);
+	return entry;
+}
+
+static bool is_over(struct token_store *store, const struct entry *entry)
+{
+	return entry->ends_at <= store->env->now_ms(store->env);
+}
+
+static void entry_renew(struct token_store *store, struct entry *entry, unsigned ttl_s)
+{
+	entry->ttl_s = ttl_s;
+	entry->ends_at = store->env->now_ms(store->env) + (uint64_t)ttl_s * 1000;
+}
+
+static void token_free(struct token_store *store, struct token *token)
+{
+	struct entry *entry, *next;
+
+	HASH_ITER (hh, token->entries, entry, next)
+		entry_remove(store, token, entry);
+	assert(token->waiters == NULL);
+	free(token);
+}
+
+/* ---- Writing ---- */
+
+static void write_next(struct token_store *store);
+
+static void save_work(void *arg)
+{
+	struct save *save = arg;
+	int status;
+
+	if (save->is_remove)
+		status = token_file_remove(save->dir, save->id, &save->err);
+	else
+		status = token_file_write(
+			save->dir, save->id, save->content.data, save->content.len, &save->err);
+	assert(status == 0 || save->err.code != ERR_NONE);
+}
+
+static void save_free(struct save *save)
+{
+	buf_reset(&save->content);
+	mem_cleanup_fd(&save->lock_fd);
+	free(save->dir);
+	free(save);
+}
+
+static void queue(struct token_store *store, struct token *token)
+{
+	if (token->is_queued)
+		return;
+	token->is_queued = true;
+	DL_APPEND(store->queue, token);
+}
+
+static void forget(struct token_store *store, struct token *token)
+{
+	if (!token->is_removed)
+		HASH_DEL(store->tokens, token);
+	token->is_removed = true;
+	if (token->is_queued)
+		DL_DELETE(store->queue, token);
+	token->is_queued = false;
+}
+
+/* What becomes of a token whose write has ended. */
+static void save_ended(struct token_store *store, struct save *save)
+{
+	struct token *token = save->token;
+	bool has_failed = save->err.code != ERR_NONE;
+
+	if (has_failed && token->is_new && !token->is_removed && token->count == 0) {
+		/* Whoever asked for it is told that there is none. */
+		forget(store, token);
+		LL_CONCAT(save->waiters, token->waiters);
+		token->waiters = NULL;
+		token_free(store, token);
+	} else if (has_failed) {
+		log_error("token server: %s", save->err.msg);
+		queue(store, token);
+	} else if (save->is_remove) {
+		assert(!token->is_queued);
+		token_free(store, token);
+	} else {
+		token->is_new = false;
+	}
+}
+
+static void save_done(void *arg, bool canceled)
+{
+	struct save *save = arg;
+	struct token_store *store = save->store;
+	struct waiter *waiters;
+	struct err err = save->err;
+
+	if (store == NULL) {
+		save_free(save);
+		return;
+	}
+	assert(store->magic == STORE_MAGIC && !canceled);
+	store->save = NULL;
+	store->work = NULL;
+	save_ended(store, save);
+	waiters = save->waiters;
+	save_free(save);
+	if (err.code != ERR_NONE)
+		loop_timer_start(store->retry, RETRY_MS);
+	else
+		write_next(store);
+	/* Last: one of them may close the store. */
+	tell(waiters, err.code != ERR_NONE ? &err : NULL);
+}
+
+static void render(const struct token *token, struct buf *out)
+{
+	const struct entry *entry, *next;
+
+	buf_append_str(out, TOKEN_FILE_HEAD);
+	HASH_ITER (hh, token->entries, entry, next)
+		buf_printf(out, "%u %s\n", entry->ttl_s, entry->addr);
+	/* Addresses are at most 260 bytes, and the limit on their number keeps the sum below. */
+	assert(!out->failed);
+}
+
+/* Starts the next write, unless one is under way: there is never more than one, so that a token's
+ * file cannot be overtaken by an older one. */
+static void write_next(struct token_store *store)
+{
+	struct token *token = store->queue;
+	struct save *save;
+
+	if (store->save != NULL || token == NULL)
+		return;
+	DL_DELETE(store->queue, token);
+	token->is_queued = false;
+	save = xcalloc(1, sizeof(*save));
+	save->store = store;
+	save->token = token;
+	save->dir = xstrdup(store->dir);
+	memcpy(save->id, token->id, sizeof(save->id));
+	save->is_remove = token->is_removed;
+	save->lock_fd = fcntl(store->lock_fd, F_DUPFD_CLOEXEC, 0);
+	buf_init(&save->content, TOKEN_FILE_MAX);
+	if (!save->is_remove)
+		render(token, &save->content);
+	save->waiters = TAKE_PTR(token->waiters);
+	store->save = save;
+	store->work = loop_work_start(store->loop, save_work, save_done, save);
+}
+
+static void write_again(void *arg)
+{
+	write_next(arg);
+}
+
+/* The token has changed: it is written soon, and saved called then (NULL = nobody waits). */
+static void changed(
+	struct token_store *store, struct token *token, token_store_saved_fn *saved, void *arg)
+{
+	if (saved != NULL) {
+		struct waiter *waiter = xcalloc(1, sizeof(*waiter));
+
+		waiter->saved = saved;
+		waiter->arg = arg;
+		LL_PREPEND(token->waiters, waiter);
+	}
+	queue(store, token);
+	/* After a failure the next attempt waits for the timer. */
+	if (!loop_timer_is_active(store->retry))
+		write_next(store);
+}
+
+/* Takes out what nobody renewed. */
+static void clean(void *arg)
+{
+	struct token_store *store = arg;
+	struct token *token, *next_token;
+
+	assert(store->magic == STORE_MAGIC);
+	HASH_ITER (hh, store->tokens, token, next_token) {
+		struct entry *entry, *next;
+		size_t before = token->count;
+
+		HASH_ITER (hh, token->entries, entry, next)
+			if (is_over(store, entry))
+				entry_remove(store, token, entry);
+		if (token->count != before)
+			changed(store, token, NULL, NULL);
+	}
+	if (store->entry_count > 0)
+		loop_timer_start(store->janitor, JANITOR_MS);
+}
+
+/* ---- What the server calls ---- */
+
+static struct token *find(struct token_store *store, const char *id, struct err *err)
+{
+	struct token *token = NULL;
+
+	HASH_FIND_STR(store->tokens, id, token);
+	if (token == NULL)
+		err_set(err, ERR_NOT_FOUND, "no such token");
+	return token;
+}
+
+static struct token *token_add(struct token_store *store, const char *id)
+{
+	struct token *token = xcalloc(1, sizeof(*token));
+
+	memcpy(token->id, id, TOKEN_STORE_ID_LEN);
+	HASH_ADD_STR(store->tokens, id, token);
+	return token;
+}
+
+int token_store_create(struct token_store *store, char *id, token_store_saved_fn *saved, void *arg,
+	struct err *err)
+{
+	struct token *token;
+
+	if (HASH_COUNT(store->tokens) >= TOKEN_STORE_TOKENS_MAX)
+		return err_set(err, ERR_TOO_LARGE, "there are %d tokens already, the most",
+			TOKEN_STORE_TOKENS_MAX);
+	str_random_hex(id, TOKEN_STORE_ID_LEN);
+	token = token_add(store, id);
+	token->is_new = true;
+	changed(store, token, saved, arg);
+	return 0;
+}
+
+int token_store_remove(struct token_store *store, const char *id, token_store_saved_fn *saved,
+	void *arg, struct err *err)
+{
+	struct token *token = find(store, id, err);
+
+	if (token == NULL)
+		return -1;
+	HASH_DEL(store->tokens, token);
+	token->is_removed = true;
+	changed(store, token, saved, arg);
+	return 0;
+}
+
+/* True when the token's file, as it is or as it is being written, differs from memory. */
+static bool is_unsaved(const struct token_store *store, const struct token *token)
+{
+	return token->is_queued || (store->save != NULL && store->save->token == token);
+}
+
+int token_store_put(struct token_store *store, const char *id, const char *addr, unsigned ttl_s,
+	token_store_saved_fn *saved, void *arg, struct err *err)
+{
+	struct token *token = find(store, id, err);
+	struct entry *entry;
+	bool is_known;
+
+	assert(ttl_s > 0 && ttl_s <= TOKEN_STORE_TTL_MAX_S);
+	if (token == NULL)
+		return -1;
+	entry = entry_find(token, addr);
+	if (entry == NULL && token->count >= TOKEN_STORE_TOKEN_ADDRS_MAX)
+		return err_set(err, ERR_TOO_LARGE, "the token has %d nodes already, the most",
+			TOKEN_STORE_TOKEN_ADDRS_MAX);
+	if (entry == NULL && store->entry_count >= TOKEN_STORE_ADDRS_MAX)
+		return err_set(err, ERR_TOO_LARGE,
+			"the server has %d nodes of all tokens already, the most",
+			TOKEN_STORE_ADDRS_MAX);
+	is_known = entry != NULL && entry->ttl_s == ttl_s && !is_unsaved(store, token);
+	if (entry == NULL)
+		entry = entry_add(store, token, addr);
+	entry_renew(store, entry, ttl_s);
+	if (is_known)
+		return 1;
+	changed(store, token, saved, arg);
+	return 0;
+}
+
+int token_store_drop(struct token_store *store, const char *id, const char *addr,
+	token_store_saved_fn *saved, void *arg, struct err *err)
+{
+	struct token *token = find(store, id, err);
+	struct entry *entry;
+
+	if (token == NULL)
+		return -1;
+	entry = entry_find(token, addr);
+	if (entry == NULL)
+		return err_set(err, ERR_NOT_FOUND, "the node is not registered with this token");
+	entry_remove(store, token, entry);
+	changed(store, token, saved, arg);
+	return 0;
+}
+
+int token_store_list(
+	struct token_store *store, const char *id, struct str_list *out, struct err *err)
+{
+	struct token *token = find(store, id, err);
+	struct entry *entry, *next;
+
+	if (token == NULL)
+		return -1;
+	HASH_ITER (hh, token->entries, entry, next)
+		if (!is_over(store, entry))
+			str_list_add(out, entry->addr);
+	str_list_sort(out);
+	return 0;
+}
+
+/* ---- Opening and closing ---- */
+
+/* "TTL addr"; anything else is counted as bad. */
+static int load_line(struct token_store *store, struct token *token, char *line)
+{
+	char *blank = strchr(line, ' ');
+	struct entry *entry;
+	long long ttl;
+
+	if (blank == NULL)
+		return -1;
+	*blank = '\0';
+	if (str_to_int(line, 1, TOKEN_STORE_TTL_MAX_S, &ttl, "ttl", NULL) != 0 ||
+		addr_check_host_port(blank + 1, NULL) != 0)
+		return -1;
+	entry = entry_find(token, blank + 1);
+	if (entry == NULL) {
+		if (token->count >= TOKEN_STORE_TOKEN_ADDRS_MAX ||
+			store->entry_count >= TOKEN_STORE_ADDRS_MAX)
+			return -1;
+		entry = entry_add(store, token, blank + 1);
+	}
+	entry_renew(store, entry, (unsigned)ttl);
+	return 0;
+}
+
+static void load(void *arg, const char *id, char *content, size_t len)
+{
+	struct token_store *store = arg;
+	struct token *token;
+	size_t bad = 0;
+	char *line = content, *end;
+
+	if (HASH_COUNT(store->tokens) >= TOKEN_STORE_TOKENS_MAX) {
+		log_warn("token server: more than %d tokens, one is skipped",
+			TOKEN_STORE_TOKENS_MAX);
+		return;
+	}
+	token = token_add(store, id);
+	if (str_has_prefix(content, TOKEN_FILE_HEAD))
+		line += strlen(TOKEN_FILE_HEAD);
+	else
+		bad++;
+	for (; line < content + len; line = end + 1) {
+		end = memchr(line, '\n', (size_t)(content + len - line));
+		if (end == NULL) {
+			/* Without its end a line may be cut: "1.2.3.4:23" of 2375. */
+			bad++;
+			break;
+		}
+		*end = '\0';
+		if (strlen(line) != (size_t)(end - line) || load_line(store, token, line) != 0)
+			bad++;
+	}
+	if (bad > 0)
+		log_warn("token server: lines of a token's file are damaged and skipped "
+			 "count=%zu kept=%zu",
+			bad, token->count);
+}
+
+struct token_store *token_store_open(
+	struct loop *loop, const struct env *env, const char *dir, struct err *err)
+{
+	struct token_store *store = xcalloc(1, sizeof(*store));
+
+	store->magic = STORE_MAGIC;
+	store->loop = loop;
+	store->env = env;
+	store->dir = xstrdup(dir);
+	store->janitor = loop_timer_new(loop, clean, store);
+	store->retry = loop_timer_new(loop, write_again, store);
+	store->lock_fd = token_files_open(dir, err);
+	if (store->lock_fd == -1 || token_files_read(dir, load, store, err) != 0) {
+		token_store_close(store);
+		return NULL;
+	}
+	return store;
+}
+
+void token_store_close(struct token_store *store)
+{
+	struct err err = ERR_INIT;
+	struct waiter *waiters = NULL;
+	struct token *token, *next;
+
+	if (store == NULL)
+		return;
+	if (store->save != NULL) {
+		waiters = TAKE_PTR(store->save->waiters);
+		/* A removed token is in no list while its file is being removed. */
+		token = store->save->token;
+		if (token->is_removed && !token->is_queued)
+			queue(store, token);
+		store->save->store = NULL;
+		store->save->token = NULL;
+		loop_work_cancel(store->work);
+	}
+	DL_FOREACH_SAFE (store->queue, token, next) {
+		if (!token->is_removed)
+			continue;
+		DL_DELETE(store->queue, token);
+		LL_CONCAT(waiters, token->waiters);
+		token->waiters = NULL;
+		token_free(store, token);
+	}
+	HASH_ITER (hh, store->tokens, token, next) {
+		HASH_DEL(store->tokens, token);
+		LL_CONCAT(waiters, token->waiters);
+		token->waiters = NULL;
+		token_free(store, token);
+	}
+	loop_timer_free(store->janitor);
+	loop_timer_free(store->retry);
+	mem_cleanup_fd(&store->lock_fd);
+	free(store->dir);
+	store->magic = 0;
+	free(store);
+	err_set(&err, ERR_CANCELED, "the token server is being closed");
+	tell(waiters, &err);
+}
