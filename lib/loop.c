@@ -1,10 +1,9 @@
 #include "lib/loop.h"
 
-#include <string.h>
-
 #include "lib/log.h"
 #include "lib/loop_priv.h"
 
+#include <string.h>
 #include <utlist.h>
 
 /* Above this many entries, the queue of deferred calls gives its memory back when empty. */
@@ -35,8 +34,8 @@ void loop_wake(struct loop *loop)
 	uv_idle_start(&loop->pending, on_pending);
 }
 
-/* One pass: the calls that were queued before it. What they queue runs in the next one, so that calls which
- * always queue another cannot keep the loop from looking at its descriptors. */
+/* One pass: the calls that were queued before it. What they queue runs in the next one, so that
+ * calls which always queue another cannot keep the loop from looking at its descriptors. */
 static void run_deferred(struct loop *loop)
 {
 	size_t end = loop->deferred_len;
