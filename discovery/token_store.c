@@ -2,12 +2,12 @@
 #include "discovery/token_store_priv.h"
 
 #include "lib/addr.h"
+#include "lib/hash.h"
 #include "lib/log.h"
 
 #include <assert.h>
 #include <fcntl.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #define STORE_MAGIC 0x544b5354
