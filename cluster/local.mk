@@ -35,7 +35,8 @@ cluster_libswarm_cluster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_cluster_container \
-	tests/unit/test_cluster_inventory
+	tests/unit/test_cluster_inventory \
+	tests/unit/test_cluster_model
 endif
 EXTRA_DIST += tests/unit/data/engine_20_10.json
 cluster_fixture = tests/unit/cluster_fixture.c tests/unit/cluster_fixture.h
@@ -47,6 +48,9 @@ tests_unit_test_cluster_inventory_SOURCES = \
 	tests/unit/test_cluster_inventory.c $(cluster_fixture)
 tests_unit_test_cluster_inventory_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_inventory_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_cluster_model_SOURCES = tests/unit/test_cluster_model.c $(cluster_fixture)
+tests_unit_test_cluster_model_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_model_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
 
 # The live half: node states, synchronisation, events.
 cluster_libswarm_cluster_a_SOURCES += \
