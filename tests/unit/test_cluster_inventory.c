@@ -169,6 +169,10 @@ static void test_lookup_forms(void **state)
 	/* Both IDs of one container begin alike: it is still one. */
 	fixture_put(two, &(struct sketch){.id = "77a", .swarm_id = "77b", .name = "both"});
 	assert_string_equal(found_name(fx, "77"), "both");
+	/* A full or short ID comes before a name that looks like it. */
+	fixture_put(two, &(struct sketch){.id = "e1", .name = "abc123000000"});
+	assert_string_equal(found_name(fx, "abc123000000"), "web");
+	assert_string_equal(found_name(fx, "/abc123000000"), "abc123000000");
 	/* A name comes before an ID that it happens to begin. */
 	fixture_put(two, &(struct sketch){.id = "e0", .name = "77a"});
 	assert_string_equal(found_name(fx, "77a"), "77a");
