@@ -156,8 +156,12 @@ void node_unref(struct node *node)
 	free(node);
 }
 
+/* An engine that is reached by a socket is on this machine. */
 static char *host_of(const char *addr)
 {
+	if (str_has_prefix(addr, "unix:"))
+		return xstrdup("127.0.0.1");
+
 	const char *colon = strrchr(addr, ':');
 	size_t len = colon ? (size_t)(colon - addr) : strlen(addr);
 

@@ -196,6 +196,18 @@ static void log_bad(struct discovery *d, const struct str_list *bad)
 	d->bad_told = bad->len > 0 ? buf_take(&text) : NULL;
 }
 
+int discovery_check_addr(const char *addr, bool takes_sockets, struct err *err)
+{
+	struct addr parsed = {0};
+
+	if (!takes_sockets || !str_has_prefix(addr, "unix://"))
+		return addr_check_host_port(addr, err);
+	if (addr_parse(addr, 0, &parsed, err) != 0)
+		return -1;
+	addr_free(&parsed);
+	return 0;
+}
+
 /* Sorts, and drops duplicates and what is no address. */
 static void clean(struct discovery *d, struct str_list *addrs)
 {
@@ -208,7 +220,7 @@ static void clean(struct discovery *d, struct str_list *addrs)
 
 		if (kept > 0 && strcmp(addrs->items[kept - 1], addr) == 0)
 			free(addr);
-		else if (addr_check_host_port(addr, NULL) != 0)
+		else if (discovery_check_addr(addr, d->ops->takes_sockets, NULL) != 0)
 			str_list_add_take(&bad, addr);
 		else
 			addrs->items[kept++] = addr;

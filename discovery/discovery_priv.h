@@ -25,6 +25,9 @@ struct discovery_ops {
 	/* place is what stands behind "://". NULL with err when it is malformed. Does no I/O that
 	 * could block. */
 	void *(*open)(const struct discovery_context *context, const char *place, struct err *err);
+	/* Its lists are written by hand on this machine, so engines of this machine may stand in
+	 * them by their socket. A list from elsewhere must not point to local files. */
+	bool takes_sockets;
 	/* Starts to learn the full set; ends with discovery_report_set or discovery_report_error.
 	 */
 	void (*look)(void *self);
@@ -48,6 +51,9 @@ extern const struct discovery_ops discovery_token_ops;
  * itself), never, or after so many milliseconds. */
 #define DISCOVERY_LOOK_NOW 0
 #define DISCOVERY_LOOK_NEVER UINT64_MAX
+
+/* "host:port", or with takes_sockets also "unix:///path". */
+int discovery_check_addr(const char *addr, bool takes_sockets, struct err *err) MUSTCHECK;
 
 /* The reports. Each may close the discovery, and so free the back end, before it returns: reporting
  * is the last thing that a callback does. */

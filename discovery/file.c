@@ -115,7 +115,7 @@ static int parse_line(char *line, struct str_list *out, struct err *err)
 		return err_set(
 			err, ERR_TOO_LARGE, "more than %d nodes are listed", ADDR_EXPAND_MAX);
 	for (size_t i = 0; i < found.len; i++)
-		if (addr_check_host_port(found.items[i], err) != 0)
+		if (discovery_check_addr(found.items[i], true, err) != 0)
 			return -1;
 	for (size_t i = 0; i < found.len; i++)
 		str_list_add_take(out, TAKE_PTR(found.items[i]));
@@ -268,6 +268,7 @@ static void file_close(void *self)
 const struct discovery_ops discovery_file_ops = {
 	.name = "file",
 	.scheme = "file",
+	.takes_sockets = true,
 	.open = file_open,
 	.look = file_look,
 	.close = file_close,

@@ -33,7 +33,7 @@ static int parse(const char *place, struct str_list *out, struct err *err)
 			return err_set(err, ERR_TOO_LARGE, "more than %d nodes are listed",
 				ADDR_EXPAND_MAX);
 		for (size_t j = before; j < out->len; j++)
-			if (addr_check_host_port(out->items[j], err) != 0)
+			if (discovery_check_addr(out->items[j], true, err) != 0)
 				return -1;
 	}
 	if (out->len == 0)
@@ -75,6 +75,7 @@ static void nodes_look(void *self)
 const struct discovery_ops discovery_nodes_ops = {
 	.name = "nodes",
 	.scheme = "nodes",
+	.takes_sockets = true,
 	.open = nodes_open,
 	.look = nodes_look,
 	.close = nodes_close,

@@ -8,3 +8,19 @@ AM_TESTS_ENVIRONMENT += \
 	AWK='$(AWK)'; export AWK; CC='$(CC)'; export CC; \
 	TREE_CPPFLAGS='$(DEFS) $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(CURL_CFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS) $(CPPFLAGS)'; \
 	export TREE_CPPFLAGS;
+
+# Scripts, and the tests of the whole.
+EXTRA_DIST += README.md NEWS CONTRIBUTING.md SECURITY.md LICENSE .ci/run \
+	scripts/install-consul scripts/quickstart scripts/setup scripts/test \
+	tests/integration/conftest.py \
+	tests/integration/lab/__init__.py tests/integration/lab/certs.py \
+	tests/integration/lab/cli.py tests/integration/lab/consul.py \
+	tests/integration/lab/engine.py tests/integration/lab/fake_engine.py \
+	tests/integration/lab/http.py tests/integration/lab/machine.py \
+	tests/integration/lab/registry.py tests/integration/lab/swarm.py \
+	tests/integration/lab/waiting.py \
+	tests/integration/test_discovery.py tests/integration/test_faults.py \
+	tests/integration/test_inventory.py tests/integration/test_proxy.py \
+	tests/integration/test_quick.py tests/integration/test_schedule.py \
+	tests/integration/test_smuggling.py tests/integration/test_startup.py \
+	tests/integration/test_streams.py tests/integration/test_tls.py

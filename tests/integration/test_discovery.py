@@ -29,6 +29,17 @@ def test_lists_and_ranges(manager, simulate):
     assert known(m) == sorted(sim.addrs[:2])
 
 
+def test_engine_of_this_machine(manager, three):
+    """By its socket; ports that it publishes are on this machine."""
+    m = manager(f"nodes://unix://{three[0].socket}", nodes=1)
+    ports = {"80/tcp": [{"HostPort": "8080"}]}
+    m.run("web", ExposedPorts={"80/tcp": {}}, HostConfig={"PortBindings": ports})
+    entry = m.ps()["node-1/web"]
+    assert {p["IP"] for p in entry["Ports"] if "PublicPort" in p} == {"127.0.0.1"}
+    node = m.json("GET", "/containers/web/json")["Node"]
+    assert (node["IP"], node["Addr"]) == ("127.0.0.1", f"unix://{three[0].socket}")
+
+
 # ---- files ----
 
 
@@ -235,8 +246,10 @@ def test_consul_answers_nothing(manager, simulate, consul):
 
 def test_consul_with_bad_entries(manager, simulate, consul):
     sim = simulate(2)
-    for key, value in (("a", "nonsense"), ("b", ""), ("c", "x" * 5000), ("d", "1.2.3.4:99999")):
-        consul.put(f"swarm/docker/swarm/nodes/{key}", value)
+    # A store elsewhere must not point to sockets of this machine.
+    bad = ["nonsense", "", "x" * 5000, "1.2.3.4:99999", "unix:///var/run/docker.sock"]
+    for i, value in enumerate(bad):
+        consul.put(f"swarm/docker/swarm/nodes/bad-{i}", value)
     for addr in sim.addrs:
         consul.put(f"swarm/docker/swarm/nodes/{addr}", addr)
     m = manager(consul.url, *FAST, nodes=2)
