@@ -68,6 +68,19 @@ static int expr_list_compile(struct filter_request *request, struct expr_list *l
 	return 0;
 }
 
+/* Most ports of a node are not wanted: one look tells, however many are. */
+static void ports_mark(struct filter_request *request)
+{
+	size_t len;
+	const struct view_port *wanted = wanted_ports(request, &len);
+
+	if (len == 0)
+		return;
+	request->wanted_ports = xcalloc((UINT16_MAX + 1) / 8, 1);
+	for (size_t i = 0; i < len; i++)
+		request->wanted_ports[wanted[i].port / 8] |= (uint8_t)(1u << wanted[i].port % 8);
+}
+
 struct filter_request *filter_request_new(const struct placement *placement, struct err *err)
 {
 	struct filter_request *request = xcalloc(1, sizeof(*request));
@@ -75,6 +88,7 @@ struct filter_request *filter_request_new(const struct placement *placement, str
 
 	request->placement = placement;
 	request->budget = EXPR_STEPS_MAX;
+	ports_mark(request);
 	if (expr_list_compile(request, &request->constraints, "constraint", p->constraints,
 		    p->constraints_len, EXPR_ONE, err) < 0 ||
 		expr_list_compile(request, &request->affinities, "affinity", p->affinities,
@@ -94,6 +108,7 @@ void filter_request_free(struct filter_request *request)
 	expr_list_free(&request->constraints);
 	expr_list_free(&request->affinities);
 	expr_list_free(&request->whitelists);
+	free(request->wanted_ports);
 	free(request);
 }
 

@@ -13,12 +13,16 @@ struct expr_list {
 struct filter_request {
 	const struct placement *placement;
 	struct expr_list constraints, affinities, whitelists;
-	size_t cost;     /* of all regular expressions, at most EXPR_COST_MAX */
-	uint64_t budget; /* steps left for matching them; 0 = ran out */
+	size_t cost;           /* of all regular expressions, at most EXPR_COST_MAX */
+	uint64_t budget;       /* steps left for matching them; 0 = ran out */
+	uint8_t *wanted_ports; /* a bit for each port number that is wanted; NULL = none is */
 };
 
 extern const struct filter_ops filter_health, filter_port, filter_containerslots, filter_dependency,
 	filter_affinity, filter_constraint, filter_whitelist;
+
+/* The host ports that the container wants: exposed ones in host network mode, else bindings. */
+const struct view_port *wanted_ports(const struct filter_request *request, size_t *len);
 
 /* The value of a label, "" when it is missing. */
 const char *labels_get(const struct view_labels *labels, const char *key);

@@ -23,13 +23,32 @@ static const struct view_port *ports_of(
 	return host_network ? container->exposed : container->ports;
 }
 
+const struct view_port *wanted_ports(const struct filter_request *request, size_t *len)
+{
+	const struct container_view *want = &request->placement->want;
+
+	return ports_of(want, want->host_network, len);
+}
+
+/* The place of the wanted port that collides with this one, or len. */
+static size_t collision(const struct filter_request *request, const struct view_port *taken,
+	const struct view_port *wanted, size_t len)
+{
+	if ((request->wanted_ports[taken->port / 8] & 1u << taken->port % 8) == 0)
+		return len;
+	for (size_t i = 0; i < len; i++) {
+		if (ports_collide(taken, &wanted[i]))
+			return i;
+	}
+	return len;
+}
+
 static bool check(struct filter_request *request, const struct node_view *node,
 	struct filter_verdict *verdict)
 {
 	bool host_network = request->placement->want.host_network;
 	size_t wanted_len;
-	const struct view_port *wanted =
-		ports_of(&request->placement->want, host_network, &wanted_len);
+	const struct view_port *wanted = wanted_ports(request, &wanted_len);
 
 	if (wanted_len == 0)
 		return true;
@@ -41,12 +60,9 @@ static bool check(struct filter_request *request, const struct node_view *node,
 		if (host_network && !container->host_network)
 			continue;
 		for (size_t j = 0; j < taken_len; j++) {
-			for (size_t k = 0; k < wanted_len; k++) {
-				if (ports_collide(&taken[j], &wanted[k])) {
-					verdict->why = k;
-					return false;
-				}
-			}
+			verdict->why = collision(request, &taken[j], wanted, wanted_len);
+			if (verdict->why < wanted_len)
+				return false;
 		}
 	}
 	return true;
@@ -56,7 +72,7 @@ static void conditions(const struct filter_request *request, struct buf *out)
 {
 	bool host_network = request->placement->want.host_network;
 	size_t len;
-	const struct view_port *wanted = ports_of(&request->placement->want, host_network, &len);
+	const struct view_port *wanted = wanted_ports(request, &len);
 
 	for (size_t i = 0; i < len; i++) {
 		if (i > 0)
@@ -72,8 +88,7 @@ static void conditions(const struct filter_request *request, struct buf *out)
 static void reason(const struct filter_request *request, size_t why, struct buf *out)
 {
 	size_t len;
-	const struct view_port *wanted =
-		ports_of(&request->placement->want, request->placement->want.host_network, &len);
+	const struct view_port *wanted = wanted_ports(request, &len);
 	struct text_clip clip;
 
 	buf_printf(out, "port %u/%s", (unsigned)wanted[why].port, wanted[why].protocol);

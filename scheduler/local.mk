@@ -1,5 +1,26 @@
 # Request, filters, strategy, reservation.
 
 noinst_LIBRARIES += scheduler/libswarm_scheduler.a
-scheduler_libswarm_scheduler_a_SOURCES =
+scheduler_libswarm_scheduler_a_SOURCES = \
+	scheduler/create_body.c \
+	scheduler/create_fields.c \
+	scheduler/create_priv.h \
+	scheduler/create_request.c \
+	scheduler/create_request.h \
+	scheduler/create_terms.c \
+	scheduler/place.c \
+	scheduler/report.c \
+	scheduler/scheduler.c \
+	scheduler/scheduler.h \
+	scheduler/scheduler_priv.h
 scheduler_libswarm_scheduler_a_CFLAGS = $(AM_CFLAGS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_scheduler
+endif
+# Without the cluster's archive: the test brings the few functions of it that placement calls.
+tests_unit_test_scheduler_SOURCES = tests/unit/test_scheduler.c
+tests_unit_test_scheduler_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_scheduler_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
+SCHEDULER_CORE_LIBS = scheduler/libswarm_scheduler.a filters/libswarm_filters.a \
+	strategies/libswarm_strategies.a $(LIB_LIBS)

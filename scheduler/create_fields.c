@@ -1,0 +1,410 @@
+/* Fields of a create request that placement depends on. */
+#include "filters/text.h"
+#include "lib/json.h"
+#include "scheduler/create_priv.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static const char *type_name(json_type type)
+{
+	switch (type) {
+	case JSON_OBJECT:
+		return "an object";
+	case JSON_ARRAY:
+		return "a list";
+	case JSON_STRING:
+		return "a string";
+	default:
+		return "a whole number";
+	}
+}
+
+int create_field(const json_t *object, const char *where, const char *key, json_type type,
+	json_t **out, struct err *err)
+{
+	json_t *value = json_get(object, key);
+
+	*out = NULL;
+	if (value == NULL || json_is_null(value))
+		return 0;
+	if (json_typeof(value) != type)
+		return err_set(err, ERR_INVALID, "%s%s must be %s", where, key, type_name(type));
+	*out = value;
+	return 0;
+}
+
+int create_field_texts(const json_t *object, const char *where, const char *key,
+	struct str_list *out, struct err *err)
+{
+	json_t *list;
+	json_t *item;
+	size_t i;
+
+	if (create_field(object, where, key, JSON_ARRAY, &list, err) < 0)
+		return -1;
+	json_array_foreach (list, i, item) {
+		if (!json_is_string(item))
+			return err_set(
+				err, ERR_INVALID, "%s%s must be a list of strings", where, key);
+		if (i == CREATE_DEPENDENCIES_MAX)
+			return err_set(err, ERR_INVALID, "%s%s has more than %d entries", where,
+				key, CREATE_DEPENDENCIES_MAX);
+		str_list_add(out, json_string_value(item));
+	}
+	return 0;
+}
+
+void create_field_set(json_t *object, const char *key, json_t *value_take)
+{
+	const char *name;
+	json_t *value;
+
+	if (json_object_get(object, key) == NULL) {
+		json_object_foreach (object, name, value) {
+			if (str_ieq(name, key)) {
+				json_object_set_new(object, name, value_take);
+				return;
+			}
+		}
+	}
+	json_object_set_new(object, key, value_take);
+}
+
+/* Go's decoder folds two letters beyond ASCII onto `s` and `k`. */
+static bool is_folded(const char *key)
+{
+	return strstr(key, "\xc5\xbf") != NULL || strstr(key, "\xe2\x84\xaa") != NULL;
+}
+
+int create_fields_check(const json_t *object, const char *where, struct err *err)
+{
+	CLEANUP_STR_LIST struct str_list keys = {0};
+	struct text_clip clip;
+	const char *key;
+	json_t *value;
+
+	if (object == NULL)
+		return 0;
+	if (json_object_size(object) > CREATE_FIELDS_MAX)
+		return err_set(
+			err, ERR_INVALID, "%s has more than %d fields", where, CREATE_FIELDS_MAX);
+	json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
+		char *lower = xstrdup(key);
+
+		for (char *p = lower; *p != '\0'; p++) {
+			if (*p >= 'A' && *p <= 'Z')
+				*p = (char)(*p - 'A' + 'a');
+		}
+		str_list_add_take(&keys, lower);
+		if (is_folded(key))
+			return err_set(err, ERR_INVALID, "%s has the unknown field '%s'", where,
+				text_clip(&clip, key));
+	}
+	str_list_sort(&keys);
+	for (size_t i = 1; i < keys.len; i++) {
+		if (str_eq(keys.items[i - 1], keys.items[i]))
+			return err_set(err, ERR_INVALID, "%s has the field '%s' more than once",
+				where, text_clip(&clip, keys.items[i]));
+	}
+	return 0;
+}
+
+/* 1 to 65535 in decimal digits, up to `end`. */
+static bool port_number(const char *text, const char *end, uint16_t *out)
+{
+	unsigned value = 0;
+
+	if (text == end || end - text > 5)
+		return false;
+	for (; text < end; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		value = value * 10 + (unsigned)(*text - '0');
+	}
+	*out = (uint16_t)value;
+	return value <= UINT16_MAX;
+}
+
+/* One port or a range of them; first == last for one. */
+static bool port_range(const char *text, const char *end, uint16_t *first, uint16_t *last)
+{
+	const char *dash = memchr(text, '-', (size_t)(end - text));
+
+	if (dash == NULL) {
+		if (!port_number(text, end, first))
+			return false;
+		*last = *first;
+		return true;
+	}
+	return port_number(text, dash, first) && port_number(dash + 1, end, last) &&
+	       *first <= *last;
+}
+
+/* "80", "80/tcp", "8000-8010/udp": a port of the container. */
+static int container_port(const char *field, const char *key, uint16_t *first, uint16_t *last,
+	const char **protocol, struct err *err)
+{
+	static const char *const protocols[] = {"tcp", "udp", "sctp"};
+	size_t len = strcspn(key, "/");
+	const char *name = key[len] == '/' ? key + len + 1 : "tcp";
+	struct text_clip clip;
+
+	*protocol = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
+		if (str_ieq(name, protocols[i]))
+			*protocol = protocols[i];
+	}
+	if (*protocol != NULL && port_range(key, key + len, first, last) && *first > 0)
+		return 0;
+	return err_set(err, ERR_INVALID,
+		"%s: '%s' is no port: 1 to 65535 and '/tcp', '/udp' or '/sctp' are expected", field,
+		text_clip(&clip, key));
+}
+
+static int port_add(struct view_port **ports, size_t *len, struct view_port port, const char *field,
+	struct err *err)
+{
+	if (*len == CREATE_PORTS_MAX)
+		return err_set(
+			err, ERR_INVALID, "%s has more than %d ports", field, CREATE_PORTS_MAX);
+	*ports = xreallocarray(*ports, *len + 1, sizeof(**ports));
+	(*ports)[(*len)++] = port;
+	return 0;
+}
+
+/* As engines write it, so that equal addresses are equal texts. "" = all addresses. */
+static const char *host_address(struct create_request *request, const char *text)
+{
+	struct in6_addr address;
+	char canonical[INET6_ADDRSTRLEN];
+
+	if (strchr(text, ':') != NULL && inet_pton(AF_INET6, text, &address) == 1 &&
+		inet_ntop(AF_INET6, &address, canonical, sizeof(canonical)) != NULL)
+		text = canonical;
+	if (text[0] == '\0' || str_eq(text, "0.0.0.0") || str_eq(text, "::"))
+		return "";
+	str_list_add(&request->ips, text);
+	return request->ips.items[request->ips.len - 1];
+}
+
+static int read_binding(struct create_request *request, const json_t *binding, const char *protocol,
+	struct err *err)
+{
+	static const char where[] = "HostConfig.PortBindings.";
+	uint16_t first;
+	uint16_t last;
+	json_t *ip;
+	json_t *port;
+	struct text_clip clip;
+	const char *text;
+
+	if (!json_is_object(binding))
+		return err_set(
+			err, ERR_INVALID, "HostConfig.PortBindings must hold lists of objects");
+	if (create_fields_check(binding, "HostConfig.PortBindings", err) < 0 ||
+		create_field(binding, where, "HostIp", JSON_STRING, &ip, err) < 0 ||
+		create_field(binding, where, "HostPort", JSON_STRING, &port, err) < 0)
+		return -1;
+	text = port == NULL ? "" : json_string_value(port);
+	if (text[0] == '\0')
+		return 0;
+	if (!port_range(text, text + strlen(text), &first, &last))
+		return err_set(err, ERR_INVALID,
+			"HostConfig.PortBindings: '%s' is no host port: 1 to 65535 is expected",
+			text_clip(&clip, text));
+	/* The engine chooses: any port for 0, one of them for a range. */
+	if (first == 0 || first != last)
+		return 0;
+	return port_add(&request->ports, &request->placement.want.ports_len,
+		(struct view_port){
+			.ip = host_address(request, ip == NULL ? "" : json_string_value(ip)),
+			.port = first,
+			.protocol = protocol,
+		},
+		"HostConfig.PortBindings", err);
+}
+
+static int read_bindings(struct create_request *request, const json_t *host, struct err *err)
+{
+	json_t *bindings;
+	const char *key;
+	json_t *list;
+
+	if (create_field(host, "HostConfig.", "PortBindings", JSON_OBJECT, &bindings, err) < 0)
+		return -1;
+	json_object_foreach (bindings, key, list) {
+		uint16_t first, last;
+		const char *protocol;
+		json_t *binding;
+		size_t i;
+
+		if (container_port("HostConfig.PortBindings", key, &first, &last, &protocol, err) <
+			0)
+			return -1;
+		if (!json_is_array(list) && !json_is_null(list))
+			return err_set(err, ERR_INVALID,
+				"HostConfig.PortBindings must hold lists of objects");
+		json_array_foreach (list, i, binding) {
+			if (read_binding(request, binding, protocol, err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static int read_exposed(struct create_request *request, struct err *err)
+{
+	json_t *exposed;
+	const char *key;
+	json_t *value;
+
+	if (create_field(request->body, "", "ExposedPorts", JSON_OBJECT, &exposed, err) < 0)
+		return -1;
+	json_object_foreach (exposed, key, value) {
+		uint16_t first, last;
+		const char *protocol;
+
+		if (container_port("ExposedPorts", key, &first, &last, &protocol, err) < 0)
+			return -1;
+		for (unsigned port = first; port <= last; port++) {
+			if (port_add(&request->exposed, &request->placement.want.exposed_len,
+				    (struct view_port){
+					    .ip = "", .port = (uint16_t)port, .protocol = protocol},
+				    "ExposedPorts", err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static int read_number(const json_t *host, const char *key, int64_t *out, struct err *err)
+{
+	json_t *value;
+
+	if (create_field(host, "HostConfig.", key, JSON_INTEGER, &value, err) < 0)
+		return -1;
+	*out = value == NULL ? 0 : json_integer_value(value);
+	return 0;
+}
+
+/* What is reserved: --cpus, else the number of CPUs in CpuShares; the memory limit, else the memory
+ * reservation. Negative numbers are left for the engine to refuse. */
+static int read_resources(struct create_request *request, const json_t *host, struct err *err)
+{
+	struct container_view *want = &request->placement.want;
+	int64_t cpus;
+	int64_t memory;
+	int64_t reservation;
+
+	if (read_number(host, "NanoCpus", &cpus, err) < 0 ||
+		read_number(host, "CpuShares", &request->cpu_shares, err) < 0 ||
+		read_number(host, "Memory", &memory, err) < 0 ||
+		read_number(host, "MemoryReservation", &reservation, err) < 0)
+		return -1;
+	if (request->cpu_shares < 0)
+		return err_set(err, ERR_INVALID, "HostConfig.CpuShares must not be negative");
+	want->nano_cpus = cpus > 0 ? cpus : 0;
+	if (want->nano_cpus == 0 &&
+		__builtin_mul_overflow(request->cpu_shares, INT64_C(1000000000), &want->nano_cpus))
+		want->nano_cpus = INT64_MAX;
+	want->memory = memory > 0 ? memory : reservation > 0 ? reservation : 0;
+	return 0;
+}
+
+/* "node/network": the engine gets the network's own name, and the node is preferred. */
+static const char *network_local_name(struct create_request *request, const char *name)
+{
+	const char *slash = strchr(name, '/');
+	CLEANUP_FREE char *term = NULL;
+
+	if (slash == NULL || slash == name || slash[1] == '\0')
+		return NULL;
+	term = xasprintf("node==~%.*s", (int)(slash - name), name);
+	if (!str_list_has(&request->constraints, term))
+		str_list_add(&request->constraints, term);
+	return slash + 1;
+}
+
+static int read_network_mode(struct create_request *request, json_t *host, struct err *err)
+{
+	static const char by_container[] = "container:";
+	json_t *mode;
+	const char *text;
+	const char *local;
+
+	if (create_field(host, "HostConfig.", "NetworkMode", JSON_STRING, &mode, err) < 0)
+		return -1;
+	text = mode == NULL ? "" : json_string_value(mode);
+	if (str_has_prefix(text, by_container)) {
+		request->network_container = xstrdup(text + strlen(by_container));
+		return 0;
+	}
+	request->placement.want.host_network = str_eq(text, "host");
+	/* Without a network of its own a container binds nothing. */
+	if (str_eq(text, "host") || str_eq(text, "none"))
+		request->placement.want.ports_len = 0;
+	local = network_local_name(request, text);
+	if (local != NULL)
+		create_field_set(host, "NetworkMode", json_string(local));
+	return 0;
+}
+
+static int read_endpoints(struct create_request *request, struct err *err)
+{
+	json_t *networking;
+	json_t *endpoints;
+	json_t *renamed;
+	const char *key;
+	json_t *value;
+
+	if (create_field(request->body, "", "NetworkingConfig", JSON_OBJECT, &networking, err) <
+			0 ||
+		create_fields_check(networking, "NetworkingConfig", err) < 0 ||
+		create_field(networking, "NetworkingConfig.", "EndpointsConfig", JSON_OBJECT,
+			&endpoints, err) < 0)
+		return -1;
+	if (endpoints == NULL)
+		return 0;
+	if (json_object_size(endpoints) > CREATE_FIELDS_MAX)
+		return err_set(err, ERR_INVALID,
+			"NetworkingConfig.EndpointsConfig has more than %d networks",
+			CREATE_FIELDS_MAX);
+	renamed = json_object();
+	json_object_foreach (endpoints, key, value) {
+		const char *local = network_local_name(request, key);
+
+		json_object_set(renamed, local == NULL ? key : local, value);
+	}
+	create_field_set(networking, "EndpointsConfig", renamed);
+	return 0;
+}
+
+static int read_dependencies(struct create_request *request, const json_t *host, struct err *err)
+{
+	if (create_field_texts(host, "HostConfig.", "VolumesFrom", &request->volumes_from, err) <
+			0 ||
+		create_field_texts(host, "HostConfig.", "Links", &request->links, err) < 0)
+		return -1;
+	for (size_t i = 0; i < request->volumes_from.len; i++) {
+		char *item = request->volumes_from.items[i];
+
+		item[strcspn(item, ":")] = '\0';
+	}
+	return 0;
+}
+
+int create_read_fields(struct create_request *request, struct err *err)
+{
+	json_t *host;
+
+	if (create_fields_check(request->body, "the request", err) < 0 ||
+		create_field(request->body, "", "HostConfig", JSON_OBJECT, &host, err) < 0 ||
+		create_fields_check(host, "HostConfig", err) < 0 ||
+		read_bindings(request, host, err) < 0 || read_exposed(request, err) < 0 ||
+		read_resources(request, host, err) < 0 ||
+		read_dependencies(request, host, err) < 0 ||
+		read_network_mode(request, host, err) < 0)
+		return -1;
+	return read_endpoints(request, err);
+}

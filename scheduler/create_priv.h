@@ -1,0 +1,50 @@
+/* What the files about create requests share. Inside scheduler/ only. */
+#ifndef SCHEDULER_CREATE_PRIV_H
+#define SCHEDULER_CREATE_PRIV_H
+
+#include "lib/str.h"
+#include "scheduler/create_request.h"
+
+/* Digits of a swarm ID. */
+#define SWARM_ID_LEN 64
+
+struct create_request {
+	json_t *body; /* a copy without the cluster's parts; not changed any more once made */
+	char *name;
+	char swarm_id[SWARM_ID_LEN + 1];
+	struct str_list constraints, affinities, whitelists, reschedules;
+	struct str_list volumes_from, links;
+	char *network_container;
+	int64_t cpu_shares; /* as asked for: a number of CPUs */
+	struct view_port *ports, *exposed;
+	struct str_list ips;       /* owns the host addresses in ports */
+	struct view_label *labels; /* texts are the body's */
+	struct placement placement;
+};
+
+/* The value of a field, NULL when it is missing or null; -1 and ERR_INVALID ("HostConfig.Memory
+ * must be a whole number") when it has another type. where: "HostConfig." or "". Borrowed. */
+int create_field(const json_t *object, const char *where, const char *key, json_type type,
+	json_t **out, struct err *err) MUSTCHECK;
+/* The same for a list of texts, appended to out. */
+int create_field_texts(const json_t *object, const char *where, const char *key,
+	struct str_list *out, struct err *err) MUSTCHECK;
+/* Sets a field under the spelling that it has already. Takes value. */
+void create_field_set(json_t *object, const char *key, json_t *value_take);
+/* -1 and ERR_INVALID when two fields of the object differ in case only, so that the engine might
+ * read the other one. object may be NULL. */
+int create_fields_check(const json_t *object, const char *where, struct err *err) MUSTCHECK;
+
+/* Reads ports, network, resources and dependencies of request->body into request. */
+int create_read_fields(struct create_request *request, struct err *err) MUSTCHECK;
+
+/* Moves the terms of Env into labels, and into the lists of the request; checks them and the
+ * reschedule policy. Changes request->body. */
+int create_read_terms(struct create_request *request, struct err *err) MUSTCHECK;
+/* Takes the terms out of the arguments of a build, request->body. */
+int create_read_build_args(struct create_request *request, struct err *err) MUSTCHECK;
+
+/* Makes placement's lists of terms show what the lists hold. */
+void create_placement_update(struct create_request *request);
+
+#endif

@@ -1,0 +1,74 @@
+/* POST /containers/create as placement sees it: the body with the cluster's own parts taken out,
+ * and what the container wants of a node. */
+#ifndef SCHEDULER_CREATE_REQUEST_H
+#define SCHEDULER_CREATE_REQUEST_H
+
+#include "cluster/view.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Labels in which a container carries its terms (JSON arrays of texts), and its ID in the cluster.
+ */
+#define SWARM_LABEL_ID "com.docker.swarm.id"
+#define SWARM_LABEL_CONSTRAINTS "com.docker.swarm.constraints"
+#define SWARM_LABEL_AFFINITIES "com.docker.swarm.affinities"
+#define SWARM_LABEL_WHITELISTS "com.docker.swarm.whitelists"
+#define SWARM_LABEL_RESCHEDULE "com.docker.swarm.reschedule-policies"
+
+/* Bytes of a container's name; entries of --volumes-from and of --link; ports of each kind; fields
+ * of the objects that are read. */
+#define CREATE_NAME_MAX 255
+#define CREATE_DEPENDENCIES_MAX 64
+#define CREATE_PORTS_MAX 4096
+#define CREATE_FIELDS_MAX 1000
+
+struct create_request;
+
+struct create_options {
+	const char *name; /* ?name=, with or without a slash in front; NULL or "" = none */
+	/* To make a container again that the cluster had before: its swarm ID, which the body's
+	 * labels may then hold too. NULL = a new one, and a body that brings one is refused. */
+	const char *swarm_id;
+};
+
+/* The body is borrowed and not changed. Fields are found as the engine finds them, without regard
+ * to case; fields that placement does not know are kept as they are. ERR_INVALID names the field or
+ * the expression that is wrong; ERR_CONFLICT when the body brings a swarm ID of its own. options
+ * may be NULL. */
+struct create_request *create_request_new(
+	const json_t *body, const struct create_options *options, struct err *err) MUSTCHECK;
+/* The terms in the arguments of a build ("constraint:disk" -> "=ssd", which is how `--build-arg
+ * constraint:disk==ssd` arrives) and nothing else wanted. create_request_body then gives the
+ * arguments without them. args: an object, or NULL. */
+struct create_request *create_request_new_build(const json_t *args, struct err *err) MUSTCHECK;
+void create_request_free(struct create_request *request);
+
+/* Borrowed; good until the request is freed or a term is added. */
+const struct placement *create_request_placement(const struct create_request *request);
+const char *create_request_name(const struct create_request *request);  /* "" = none */
+const char *create_request_image(const struct create_request *request); /* "" = none */
+const char *create_request_swarm_id(const struct create_request *request);
+/* True when a hard constraint is about `node`: the user has decided where. */
+bool create_request_is_pinned(const struct create_request *request);
+
+enum create_term {
+	CREATE_CONSTRAINT,
+	CREATE_AFFINITY,
+	CREATE_WHITELIST,
+};
+/* One term more ("image==~nginx"), for this placement only: it is not stored with the container.
+ * ERR_INVALID when it is no expression, or one too many. */
+int create_request_add_term(struct create_request *request, enum create_term kind,
+	const char *expression, struct err *err) MUSTCHECK;
+
+/* The body for the engine of this node (a new reference): CpuShares as that engine's weight for the
+ * number of CPUs asked for, containers named in a way that the engine knows. ncpu: CPUs of the
+ * engine without overcommit; 0 = not known. */
+json_t *create_request_body(
+	const struct create_request *request, const struct node_view *node, int64_t ncpu);
+
+#endif
