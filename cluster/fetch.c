@@ -173,7 +173,9 @@ static void inspect_done(void *arg, const struct reply *reply, const struct err 
 		node_log(fetch->live, "container known in part: %s", err.msg);
 	} else {
 		fetch->inspect = live_reply_json(path, reply, failed, &err);
-		if (!fetch->inspect)
+		if (fetch->inspect && !json_is_object(fetch->inspect))
+			err_set(&err, ERR_UPSTREAM, "GET %s: not an object", path);
+		if (err.code != ERR_NONE)
 			set_error(fetch, &err);
 	}
 	finish(fetch);

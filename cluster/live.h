@@ -12,7 +12,6 @@
 #include "cluster/json_split.h"
 #include "lib/hash.h"
 
-
 /* Times in milliseconds; one place, so that tests can run a hundred times faster. */
 struct live_timing {
 	unsigned probe;              /* between two probes of an engine that answers */

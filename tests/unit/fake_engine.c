@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -68,7 +69,7 @@ static void list_entry(struct buf *out, const struct fake_container *c)
 {
 	buf_printf(out,
 		"%s{\"Id\":\"%s\",\"Names\":[\"/%s\"],\"Image\":\"busybox\",\"ImageID\":"
-		"\"sha256:11\",\"Command\":\"top\",\"Created\":1600000000,\"Ports\":[],"
+		"\"sha256:" FAKE_HEX "\",\"Command\":\"top\",\"Created\":1600000000,\"Ports\":[],"
 		"\"Labels\":{},\"State\":\"%s\",\"Status\":\"%s\",\"HostConfig\":{"
 		"\"NetworkMode\":\"default\"},\"NetworkSettings\":{\"Networks\":{}},"
 		"\"Mounts\":[]}",
@@ -152,7 +153,8 @@ static void answer_inspect(struct fake_client *client, const char *path)
 	for (i = 0; i < engine->containers_len; i++) {
 		const struct fake_container *c = &engine->containers[i];
 		char *body CLEANUP_FREE = NULL;
-		bool is_running = strcmp(c->state, "running") == 0;
+		bool is_paused = strcmp(c->state, "paused") == 0;
+		bool is_running = is_paused || strcmp(c->state, "running") == 0;
 
 		if (c->is_gone || !strstr(path, c->id))
 			continue;
@@ -168,13 +170,15 @@ static void answer_inspect(struct fake_client *client, const char *path)
 		}
 		body = xasprintf("{\"Id\":\"%s\",\"Name\":\"/%s\",\"Created\":"
 				 "\"2020-09-13T12:26:40Z\",\"State\":{\"Status\":\"%s\","
-				 "\"Running\":%s,\"Paused\":false,\"Restarting\":false,\"Dead\":"
+				 "\"Running\":%s,\"Paused\":%s,\"Restarting\":false,\"Dead\":"
 				 "false,\"ExitCode\":0,\"StartedAt\":\"%s\",\"FinishedAt\":"
-				 "\"0001-01-01T00:00:00Z\"},\"Image\":\"sha256:11\",\"Config\":{"
+				 "\"0001-01-01T00:00:00Z\"},\"Image\":\"sha256:" FAKE_HEX
+				 "\",\"Config\":{"
 				 "\"Image\":\"busybox\",\"Labels\":{}},\"HostConfig\":{"
 				 "\"NetworkMode\":\"default\",\"Memory\":1000,\"NanoCpus\":0},"
 				 "\"NetworkSettings\":{\"Networks\":{}},\"Mounts\":[]}",
-			c->id, c->name, c->state, is_running ? "true" : "false", c->started);
+			c->id, c->name, c->state, is_running ? "true" : "false",
+			is_paused ? "true" : "false", c->started);
 		reply(client, body);
 		return;
 	}
@@ -311,10 +315,12 @@ static void accept_ready(unsigned events, void *arg)
 	struct fake_engine *engine = arg;
 	int fd = accept4(engine->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct fake_client *client;
+	int one = 1;
 
 	(void)events;
 	if (fd == -1)
 		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	client = xcalloc(1, sizeof(*client));
 	client->engine = engine;
 	client->fd = fd;
@@ -353,7 +359,7 @@ struct fake_engine *fake_engine_new(struct loop *loop, const char *id, const cha
 	engine->api = "1.41";
 	engine->api_min = "1.12";
 	engine->labels = "[\"disk=ssd\"]";
-	engine->images = "[{\"Id\":\"sha256:11\",\"ParentId\":\"\",\"RepoTags\":"
+	engine->images = "[{\"Id\":\"sha256:" FAKE_HEX "\",\"ParentId\":\"\",\"RepoTags\":"
 			 "[\"busybox:latest\"],\"RepoDigests\":null,\"Created\":1,\"Size\":1}]";
 	engine->networks = "[{\"Name\":\"bridge\",\"Id\":\"n1\",\"Driver\":\"bridge\",\"Scope\":"
 			   "\"local\"}]";

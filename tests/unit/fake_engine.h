@@ -6,6 +6,9 @@
 #include "lib/buf.h"
 #include "lib/loop.h"
 
+/* 64 digits, for IDs of images. */
+#define FAKE_HEX "1111111111111111111111111111111111111111111111111111111111111111"
+
 enum fake_fault {
 	FAKE_NONE,
 	FAKE_SILENCE,         /* takes the request and says nothing */
