@@ -68,8 +68,12 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/watch.c
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_cluster_json_split
+check_PROGRAMS += tests/unit/test_cluster_json_split tests/unit/test_cluster_node
 endif
 tests_unit_test_cluster_json_split_SOURCES = tests/unit/test_cluster_json_split.c
 tests_unit_test_cluster_json_split_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_json_split_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_cluster_node_SOURCES = tests/unit/test_cluster_node.c \
+	tests/unit/fake_engine.c tests/unit/fake_engine.h
+tests_unit_test_cluster_node_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_node_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
