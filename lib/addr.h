@@ -22,7 +22,8 @@ struct addr {
 };
 
 /* Parses a listen or connect address. default_port is used when none is written; 0 means that a
- * port must be written. Scheme "tcp://" is optional. */
+ * port must be written. Scheme "tcp://" is optional. An empty host and a written port 0 are taken:
+ * they mean something to a listener. */
 int addr_parse(const char *s, uint16_t default_port, struct addr *out, struct err *err) MUSTCHECK;
 void addr_free(struct addr *a);
 /* "host:port", with brackets around IPv6, or "unix:///path". Owned by the caller. */

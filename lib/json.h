@@ -13,9 +13,10 @@
 void json_cleanup(json_t **json);
 #define CLEANUP_JSON __attribute__((cleanup(json_cleanup)))
 
-/* A new reference, or NULL with err (ERR_INVALID; line, column and reason). Duplicate keys are
- * refused, since two parsers could read them differently; so is trailing text. Depth is bounded by
- * jansson (2048). */
+/* A new reference to a value of any type, or NULL with err (ERR_INVALID; line, column and reason).
+ * Duplicate keys are refused, since two parsers could read them differently; so are trailing text,
+ * text that is not UTF-8, and "\u0000", where a C string would end. Depth is bounded by jansson
+ * (2048). */
 json_t *json_parse(const char *text, size_t len, struct err *err) MUSTCHECK;
 
 /* Owned text, compact, no trailing newline. Never NULL. */

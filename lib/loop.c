@@ -88,8 +88,12 @@ static void on_prepare(uv_prepare_t *handle)
 	again = loop->deferred_len > 0;
 	run_deferred(loop);
 	loop_flush_watches(loop);
-	if (!again && loop->deferred_len == 0)
-		uv_idle_stop(&loop->pending);
+	if (again || loop->deferred_len)
+		return;
+	uv_idle_stop(&loop->pending);
+	/* libuv takes the time to wait from its clock, which stood still while timers called back.
+	 */
+	uv_update_time(&loop->uv);
 }
 
 static void on_check(uv_check_t *handle)

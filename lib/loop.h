@@ -29,12 +29,13 @@ uint64_t loop_now_ms(const struct loop *loop);
 void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 /* A function called each time just before the loop waits; it may be used to flush work. Returns an
- * object to be freed with loop_prepare_free. */
+ * object to be freed with loop_prepare_free. It does not keep loop_run from returning. */
 struct loop_prepare;
 struct loop_prepare *loop_prepare_new(struct loop *loop, void (*fn)(void *arg), void *arg);
 void loop_prepare_free(struct loop_prepare *prepare);
 
-/* Timers. One shot; start again for more. Starting a running timer moves it. */
+/* Timers. One shot; start again for more. Starting a running timer moves it. The delay counts from
+ * the call, never less. */
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fn)(void *arg), void *arg);
 void loop_timer_start(struct loop_timer *timer, uint64_t delay_ms);
@@ -50,10 +51,13 @@ enum {
 	LOOP_HANGUP = 4, /* the peer shut its writing side, or the connection is gone */
 };
 struct loop_watch;
-/* events in the callback: LOOP_* that hold; on a descriptor error LOOP_READ | LOOP_WRITE. */
+/* Makes the descriptor non-blocking; wants nothing yet. Regular files cannot be watched: that ends
+ * the process. events in the callback: those of LOOP_* that hold and are wanted; on a descriptor
+ * error LOOP_READ | LOOP_WRITE, as long as anything is wanted. */
 struct loop_watch *loop_watch_new(
 	struct loop *loop, int fd, void (*fn)(unsigned events, void *arg), void *arg);
-void loop_watch_set(struct loop_watch *watch, unsigned events); /* 0 = nothing */
+/* 0 = nothing. Cheap: the system is told once a turn, and only of a difference. */
+void loop_watch_set(struct loop_watch *watch, unsigned events);
 unsigned loop_watch_get(const struct loop_watch *watch);
 void loop_watch_free(struct loop_watch *watch);
 

@@ -22,8 +22,8 @@ int str_to_int(const char *s, long long min, long long max, long long *out, cons
 	struct err *err) MUSTCHECK;
 
 /* A duration: Go's form ("1h30m", "1.5s", "300ms", "0") as Docker's flags take it, or a bare number
- * of seconds. Result in milliseconds, 0 <= out <= 10 years. A leading '-' gives a negative result.
- */
+ * of seconds. Result in milliseconds, rounded up, at most 10 years. A leading '-' gives a negative
+ * result. */
 int str_to_duration_ms(const char *s, long long *out, const char *what, struct err *err) MUSTCHECK;
 
 /* Truth as Go's strconv.ParseBool and as the Docker API read it: 1 t T TRUE true True / 0 f ...
@@ -51,7 +51,8 @@ char *str_url_encode(const char *s, size_t len) MUSTCHECK;
  * system's cryptographic source. */
 void str_random_hex(char *out, size_t len);
 
-/* List of owned strings. Zeroed is empty. */
+/* List of owned strings. Zeroed is empty. Items are added by these functions only, which keep the
+ * capacity; they may be changed and cut off in place. */
 struct str_list {
 	char **items;
 	size_t len;

@@ -17,6 +17,7 @@ struct fixture {
 	char trace[256]; /* a letter for each call */
 	struct loop_timer *timer;
 	struct loop_timer *other;
+	struct loop_watch *watch;
 	struct loop_prepare *hook;
 	struct loop_prepare *other_hook;
 	unsigned count;
@@ -257,6 +258,7 @@ static void a_timer_without_delay_starves_nobody(void **state)
 	f->timer = loop_timer_new(f->loop, on_restart, f);
 	loop_timer_start(f->timer, 0);
 	loop_run(f->loop);
+	assert_int_equal(f->count, 1); /* before the descriptors were looked at */
 	loop_timer_free(f->timer);
 	loop_watch_free(watch);
 	close(fds[0]);
@@ -283,10 +285,21 @@ static void on_long_callback(void *arg)
 	loop_timer_start(f->other, 40);
 }
 
+static void on_long_event(unsigned events, void *arg)
+{
+	struct fixture *f = arg;
+
+	(void)events;
+	loop_watch_free(TAKE_PTR(f->watch));
+	on_long_callback(f);
+}
+
 static void a_long_callback_shortens_no_timer(void **state)
 {
 	struct fixture *f = *state;
+	int fds[2];
 
+	/* libuv's clock moves on between descriptors and timers, so both are tried. */
 	f->timer = loop_timer_new(f->loop, on_long_callback, f);
 	f->other = loop_timer_new(f->loop, on_late, f);
 	loop_timer_start(f->timer, 0);
@@ -294,6 +307,15 @@ static void a_long_callback_shortens_no_timer(void **state)
 	assert_string_equal(f->trace, "l");
 	/* One millisecond less: the two clocks round differently. */
 	assert_true(real_ms() - f->started >= 39);
+
+	assert_int_equal(pipe(fds), 0);
+	f->watch = loop_watch_new(f->loop, fds[1], on_long_event, f);
+	loop_watch_set(f->watch, LOOP_WRITE);
+	loop_run(f->loop);
+	assert_string_equal(f->trace, "ll");
+	assert_true(real_ms() - f->started >= 39);
+	close(fds[0]);
+	close(fds[1]);
 	loop_timer_free(f->timer);
 	loop_timer_free(f->other);
 }
@@ -514,6 +536,51 @@ static void canceled_lookups_do_not_call_back(void **state)
 	assert_string_equal(f->trace, "");
 }
 
+static void free_after_a_stop_that_no_run_saw(void **state)
+{
+	struct fixture *f = *state;
+
+	f->timer = loop_timer_new(f->loop, never, NULL);
+	loop_timer_free(f->timer);
+	loop_defer(f->loop, trace_d, f);
+	loop_stop(f->loop);
+	loop_free(f->loop);
+	assert_string_equal(f->trace, "d");
+	f->loop = loop_new();
+}
+
+static void on_defer_for_ever(void *arg)
+{
+	struct fixture *f = arg;
+
+	if (f->watch)
+		loop_defer(f->loop, on_defer_for_ever, f);
+}
+
+static void on_event_end(unsigned events, void *arg)
+{
+	struct fixture *f = arg;
+
+	(void)events;
+	trace(f, "r");
+	loop_watch_free(TAKE_PTR(f->watch));
+}
+
+static void deferring_for_ever_starves_nobody(void **state)
+{
+	struct fixture *f = *state;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	f->watch = loop_watch_new(f->loop, fds[1], on_event_end, f);
+	loop_watch_set(f->watch, LOOP_WRITE);
+	loop_defer(f->loop, on_defer_for_ever, f);
+	loop_run(f->loop);
+	assert_string_equal(f->trace, "r");
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* A loop that is freed too early must say so, not corrupt memory. */
 static void free_refuses_while_objects_live(void **state)
 {
@@ -560,6 +627,8 @@ int main(void)
 		LOOP_TEST(numeric_hosts_are_answered_later),
 		LOOP_TEST(names_are_looked_up),
 		LOOP_TEST(canceled_lookups_do_not_call_back),
+		LOOP_TEST(free_after_a_stop_that_no_run_saw),
+		LOOP_TEST(deferring_for_ever_starves_nobody),
 		LOOP_TEST(free_refuses_while_objects_live),
 	};
 
