@@ -195,7 +195,8 @@ def test_hostile_engines_become_unhealthy(fake, manager):
 
     def all_down():
         nodes = m.nodes()
-        return all(nodes[e.addr]["Status"] in ("Unhealthy", "Disconnected") for e in engines.values())
+        down = ("Unhealthy", "Disconnected")
+        return all(nodes[e.addr]["Status"] in down for e in engines.values())
 
     wait_until(all_down, "the hostile engines to be unhealthy", 90)
     assert m.status_of(good.addr) == "Healthy"
@@ -235,9 +236,11 @@ def test_engines_that_are_never_good(fake, manager):
 
 def test_flood_of_events(pair):
     """Nonsense and floods on the stream of events: resynchronised, nothing else."""
-    wait_until(lambda: pair.bad.emit({"Type": "x", "Action": "y", "Actor": {}, "time": 1}), "a stream")
+    nonsense = {"Type": "x", "Action": "y", "Actor": {}, "time": 1}
+    wait_until(lambda: pair.bad.emit(nonsense), "a stream")
     before = pair.rss()
-    for junk in (b"{", b"}{][" * 1000, b'"x"\n', b"null\n", b'{"Type":1}\n', b"[" * 100000, b"\0" * 1000):
+    junks = [b"{", b"}{][" * 1000, b'"x"\n', b"null\n", b'{"Type":1}\n']
+    for junk in [*junks, b"[" * 100000, b"\0" * 1000]:
         wait_until(lambda: pair.bad.emit(junk), "a stream to send junk to")
     wait_until(lambda: pair.bad.emit(b"{" + b'"a":"' + b"x" * 8 * MIB), "a stream")
     assert pair.request("GET", "/_ping", timeout=3).status == 200
@@ -445,7 +448,8 @@ def test_errors_in_a_pull_are_told(fake, manager):
         return True
 
     def fails(c, request):
-        c.sendall(answer(200, b'{"status":"Pulling"}\n{"error":"no room","errorDetail":{"message":"no room"}}\n'))
+        error = b'{"error":"no room","errorDetail":{"message":"no room"}}\n'
+        c.sendall(answer(200, b'{"status":"Pulling"}\n' + error))
         return True
 
     one, two = fake("one"), fake("two")

@@ -34,7 +34,9 @@ def test_what_was_there_before(manager, three):
                 engine.json("POST", f"/containers/{container_id}/start")
     m = manager(three)
     assert states(m) == {
-        f"node-{i + 1}/old-{i}-{j}": "running" if j else "created" for i in range(3) for j in range(3)
+        f"node-{i + 1}/old-{i}-{j}": "running" if j else "created"
+        for i in range(3)
+        for j in range(3)
     }
     info = m.json("GET", "/info")
     assert (info["Containers"], info["ContainersRunning"]) == (9, 6)
@@ -230,13 +232,13 @@ def test_limits_and_order(listed):
     assert [e["Names"][0] for e in listed.json("GET", "/containers/json?limit=2")] == [
         e["Names"][0] for e in entries[:2]
     ]
-    for bad in ("status=nonsense", "exited=x", "health=maybe"):
-        key, value = bad.split("=")
-        reply = listed.request("GET", "/containers/json?filters=" + quote(json.dumps({key: [value]})))
-        assert reply.status == 400, (bad, reply)
-    for bad in ("before", "since"):
-        reply = listed.request("GET", "/containers/json?filters=" + quote(json.dumps({bad: ["none"]})))
-        assert reply.status in (400, 404), reply
+    for key, value in (
+        *(("status", "nonsense"), ("exited", "x"), ("health", "maybe")),
+        *(("before", "none"), ("since", "none")),
+    ):
+        filters = quote(json.dumps({key: [value]}))
+        reply = listed.request("GET", f"/containers/json?filters={filters}")
+        assert reply.status in ((400, 404) if value == "none" else (400,)), (key, reply)
 
 
 def test_lists_are_the_engines_own(listed, three):
@@ -260,9 +262,8 @@ def test_many_nodes(manager, simulate):
         nodes = []
         with m.connect() as c:
             for i in range(50):
-                reply = c.request(
-                    "POST", f"/containers/create?name=w{worker}-{i}", {"Image": IMAGE, "Cmd": ["sleep", "1000"]}
-                )
+                body = {"Image": IMAGE, "Cmd": ["sleep", "1000"]}
+                reply = c.request("POST", f"/containers/create?name=w{worker}-{i}", body)
                 assert reply.status == 201, reply
                 nodes.append(reply.json()["Id"])
         return nodes

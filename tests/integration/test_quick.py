@@ -50,7 +50,8 @@ def test_walk(docker, start_manager, cluster):
         *("-e", "constraint:zone==external", "-e", "constraint:disk==ssd"),
         *("-t", IMAGE, "sleep", "1000"),
     )
-    cli.run("run", "-d", "--name", "app_1", "-e", "affinity:container==edge_webserver", IMAGE, "top")
+    beside = "affinity:container==edge_webserver"
+    cli.run("run", "-d", "--name", "app_1", "-e", beside, IMAGE, "top")
     # Only tls-2 is both; the engine itself says so too.
     assert cluster[1].names() == ["app_1", "edge_webserver"]
     names = cli.run("ps", "--format", "{{.Names}}").split()

@@ -46,7 +46,8 @@ USAGE = [
     (["manage", "-H", "tcp://127.0.0.1:99999", GOOD], "127.0.0.1:99999"),
     (["manage", "-H", "ftp://127.0.0.1:1", GOOD], "ftp://127.0.0.1:1"),
     ([*JOIN], "missing mandatory --advertise flag"),
-    ([*JOIN, "--advertise", "nohost"], "--advertise should be of the form ip:port or hostname:port"),
+    ([*JOIN, "--advertise", "nohost"],
+     "--advertise should be of the form ip:port or hostname:port"),
     ([*JOIN, "--advertise", "1.2.3.4:0"],
      "--advertise should be of the form ip:port or hostname:port"),
     ([*JOIN, "--advertise", "1.2.3.4:65536"],
@@ -155,7 +156,7 @@ def test_version_and_help(machine):
         code, out, err = swarm.run(machine, *args)
         assert (code, err) == (0, "")
         assert re.fullmatch(r"swarm version \d+\.\d+\.\d+\n", out)
-    for args in (["--help"], ["help"], ["manage", "--help"], ["join", "--help"], ["list", "--help"]):
+    for args in (["--help"], ["help"], *([c, "--help"] for c in ("manage", "join", "list"))):
         code, out, err = swarm.run(machine, *args)
         assert (code, err) == (0, ""), args
         assert out.startswith("Usage:") or "swarm" in out
@@ -214,7 +215,7 @@ def test_several_listeners(machine, start, tmp_path):
         ["manage", "-H", f"tcp://127.0.0.1:{ports[0]}", "-H", f"127.0.0.1:{ports[1]}"]
         + ["-H", f"unix://{path}", GOOD],
     )
-    for address in (("tcp", f"127.0.0.1:{ports[0]}"), ("tcp", f"127.0.0.1:{ports[1]}"), ("unix", str(path))):
+    for address in (*(("tcp", f"127.0.0.1:{port}") for port in ports), ("unix", str(path))):
         reply = wait_until(lambda: swarm.http.request(address, "GET", "/_ping"), f"{address}")
         assert reply.status == 200
     # A socket is for its owner and group alone, and goes with the manager.

@@ -81,7 +81,8 @@ def test_handshakes_that_stall(cluster, certs):
     finally:
         for s in held:
             s.close()
-    for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 1000, b"\x16\x03\x01\xff\xff" + b"\xff" * 70000):
+    too_long = b"\x16\x03\x01\xff\xff" + b"\xff" * 70000
+    for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 1000, too_long):
         with socket.create_connection(("127.0.0.1", cluster.port), 5) as s:
             try:
                 s.sendall(garbage)
@@ -204,9 +205,11 @@ def certificate_of(m):
 def copy_identity(identity, folder):
     """Files of its own, to be changed behind a running manager."""
     folder.mkdir(exist_ok=True)
-    for name, path in (("ca.pem", identity.ca), ("cert.pem", identity.cert), ("key.pem", identity.key)):
-        (folder / name).write_bytes(open(path, "rb").read())
-    return Identity(str(folder), *(str(folder / n) for n in ("ca.pem", "cert.pem", "key.pem")))
+    names = ("ca.pem", "cert.pem", "key.pem")
+    for name in names:
+        with open(f"{identity.dir}/{name}", "rb") as f:
+            (folder / name).write_bytes(f.read())
+    return Identity(str(folder), *(str(folder / name) for name in names))
 
 
 def test_reload(manager, tls_engines, certs, tmp_path):
@@ -257,7 +260,8 @@ def test_reload_of_broken_files(manager, tls_engines, certs, tmp_path):
         assert certificate_of(m) == first
         (tmp_path / "tls" / name).write_bytes(good)
     other = certs.server("manager-c", ips=["127.0.0.1"])
-    (tmp_path / "tls" / "key.pem").write_bytes(open(other.key, "rb").read())
+    with open(other.key, "rb") as f:
+        (tmp_path / "tls" / "key.pem").write_bytes(f.read())
     m.signal(signal.SIGHUP)
     wait_until(lambda: "match" in m.log(), "the log to tell of the key")
     assert certificate_of(m) == first

@@ -59,13 +59,14 @@ def image_archive():
             entry.size, entry.mode = len(text), 0o644
             tar.addfile(entry, io.BytesIO(text.encode()))
     layer = layer.getvalue()
+    layer_id = f"sha256:{hashlib.sha256(layer).hexdigest()}"
     config = json.dumps(
         {
             "architecture": "amd64",
             "os": "linux",
             "created": "2020-01-01T00:00:00Z",
             "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+            "rootfs": {"type": "layers", "diff_ids": [layer_id]},
             "history": [{"created": "2020-01-01T00:00:00Z"}],
         }
     ).encode()
