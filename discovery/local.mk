@@ -21,3 +21,33 @@ discovery_libswarm_discovery_a_SOURCES = \
 	discovery/token_store.h \
 	discovery/token_store_priv.h
 discovery_libswarm_discovery_a_CFLAGS = $(AM_CFLAGS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += \
+	tests/unit/test_discovery_agent \
+	tests/unit/test_discovery_consul \
+	tests/unit/test_discovery_file \
+	tests/unit/test_discovery_token_store
+endif
+tests_unit_test_discovery_agent_SOURCES = \
+	tests/unit/discovery_fake.h \
+	tests/unit/discovery_fixture.h \
+	tests/unit/test_discovery_agent.c
+tests_unit_test_discovery_agent_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_discovery_agent_LDADD = $(DISCOVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_discovery_consul_SOURCES = \
+	tests/unit/discovery_fake.h \
+	tests/unit/discovery_fixture.h \
+	tests/unit/test_discovery_consul.c
+tests_unit_test_discovery_consul_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_discovery_consul_LDADD = $(DISCOVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_discovery_file_SOURCES = \
+	tests/unit/discovery_fixture.h \
+	tests/unit/test_discovery_file.c
+tests_unit_test_discovery_file_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_discovery_file_LDADD = $(DISCOVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_discovery_token_store_SOURCES = \
+	tests/unit/discovery_fixture.h \
+	tests/unit/test_discovery_token_store.c
+tests_unit_test_discovery_token_store_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_discovery_token_store_LDADD = $(DISCOVERY_LIBS) $(CMOCKA_LIBS)
