@@ -251,6 +251,24 @@ static void unchanged_masks_cost_nothing(void **state)
 	assert_int_equal(epoll_ctl_calls, 0);
 }
 
+static void many_changes_in_a_turn(void **state)
+{
+	struct fixture *f = *state;
+
+	watch(&f->a, on_count_and_stop, LOOP_READ);
+	watch(&f->b, on_count_and_stop, LOOP_READ);
+	loop_watch_set(f->a.watch, LOOP_READ | LOOP_WRITE);
+	loop_watch_set(f->b.watch, 0);
+	loop_watch_set(f->b.watch, LOOP_HANGUP);
+	loop_watch_set(f->b.watch, LOOP_WRITE | LOOP_HANGUP);
+	loop_watch_set(f->a.watch, LOOP_WRITE);
+	run_a_while(f);
+	assert_int_equal(f->a.calls, 1);
+	assert_int_equal(f->a.events, LOOP_WRITE);
+	assert_int_equal(f->b.calls, 1);
+	assert_int_equal(f->b.events, LOOP_WRITE);
+}
+
 static void on_stop_both(unsigned events, void *arg)
 {
 	struct end *end = arg;
@@ -445,6 +463,7 @@ int main(void)
 		WATCH_TEST(a_closed_peer_is_a_hangup),
 		WATCH_TEST(an_error_is_readable_and_writable),
 		WATCH_TEST(unchanged_masks_cost_nothing),
+		WATCH_TEST(many_changes_in_a_turn),
 		WATCH_TEST(a_narrowed_mask_holds_in_the_same_turn),
 		WATCH_TEST(freed_watches_do_not_call_back),
 		WATCH_TEST(a_number_may_be_used_again_at_once),
