@@ -2,12 +2,13 @@
 
 import http.server
 import json
+import signal
 import threading
 
 import pytest
 
 from lab import swarm
-from lab.swarm import Join, signal
+from lab.swarm import Join
 from lab.waiting import holds_for, wait_until
 
 FAST = ["--heartbeat", "1s"]

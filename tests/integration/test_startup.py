@@ -2,11 +2,14 @@
 
 import os
 import re
+import signal
 import socket
+import threading
 
 import pytest
 
 from lab import swarm
+from lab.fake_engine import answer, container
 from lab.waiting import wait_until
 
 GOOD = "nodes://127.0.0.1:1"
@@ -236,11 +239,6 @@ def test_stale_unix_socket_is_replaced(machine, start, tmp_path):
 
 def test_shutdown_waits_for_what_is_running(machine, manager, fake):
     """SIGTERM: requests in flight are answered, new connections are not taken."""
-    import threading
-
-    from lab.fake_engine import answer, container
-    from lab.swarm import signal
-
     engine = fake()
     engine.containers = [container("c" * 64, "target")]
     m = manager([engine])
@@ -256,7 +254,7 @@ def test_shutdown_waits_for_what_is_running(machine, manager, fake):
     with m.connect() as c:
         c.send_request("GET", "/containers/target/top")
         assert begun.wait(10)
-        m.signal(signal.SIGTERM)
+        m.send_signal(signal.SIGTERM)
 
         def refused():
             with socket.socket() as s:

@@ -1,5 +1,6 @@
 """Certificates on both sides: who is let in, who is believed, and changing them while running."""
 
+import signal
 import socket
 import ssl
 import threading
@@ -9,7 +10,6 @@ import pytest
 from lab import http
 from lab.certs import Certificates, Identity
 from lab.engine import IMAGE
-from lab.swarm import signal
 from lab.waiting import holds_for, wait_until
 
 
@@ -231,7 +231,7 @@ def test_reload(manager, tls_engines, certs, tmp_path):
     assert idle.request("GET", "/_ping").status == 200
 
     copy_identity(certs.server("manager-b", ips=["127.0.0.1"]), tmp_path / "tls")
-    m.signal(signal.SIGHUP)
+    m.send_signal(signal.SIGHUP)
     wait_until(lambda: certificate_of(m) != first, "the new certificate")
     stream.send("after\n")
     assert stream.read_until(b"after\n")
@@ -255,14 +255,14 @@ def test_reload_of_broken_files(manager, tls_engines, certs, tmp_path):
         good = (tmp_path / "tls" / name).read_bytes()
         (tmp_path / "tls" / name).write_text(text)
         lines = m.log().count(name)
-        m.signal(signal.SIGHUP)
+        m.send_signal(signal.SIGHUP)
         wait_until(lambda: m.log().count(name) > lines, f"the log to name {name}")
         assert certificate_of(m) == first
         (tmp_path / "tls" / name).write_bytes(good)
     other = certs.server("manager-c", ips=["127.0.0.1"])
     with open(other.key, "rb") as f:
         (tmp_path / "tls" / "key.pem").write_bytes(f.read())
-    m.signal(signal.SIGHUP)
+    m.send_signal(signal.SIGHUP)
     wait_until(lambda: "match" in m.log(), "the log to tell of the key")
     assert certificate_of(m) == first
     assert m.request("GET", "/_ping").status == 200
@@ -272,10 +272,10 @@ def test_many_reloads(manager, tls_engines, certs, tmp_path):
     ours = copy_identity(certs.server("manager-a", ips=["127.0.0.1"]), tmp_path / "tls")
     m = manager(tls_engines, tls=ours, client=certs.client())
     for _ in range(30):
-        m.signal(signal.SIGHUP)
+        m.send_signal(signal.SIGHUP)
         assert m.request("GET", "/_ping").status == 200
     before = m.descriptors()
     for _ in range(30):
-        m.signal(signal.SIGHUP)
+        m.send_signal(signal.SIGHUP)
         assert m.request("GET", "/containers/json").status == 200
     wait_until(lambda: m.descriptors() <= before + 10, "no descriptor to stay")

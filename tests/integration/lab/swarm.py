@@ -71,7 +71,7 @@ class Process:
     def is_running(self):
         return self.process.poll() is None
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.process.send_signal(number)
 
     def complaints(self):
