@@ -27,6 +27,7 @@ check_PROGRAMS += \
 	tests/unit/test_discovery_agent \
 	tests/unit/test_discovery_consul \
 	tests/unit/test_discovery_file \
+	tests/unit/test_discovery_token \
 	tests/unit/test_discovery_token_store
 endif
 tests_unit_test_discovery_agent_SOURCES = \
@@ -46,6 +47,12 @@ tests_unit_test_discovery_file_SOURCES = \
 	tests/unit/test_discovery_file.c
 tests_unit_test_discovery_file_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_discovery_file_LDADD = $(DISCOVERY_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_discovery_token_SOURCES = \
+	tests/unit/discovery_fake.h \
+	tests/unit/discovery_fixture.h \
+	tests/unit/test_discovery_token.c
+tests_unit_test_discovery_token_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_discovery_token_LDADD = $(DISCOVERY_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_discovery_token_store_SOURCES = \
 	tests/unit/discovery_fixture.h \
 	tests/unit/test_discovery_token_store.c

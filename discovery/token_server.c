@@ -232,9 +232,11 @@ static void parse_route(const char *target, struct route *out)
 	if (*rest++ != '/')
 		return;
 	len = strcspn(rest, "/");
-	if (len != TOKEN_STORE_ID_LEN || !str_is_hex(rest, len))
+	if (len != TOKEN_STORE_ID_LEN)
 		return;
 	memcpy(out->id, rest, len);
+	if (!str_is_hex(out->id, len))
+		return;
 	rest += len;
 	if (*rest == '\0' || str_eq(rest, "/")) {
 		out->kind = ROUTE_TOKEN;
