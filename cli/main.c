@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 
 enum {
 	EXIT_OK = 0,
@@ -15,6 +17,10 @@ enum {
 };
 
 static const struct command *const commands[] = {
+	&command_join,
+	&command_list,
+	&command_create,
+	&command_token_server,
 	NULL,
 };
 
@@ -154,11 +160,23 @@ static int run_program(const struct options *options, int argc, char *argv[])
 	return command != NULL ? run_command(command, rest, argv) : unknown_command(argv[0]);
 }
 
+/* Every client and every engine costs descriptors; the soft limit is often 1024. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+		log_warn("cannot raise the limit of open files: %s", strerror(errno));
+}
+
 int main(int argc, char *argv[])
 {
 	struct err err = ERR_INIT;
 	/* A peer that goes away is an error of one write, not the end of the program. */
 	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
 	struct options *options = options_parse(&program_table, argc, argv, &err);
 	if (options == NULL)
 		return fail(&err);
