@@ -82,6 +82,8 @@ static bool is_left_out(const char *key)
 static char *summary_text(const json_t *entry, const char *id, size_t *len)
 {
 	CLEANUP_JSON json_t *object = json_object();
+	/* The rule: then nothing needs to be copied to be changed. */
+	bool is_sound = fields_fit(entry, entry_fields);
 	const char *key;
 	json_t *value;
 	char *text;
@@ -89,9 +91,11 @@ static char *summary_text(const json_t *entry, const char *id, size_t *len)
 	json_object_set_new(object, "Id", json_string(id));
 	json_object_foreach ((json_t *)(uintptr_t)entry, key, value) {
 		if (!is_left_out(key) && !str_ieq(key, "Id"))
-			json_object_set_new(object, key, json_deep_copy(value));
+			json_object_set_new(
+				object, key, is_sound ? json_incref(value) : json_deep_copy(value));
 	}
-	fields_clean(object, entry_fields);
+	if (!is_sound)
+		fields_clean(object, entry_fields);
 	text = json_text(object, len);
 	text[--*len] = '\0'; /* the closing brace */
 	return text;

@@ -100,7 +100,7 @@ void node_unref(struct node *node);
 /* What the engine tells about itself in /info. Everything is copied. */
 struct inventory_identity {
 	const char *engine_id;
-	const char *name;
+	const char *name; /* one with '/', blanks or control characters counts as none */
 	const struct view_label *labels; /* any order; of equal keys the last counts */
 	size_t labels_len;
 	int64_t ncpu;   /* without overcommit; negative counts as 0 */

@@ -297,6 +297,16 @@ static void set_names(struct node *node, const char *engine_id, const char *name
 	order_insert(inventory, node);
 }
 
+/* Names go into "node/name", into lists and logs. */
+static bool is_node_name(const char *name)
+{
+	for (const char *p = name; *p; p++) {
+		if ((unsigned char)*p <= 0x20 || *p == 0x7f || *p == '/')
+			return false;
+	}
+	return name[0] != '\0';
+}
+
 void inventory_node_set_identity(struct node *node, const struct inventory_identity *identity)
 {
 	struct inventory *inventory = &node->cluster->inventory;
@@ -307,7 +317,8 @@ void inventory_node_set_identity(struct node *node, const struct inventory_ident
 
 	if (view->is_healthy)
 		count_healthy(node, -1);
-	set_names(node, identity->engine_id, identity->name[0] ? identity->name : name_unknown);
+	set_names(node, identity->engine_id,
+		is_node_name(identity->name) ? identity->name : name_unknown);
 	set_labels(node, identity->labels, identity->labels_len);
 	own->ncpu = ncpu > NCPU_MAX ? NCPU_MAX : ncpu;
 	view->total_nano_cpus =

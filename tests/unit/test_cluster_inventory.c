@@ -101,6 +101,10 @@ static void test_node_totals(void **state)
 	assert_true(totals.memory > 0 && totals.memory < INT64_MAX / 16384);
 	inventory_node_set_identity(node, &odd);
 	assert_string_equal(node_view(node)->name, "(unknown)");
+	fixture_identify(node, "E", "a/b");
+	assert_string_equal(node_view(node)->name, "(unknown)");
+	fixture_identify(node, "E", "a\nb");
+	assert_string_equal(node_view(node)->name, "(unknown)");
 	inventory_node_set_health(node, false);
 	cluster_totals(&fx->cluster, &totals);
 	assert_int_equal(totals.nodes, 1);
