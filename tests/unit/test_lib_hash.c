@@ -60,7 +60,7 @@ static void tables_work(void **state)
 	}
 	HASH_FIND_STR(table, "n777", item);
 	assert_non_null(item);
-	assert_int_equal(item->value, 777);
+	assert_int_equal(item ? item->value : -1, 777);
 	HASH_FIND_STR(table, "n1000", item);
 	assert_null(item);
 	HASH_ITER (hh, table, item, next)
@@ -76,7 +76,10 @@ static void the_key_is_drawn_anew(void **state)
 	FILE *other = popen("\"$SELF\" --hash", "r");
 
 	(void)state;
-	assert_non_null(other);
+	if (!other) {
+		fail_msg("cannot start another process");
+		return;
+	}
 	assert_non_null(fgets(text, sizeof(text), other));
 	assert_int_equal(pclose(other), 0);
 	snprintf(own, sizeof(own), "%08" PRIx32 "%08" PRIx32, hash_bytes("a", 1),
