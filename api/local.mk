@@ -2,5 +2,19 @@
 
 noinst_LIBRARIES += api/libswarm_api.a
 api_libswarm_api_a_SOURCES = \
-	api/api.h
+	api/api.c \
+	api/api.h \
+	api/api_priv.h \
+	api/container_filter.c \
+	api/container_filter.h \
+	api/container_list.c \
+	api/containers.c \
+	api/create.c \
+	api/events.c \
+	api/forward.c \
+	api/hijack.c \
+	api/request.c \
+	api/routes.c \
+	api/routes.h \
+	api/system.c
 api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)

@@ -1,0 +1,215 @@
+/* The routing table, and the way from an exchange to the function that answers it. */
+#include "api/api_priv.h"
+#include "api/routes.h"
+#include "lib/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define QUERY_ITEMS_MAX 256
+#define MINOR_CHECK_MS 1000
+
+static void request_free(struct exchange *x, bool finished, void *arg)
+{
+	struct request *r = arg;
+
+	(void)x;
+	(void)finished;
+	for (size_t i = 0; i < r->query_len; i++) {
+		free(r->query[i].name);
+		free(r->query[i].value);
+	}
+	free(r->query);
+	free(r->raw_query);
+	free(r->name);
+	free(r);
+}
+
+int api_max_minor(struct api *api)
+{
+	uint64_t now = loop_now_ms(api->config.loop);
+	struct node *const *nodes;
+	size_t len;
+
+	/* A walk over the nodes, so not for every request. */
+	if (api->minor_checked_ms != 0 && now - api->minor_checked_ms < MINOR_CHECK_MS)
+		return api->max_minor;
+	api->minor_checked_ms = now;
+	api->max_minor = API_VERSION_MAX_MINOR;
+	nodes = cluster_nodes(api->config.cluster, &len);
+	for (size_t i = 0; i < len; i++) {
+		int minor;
+
+		if (node_state(nodes[i]) == NODE_HEALTHY &&
+			sscanf(node_api_version(nodes[i]), "1.%d", &minor) == 1 &&
+			minor < api->max_minor)
+			api->max_minor = minor;
+	}
+	if (api->max_minor < API_VERSION_MIN_MINOR)
+		api->max_minor = API_VERSION_MIN_MINOR;
+	return api->max_minor;
+}
+
+/* Takes "/v1.41" off the front of the path. The words for what is out of range are an engine's. */
+static int parse_version(struct api *api, const char **path, int *minor, struct err *err)
+{
+	const char *p = *path;
+	int major = 0, n = 0;
+
+	*minor = api_max_minor(api);
+	if (p[0] != '/' || p[1] != 'v' || p[2] < '0' || p[2] > '9')
+		return 0;
+	if (sscanf(p, "/v%3d.%4d%n", &major, minor, &n) != 2 || (p[n] != '/' && p[n] != '\0'))
+		return 0;
+	*path = p + n;
+	if (major < 1 || (major == 1 && *minor < API_VERSION_MIN_MINOR))
+		return err_set(err, ERR_INVALID,
+			"client version %d.%d is too old. Minimum supported API version is 1.%d, "
+			"please upgrade your "
+			"client to a newer version",
+			major, *minor, API_VERSION_MIN_MINOR);
+	if (major > 1 || *minor > API_VERSION_MAX_MINOR)
+		return err_set(err, ERR_INVALID,
+			"client version %d.%d is too new. Maximum supported API version is 1.%d",
+			major, *minor, api_max_minor(api));
+	return 0;
+}
+
+static int parse_query(struct request *r, struct err *err)
+{
+	const char *p = r->raw_query;
+
+	while (*p != '\0') {
+		size_t len = strcspn(p, "&"), name_len;
+		const char *equals = memchr(p, '=', len);
+		struct query_item item;
+
+		name_len = equals != NULL ? (size_t)(equals - p) : len;
+		if (len > 0) {
+			if (r->query_len >= QUERY_ITEMS_MAX)
+				return err_set(err, ERR_INVALID, "more than %d query parameters",
+					QUERY_ITEMS_MAX);
+			item.name = str_url_decode(p, name_len, true);
+			item.value = equals != NULL
+					     ? str_url_decode(equals + 1, len - name_len - 1, true)
+					     : xstrdup("");
+			if (item.name == NULL || item.value == NULL) {
+				free(item.name);
+				free(item.value);
+				return err_set(
+					err, ERR_INVALID, "the query holds a bad percent escape");
+			}
+			r->query = xreallocarray(r->query, r->query_len + 1, sizeof(*r->query));
+			r->query[r->query_len++] = item;
+		}
+		p += len;
+		p += *p == '&';
+	}
+	return 0;
+}
+
+/* The part of path that {name} stands for, or NULL when the route is for another path. pattern
+ * holds at most one
+ * "{name}", which may hold slashes: "node/name", "repository/image". */
+static const char *match(const char *pattern, const char *path, size_t len, size_t *name_len)
+{
+	const char *hole = strstr(pattern, "{name}");
+	size_t before, after;
+
+	if (hole == NULL) {
+		*name_len = 0;
+		return strlen(pattern) == len && memcmp(pattern, path, len) == 0 ? path : NULL;
+	}
+	before = (size_t)(hole - pattern);
+	after = strlen(hole + 6);
+	if (len <= before + after || memcmp(pattern, path, before) != 0 ||
+		memcmp(hole + 6, path + len - after, after) != 0)
+		return NULL;
+	*name_len = len - before - after;
+	return path + before;
+}
+
+/* Fills in what the path says. NULL: the error was sent. */
+static const struct route *find_route(struct request *r, const char *path, struct err *err)
+{
+	const char *method = exchange_method(r->x);
+	size_t len = strcspn(path, "?"), name_len;
+
+	for (const struct route *route = routes; route->method != NULL; route++) {
+		const char *name;
+
+		/* HEAD is answered wherever GET is known to take it; the table says where. */
+		if (!str_eq(route->method, method))
+			continue;
+		name = match(route->pattern, path, len, &name_len);
+		if (name == NULL)
+			continue;
+		r->name = str_url_decode(name, name_len, false);
+		if (r->name == NULL) {
+			err_set(err, ERR_INVALID, "the path holds a bad percent escape");
+			return NULL;
+		}
+		return route;
+	}
+	err_set(err, ERR_NOT_FOUND, "page not found");
+	return NULL;
+}
+
+static void handle(struct handler *handler, struct exchange *x)
+{
+	struct api *api = CONTAINER_OF(handler, struct api, handler);
+	struct request *r = xcalloc(1, sizeof(*r));
+	const char *path = exchange_target(x), *query;
+	const struct route *route;
+	struct err err = ERR_INIT;
+
+	r->api = api;
+	r->x = x;
+	query = strchr(path, '?');
+	r->raw_query = xstrdup(query != NULL ? query + 1 : "");
+	exchange_on_end(x, request_free, r);
+	if (parse_version(api, &path, &r->minor, &err) != 0 || parse_query(r, &err) != 0) {
+		request_fail(r, &err);
+		return;
+	}
+	route = find_route(r, path, &err);
+	if (route == NULL)
+		request_fail(r, &err);
+	else if (route->answer == NULL)
+		exchange_reply_error(x, 501, "%s %.*s is not offered by this cluster manager yet",
+			route->method, (int)strcspn(path, "?"), path);
+	else
+		route->answer(r);
+}
+
+static void api_free(struct handler *handler)
+{
+	struct api *api = CONTAINER_OF(handler, struct api, handler);
+
+	events_free(api->events);
+	str_list_free(&api->filters);
+	free((char *)api->config.version);
+	free((char *)api->config.strategy);
+	free(api);
+}
+
+static const struct handler_ops api_ops = {
+	.name = "api",
+	.handle = handle,
+	.free = api_free,
+};
+
+struct handler *api_new(const struct api_config *config)
+{
+	struct api *api = xcalloc(1, sizeof(*api));
+
+	api->handler.ops = &api_ops;
+	api->config = *config;
+	api->config.version = xstrdup(config->version);
+	api->config.strategy = xstrdup(config->strategy);
+	for (size_t i = 0; i < config->filters->len; i++)
+		str_list_add(&api->filters, config->filters->items[i]);
+	api->config.filters = &api->filters;
+	api->events = events_new(api);
+	return &api->handler;
+}

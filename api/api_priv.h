@@ -1,0 +1,128 @@
+/* What the files of api/ share: one client request, and the tools to answer it. */
+#ifndef API_API_PRIV_H
+#define API_API_PRIV_H
+
+#include "api/api.h"
+#include "lib/json.h"
+
+/* The range of API versions that is offered to clients. The upper end is lowered to what all
+ * healthy engines speak. */
+#define API_VERSION_MIN_MINOR 24
+#define API_VERSION_MAX_MINOR 50
+
+#define API_BODY_MAX (4 * 1024 * 1024) /* of JSON requests */
+#define API_REPLY_MAX \
+	(16 * 1024 * 1024) /* of replies that are collected before they are passed on */
+
+struct events;
+
+struct api {
+	struct handler handler;
+	struct api_config config;
+	struct str_list filters;
+	struct events *events;
+	uint64_t minor_checked_ms; /* when max_minor was computed, 0 = never */
+	int max_minor;
+};
+
+struct query_item {
+	char *name;
+	char *value;
+};
+
+/* One request: made when it is routed, freed when its exchange ends. */
+struct request {
+	struct api *api;
+	struct exchange *x;
+	int minor;  /* API version 1.minor that the client speaks */
+	char *name; /* what {name} of the route's pattern stands for, decoded; "" without one */
+	char *raw_query; /* behind '?', as sent; "" without one */
+	struct query_item *query;
+	size_t query_len;
+};
+
+/* ---- request.c ---- */
+
+/* First parameter of that name, decoded; NULL when there is none. */
+const char *request_query(const struct request *r, const char *name);
+/* 1, true, True ... as an engine reads it: anything but "", 0, no, false, none is true. */
+bool request_query_bool(const struct request *r, const char *name);
+/* The value of `filters`: {"name":["a","b"]}, also the older {"name":{"a":true}}. An empty object
+ * when missing. A new reference, always the first form; NULL with err. */
+json_t *request_filters(const struct request *r, struct err *err) MUSTCHECK;
+/* Refuses filters that are not in the NULL-ended list, as an engine does. */
+int filters_check(const json_t *filters, const char *const *known, struct err *err) MUSTCHECK;
+
+/* Answers with the status that belongs to err->code. */
+void request_fail(struct request *r, const struct err *err);
+
+/* The container that {name} stands for, on a node that can be asked. NULL: the error was sent. */
+struct container *request_container(struct request *r);
+/* Likewise for another key. */
+struct container *request_container_named(struct request *r, const char *key);
+
+/* ---- api.c ---- */
+
+/* The highest minor version of 1.x offered now. */
+int api_max_minor(struct api *api);
+
+/* ---- forward.c: passing a request on to one engine ---- */
+
+/* "/v1.41" + path + "?" + query, in the version 1.minor that the client speaks if the engine does,
+ * else in the nearest one. */
+char *forward_target(const struct node *node, int minor, const char *path, const char *query);
+/* What a client is told when an engine cannot be reached, or broke off. */
+void forward_describe_failure(const struct node *node, const struct err *why, struct err *err);
+
+/* A call whose reply is collected, changed if need be, and sent. */
+struct forward;
+struct forward_spec {
+	struct node *node;
+	char *path_take;          /* "/containers/<id>/json", encoded */
+	const char *container_id; /* refreshed before the reply is sent; NULL = none. Copied */
+	unsigned parts;           /* NODE_IMAGES ... refreshed before the reply is sent */
+	/* May look at the reply, and return another body (owned by it) in its place, or NULL to
+	 * keep it. It is called for every status, before anything is refreshed. */
+	char *(*edit)(struct request *r, struct node *node, int status, const char *body,
+		size_t len, size_t *new_len, void *arg);
+	void *edit_arg;
+};
+/* The request's body (at most API_BODY_MAX) is read first and sent along. */
+void forward_collected(struct request *r, const struct forward_spec *spec);
+/* The same with a body given. */
+void forward_collected_with(
+	struct request *r, const struct forward_spec *spec, const void *body, size_t len);
+/* Bodies stream both ways as they come. */
+void forward_streamed(struct request *r, struct node *node, char *path_take);
+
+/* ---- hijack.c ---- */
+
+/* Attach and exec start: the connection becomes a raw stream to the engine. body may be NULL. */
+void hijack(
+	struct request *r, struct node *node, const char *path, const void *body, size_t body_len);
+
+/* ---- events.c ---- */
+
+struct events *events_new(struct api *api);
+void events_free(struct events *events);
+
+/* ---- the endpoints ---- */
+
+void system_ping(struct request *r);
+void system_version(struct request *r);
+void system_info(struct request *r);
+void events_stream(struct request *r);
+void containers_list(struct request *r);
+void containers_create(struct request *r);
+void container_inspect(struct request *r);
+void container_forward(struct request *r);
+void container_stream(struct request *r);
+void container_change(struct request *r);
+void container_rename(struct request *r);
+void container_attach(struct request *r);
+void container_exec(struct request *r);
+void container_commit(struct request *r);
+void exec_start(struct request *r);
+void exec_forward(struct request *r);
+
+#endif

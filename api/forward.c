@@ -1,0 +1,370 @@
+/* Passing a request on to the one engine that it concerns. The path is built anew from what was
+ * looked up, never taken from the client. */
+#include "api/api_priv.h"
+#include "lib/log.h"
+#include "lib/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+char *forward_target(const struct node *node, int minor, const char *path, const char *query)
+{
+	int min = API_VERSION_MIN_MINOR, max = API_VERSION_MAX_MINOR;
+
+	sscanf(node_api_min_version(node), "1.%d", &min);
+	sscanf(node_api_version(node), "1.%d", &max);
+	if (minor > max)
+		minor = max;
+	if (minor < min)
+		minor = min;
+	return xasprintf("/v1.%d%s%s%s", minor, path, query[0] != '\0' ? "?" : "", query);
+}
+
+void forward_describe_failure(const struct node *node, const struct err *why, struct err *err)
+{
+	const struct node_view *view = node_view(node);
+
+	err->code = why->code == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_UPSTREAM;
+	if (why->code == ERR_UNAVAILABLE)
+		err_set(err, ERR_UPSTREAM,
+			"Cannot connect to the Docker daemon at tcp://%s. Is the docker daemon "
+			"running? (node %s: %s)",
+			view->addr, view->name, why->msg);
+	else
+		err_set(err, err->code, "node %s (%s): %s", view->name, view->addr, why->msg);
+}
+
+/* ---- Collected ---- */
+
+struct forward {
+	struct request *r; /* NULL when the client has gone */
+	struct node *node;
+	struct forward_spec spec;
+	char *container_id;
+	struct call *call;
+	struct node_waiter *waiter;
+	unsigned refs; /* the exchange's, and one for each refresh under way */
+	unsigned refreshes;
+	int status;
+	struct http_headers headers;
+	char *body;
+	size_t body_len;
+};
+
+static void forward_unref(struct forward *f)
+{
+	if (--f->refs > 0)
+		return;
+	http_headers_free(&f->headers);
+	free(f->container_id);
+	free(f->spec.path_take);
+	free(f->body);
+	free(f);
+}
+
+static void forward_stop(struct forward *f)
+{
+	if (f->call != NULL)
+		call_cancel(TAKE_PTR(f->call));
+	node_waiter_free(TAKE_PTR(f->waiter));
+}
+
+static void forward_end(struct exchange *x, bool finished, void *arg)
+{
+	struct forward *f = arg;
+
+	(void)x;
+	(void)finished;
+	forward_stop(f);
+	f->r = NULL;
+	forward_unref(f);
+}
+
+static void forward_fail(struct forward *f, const struct err *why)
+{
+	struct err err = ERR_INIT;
+
+	forward_describe_failure(f->node, why, &err);
+	forward_stop(f);
+	if (f->r != NULL)
+		request_fail(f->r, &err);
+}
+
+static void forward_reply(struct forward *f)
+{
+	if (f->r == NULL)
+		return;
+	forward_stop(f);
+	exchange_reply(f->r->x, f->status, &f->headers, f->body, f->body_len);
+}
+
+static void forward_refreshed(void *arg, const struct err *err)
+{
+	struct forward *f = arg;
+
+	/* That the inventory could not be brought up to date does not change what the engine did.
+	 */
+	if (err != NULL)
+		log_debug("refresh after a change failed: %s", err->msg);
+	if (--f->refreshes == 0)
+		forward_reply(f);
+	forward_unref(f);
+}
+
+static void forward_answered(void *arg, const struct reply *reply, const struct err *err)
+{
+	struct forward *f = arg;
+
+	f->call = NULL;
+	if (err != NULL) {
+		node_report_failure(f->node, err);
+		forward_fail(f, err);
+		return;
+	}
+	f->status = reply->status;
+	http_headers_copy(&f->headers, reply->headers);
+	if (f->spec.edit != NULL)
+		f->body = f->spec.edit(f->r, f->node, reply->status, reply->body, reply->body_len,
+			&f->body_len, f->spec.edit_arg);
+	if (f->body == NULL) {
+		f->body = xmalloc(reply->body_len + 1);
+		memcpy(f->body, reply->body, reply->body_len);
+		f->body_len = reply->body_len;
+	}
+	if (reply->status < 300 && (f->container_id != NULL || f->spec.parts != 0)) {
+		f->refreshes = (f->container_id != NULL) + (f->spec.parts != 0);
+		f->refs += f->refreshes;
+		if (f->container_id != NULL)
+			node_refresh_container(f->node, f->container_id, forward_refreshed, f);
+		if (f->spec.parts != 0)
+			node_refresh_parts(f->node, f->spec.parts, forward_refreshed, f);
+		return;
+	}
+	forward_reply(f);
+}
+
+static void forward_node_down(void *arg)
+{
+	struct forward *f = arg;
+	struct err err = ERR_INIT;
+
+	f->waiter = NULL;
+	err_set(&err, ERR_TIMEOUT, "the node went down before it answered: %s",
+		node_error(f->node));
+	forward_fail(f, &err);
+}
+
+static struct forward *forward_new(struct request *r, const struct forward_spec *spec)
+{
+	struct forward *f = xcalloc(1, sizeof(*f));
+
+	f->r = r;
+	f->node = spec->node;
+	f->spec = *spec;
+	f->container_id = spec->container_id != NULL ? xstrdup(spec->container_id) : NULL;
+	f->refs = 1;
+	exchange_on_end(r->x, forward_end, f);
+	return f;
+}
+
+static void forward_send(struct forward *f, const void *body, size_t len)
+{
+	struct endpoint *endpoint = node_endpoint(f->node);
+	struct err err = ERR_INIT;
+	char *target CLEANUP_FREE = NULL;
+	struct call_request call = {
+		.method = exchange_method(f->r->x),
+		.headers = exchange_headers(f->r->x),
+		.body = body,
+		.body_len = len,
+	};
+
+	if (endpoint == NULL) {
+		err_set(&err, ERR_UNAVAILABLE, "it was removed from the cluster");
+		forward_fail(f, &err);
+		return;
+	}
+	target = forward_target(f->node, f->r->minor, f->spec.path_take, f->r->raw_query);
+	call.target = target;
+	f->waiter = node_on_down(f->node, forward_node_down, f);
+	f->call = call_collect(endpoint, &call, API_REPLY_MAX, forward_answered, f);
+}
+
+static void forward_body(struct exchange *x, const char *body, size_t len, void *arg)
+{
+	(void)x;
+	forward_send(arg, body, len);
+}
+
+void forward_collected(struct request *r, const struct forward_spec *spec)
+{
+	exchange_read_body(r->x, API_BODY_MAX, forward_body, forward_new(r, spec));
+}
+
+void forward_collected_with(
+	struct request *r, const struct forward_spec *spec, const void *body, size_t len)
+{
+	forward_send(forward_new(r, spec), body, len);
+}
+
+/* ---- Streamed ---- */
+
+struct pipe {
+	struct request *r;
+	struct node *node;
+	struct call *call;
+	struct node_waiter *waiter;
+	bool upload_is_full;
+};
+
+static void pipe_stop(struct pipe *p)
+{
+	if (p->call != NULL)
+		call_cancel(TAKE_PTR(p->call));
+	node_waiter_free(TAKE_PTR(p->waiter));
+}
+
+static void pipe_end(struct exchange *x, bool finished, void *arg)
+{
+	struct pipe *p = arg;
+
+	(void)x;
+	(void)finished;
+	pipe_stop(p);
+	free(p);
+}
+
+static void pipe_fail(struct pipe *p, const struct err *why)
+{
+	struct err err = ERR_INIT;
+
+	forward_describe_failure(p->node, why, &err);
+	pipe_stop(p);
+	if (exchange_reply_started(p->r->x))
+		exchange_reply_abort(p->r->x, err.msg);
+	else
+		request_fail(p->r, &err);
+}
+
+static int64_t announced_length(const struct http_headers *headers)
+{
+	const char *value = http_headers_get(headers, "Content-Length");
+	long long length;
+
+	if (value == NULL || str_to_int(value, 0, INT64_MAX, &length, "Content-Length", NULL) != 0)
+		return -1;
+	return length;
+}
+
+static void pipe_head(struct call *call, int status, const struct http_headers *headers, void *arg)
+{
+	struct pipe *p = arg;
+
+	(void)call;
+	exchange_reply_start(p->r->x, status, headers, announced_length(headers));
+}
+
+static bool pipe_body(struct call *call, const char *data, size_t len, void *arg)
+{
+	struct pipe *p = arg;
+
+	(void)call;
+	return exchange_reply_write(p->r->x, data, len);
+}
+
+static void pipe_done(struct call *call, const struct err *err, void *arg)
+{
+	struct pipe *p = arg;
+
+	(void)call;
+	p->call = NULL;
+	if (err == NULL) {
+		exchange_reply_end(p->r->x);
+		return;
+	}
+	node_report_failure(p->node, err);
+	pipe_fail(p, err);
+}
+
+static void pipe_upload_drain(struct call *call, void *arg)
+{
+	struct pipe *p = arg;
+
+	(void)call;
+	p->upload_is_full = false;
+	exchange_body_resume(p->r->x);
+}
+
+static const struct call_ops pipe_ops = {
+	.head = pipe_head,
+	.body = pipe_body,
+	.upload_drain = pipe_upload_drain,
+	.done = pipe_done,
+};
+
+static void pipe_reply_drain(struct exchange *x, void *arg)
+{
+	struct pipe *p = arg;
+
+	(void)x;
+	if (p->call != NULL)
+		call_resume(p->call);
+}
+
+static size_t pipe_sink(struct exchange *x, const char *data, size_t len, void *arg)
+{
+	struct pipe *p = arg;
+
+	(void)x;
+	if (p->call == NULL)
+		return len; /* the engine has ended it: the rest is dropped */
+	if (len == 0) {
+		call_upload_end(p->call);
+		return 0;
+	}
+	if (p->upload_is_full)
+		return 0;
+	p->upload_is_full = !call_upload(p->call, data, len);
+	return len;
+}
+
+static void pipe_node_down(void *arg)
+{
+	struct pipe *p = arg;
+	struct err err = ERR_INIT;
+
+	p->waiter = NULL;
+	err_set(&err, ERR_TIMEOUT, "the node went down: %s", node_error(p->node));
+	pipe_fail(p, &err);
+}
+
+void forward_streamed(struct request *r, struct node *node, char *path_take)
+{
+	struct endpoint *endpoint = node_endpoint(node);
+	char *path CLEANUP_FREE = path_take;
+	char *target CLEANUP_FREE = NULL;
+	struct pipe *p = xcalloc(1, sizeof(*p));
+	struct call_request call = {
+		.method = exchange_method(r->x),
+		.headers = exchange_headers(r->x),
+		.has_upload = exchange_body_length(r->x) != 0,
+		.upload_length = exchange_body_length(r->x),
+	};
+	struct err err = ERR_INIT;
+
+	p->r = r;
+	p->node = node;
+	exchange_on_end(r->x, pipe_end, p);
+	if (endpoint == NULL) {
+		err_set(&err, ERR_UNAVAILABLE, "it was removed from the cluster");
+		pipe_fail(p, &err);
+		return;
+	}
+	target = forward_target(node, r->minor, path, r->raw_query);
+	call.target = target;
+	exchange_on_drain(r->x, pipe_reply_drain, p);
+	p->waiter = node_on_down(node, pipe_node_down, p);
+	p->call = call_start(endpoint, &call, &pipe_ops, p);
+	if (call.has_upload)
+		exchange_stream_body(r->x, pipe_sink, p);
+}

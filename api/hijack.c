@@ -1,0 +1,140 @@
+/* Attach and exec: one raw stream from client to engine, half-closes included. */
+#include "api/api_priv.h"
+#include "http/relay.h"
+#include "lib/log.h"
+#include "lib/str.h"
+
+#include <string.h>
+
+#define ANSWER_TIMEOUT_MS (60 * 1000)
+
+struct hijack {
+	struct api *api;
+	struct request *r; /* until it is raw */
+	struct node *node;
+	struct raw_call *call;
+	struct relay *relay;
+	struct node_waiter *waiter;
+};
+
+static void hijack_free(struct hijack *h)
+{
+	raw_call_cancel(h->call);
+	node_waiter_free(h->waiter);
+	free(h);
+}
+
+static void hijack_end(struct exchange *x, bool finished, void *arg)
+{
+	struct hijack *h = arg;
+
+	(void)x;
+	(void)finished;
+	h->r = NULL;
+	if (h->relay == NULL)
+		hijack_free(h);
+}
+
+static void relay_done(struct relay *relay, void *arg)
+{
+	struct hijack *h = arg;
+
+	(void)relay;
+	h->relay = NULL;
+	if (h->r == NULL)
+		hijack_free(h);
+}
+
+static void node_down(void *arg)
+{
+	struct hijack *h = arg;
+
+	h->waiter = NULL;
+	if (h->relay != NULL) {
+		relay_cancel(TAKE_PTR(h->relay));
+		if (h->r == NULL)
+			hijack_free(h);
+		return;
+	}
+	raw_call_cancel(TAKE_PTR(h->call));
+	if (h->r != NULL)
+		exchange_reply_error(h->r->x, 504, "node %s went down before it answered: %s",
+			node_view(h->node)->name, node_error(h->node));
+}
+
+static void upgraded(struct raw_call *call, int status, const struct http_headers *headers,
+	struct stream *engine, void *arg)
+{
+	struct hijack *h = arg;
+	struct http_headers copy = {0};
+	struct stream *client;
+
+	(void)call;
+	h->call = NULL;
+	http_headers_copy(&copy, headers);
+	client = exchange_upgrade(h->r->x, status, &copy);
+	http_headers_free(&copy);
+	if (client == NULL) {
+		stream_close(engine);
+		return;
+	}
+	h->relay = relay_start(h->api->config.loop, client, engine, relay_done, h);
+}
+
+static void refused(
+	struct raw_call *call, const struct reply *reply, const struct err *err, void *arg)
+{
+	struct hijack *h = arg;
+
+	(void)call;
+	h->call = NULL;
+	if (reply != NULL) {
+		exchange_reply(
+			h->r->x, reply->status, reply->headers, reply->body, reply->body_len);
+		return;
+	}
+	node_report_failure(h->node, err);
+	exchange_reply_error(h->r->x, err->code == ERR_TIMEOUT ? 504 : 502, "node %s (%s): %s",
+		node_view(h->node)->name, node_view(h->node)->addr, err->msg);
+}
+
+static const struct raw_ops hijack_ops = {
+	.upgraded = upgraded,
+	.refused = refused,
+};
+
+void hijack(
+	struct request *r, struct node *node, const char *path, const void *body, size_t body_len)
+{
+	struct endpoint *endpoint = node_endpoint(node);
+	const struct http_headers *headers = exchange_headers(r->x);
+	struct hijack *h;
+	char *target CLEANUP_FREE = NULL;
+	struct call_request call = {
+		.method = exchange_method(r->x),
+		.headers = headers,
+		.body = body,
+		.body_len = body_len,
+		.head_timeout_ms = ANSWER_TIMEOUT_MS,
+	};
+	bool wants_upgrade;
+
+	if (endpoint == NULL) {
+		exchange_reply_error(
+			r->x, 503, "node %s was removed from the cluster", node_view(node)->name);
+		return;
+	}
+	h = xcalloc(1, sizeof(*h));
+	h->api = r->api;
+	h->r = r;
+	h->node = node;
+	target = forward_target(node, r->minor, path, r->raw_query);
+	call.target = target;
+	exchange_on_end(r->x, hijack_end, h);
+	h->waiter = node_on_down(node, node_down, h);
+	/* No other upgrade than this one is passed on: "h2c" would be a tunnel past everything
+	 * here. */
+	wants_upgrade = http_headers_has_token(headers, "Connection", "Upgrade") &&
+			str_ieq(http_headers_get(headers, "Upgrade"), "tcp");
+	h->call = raw_call_start(endpoint, &call, wants_upgrade ? "tcp" : NULL, &hijack_ops, h);
+}

@@ -1,0 +1,153 @@
+/* Reading requests, and telling clients what is wrong with them. */
+#include "api/api_priv.h"
+#include "lib/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *request_query(const struct request *r, const char *name)
+{
+	for (size_t i = 0; i < r->query_len; i++) {
+		if (str_eq(r->query[i].name, name))
+			return r->query[i].value;
+	}
+	return NULL;
+}
+
+bool request_query_bool(const struct request *r, const char *name)
+{
+	const char *value = request_query(r, name);
+
+	return !str_is_empty(value) && !str_eq(value, "0") && !str_ieq(value, "no") &&
+	       !str_ieq(value, "false") && !str_ieq(value, "none");
+}
+
+/* {"a":true,"b":true} to ["a","b"]: clients before API 1.22. */
+static json_t *keys_of(const json_t *object)
+{
+	json_t *list = json_array(), *value;
+	const char *key;
+
+	json_object_foreach ((json_t *)object, key, value)
+		json_array_append_new(list, json_string(key));
+	return list;
+}
+
+static bool is_string_list(const json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	if (!json_is_array(list))
+		return false;
+	json_array_foreach (list, i, item) {
+		if (!json_is_string(item))
+			return false;
+	}
+	return true;
+}
+
+json_t *request_filters(const struct request *r, struct err *err)
+{
+	const char *text = request_query(r, "filters"), *key;
+	json_t *given CLEANUP_JSON = NULL;
+	json_t *filters, *value;
+
+	if (str_is_empty(text))
+		return json_object();
+	given = json_parse(text, strlen(text), err);
+	if (given == NULL) {
+		err_wrap(err, "invalid filters");
+		return NULL;
+	}
+	if (!json_is_object(given)) {
+		err_set(err, ERR_INVALID, "invalid filters: a JSON object is expected");
+		return NULL;
+	}
+	filters = json_object();
+	json_object_foreach (given, key, value) {
+		if (json_is_object(value)) {
+			json_object_set_new(filters, key, keys_of(value));
+		} else if (is_string_list(value)) {
+			json_object_set(filters, key, value);
+		} else {
+			err_set(err, ERR_INVALID, "invalid filters: '%s' wants a list of strings",
+				key);
+			json_decref(filters);
+			return NULL;
+		}
+	}
+	return filters;
+}
+
+int filters_check(const json_t *filters, const char *const *known, struct err *err)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach ((json_t *)filters, key, value) {
+		size_t i = 0;
+
+		while (known[i] != NULL && !str_eq(known[i], key))
+			i++;
+		if (known[i] == NULL)
+			return err_set(err, ERR_INVALID, "Invalid filter '%s'", key);
+	}
+	return 0;
+}
+
+static int status_of(enum err_code code)
+{
+	switch (code) {
+	case ERR_INVALID:
+	case ERR_USAGE:
+		return 400;
+	case ERR_NOT_FOUND:
+		return 404;
+	case ERR_CONFLICT:
+		return 409;
+	case ERR_TOO_LARGE:
+		return 413;
+	case ERR_UNSUPPORTED:
+		return 501;
+	case ERR_UPSTREAM:
+		return 502;
+	case ERR_NO_NODE:
+	case ERR_UNAVAILABLE:
+	case ERR_CANCELED:
+		return 503;
+	case ERR_TIMEOUT:
+		return 504;
+	case ERR_NONE:
+	case ERR_SYSTEM:
+		break;
+	}
+	return 500;
+}
+
+void request_fail(struct request *r, const struct err *err)
+{
+	exchange_reply_error(r->x, status_of(err->code), "%s", err->msg);
+}
+
+struct container *request_container_named(struct request *r, const char *key)
+{
+	struct err err = ERR_INIT;
+	struct container *container = cluster_container_find(r->api->config.cluster, key, &err);
+
+	if (container != NULL && node_state(container->node) != NODE_HEALTHY) {
+		const struct node_view *view = node_view(container->node);
+
+		err_set(&err, ERR_UNAVAILABLE, "Container %s running on unhealthy node %s (%s): %s",
+			key, view->name, view->addr, node_error(container->node));
+		container = NULL;
+	}
+	if (container == NULL)
+		request_fail(r, &err);
+	return container;
+}
+
+struct container *request_container(struct request *r)
+{
+	return request_container_named(r, r->name);
+}
