@@ -16,7 +16,8 @@ scheduler_libswarm_scheduler_a_SOURCES = \
 scheduler_libswarm_scheduler_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_scheduler tests/unit/test_scheduler_create
+check_PROGRAMS += tests/unit/test_scheduler tests/unit/test_scheduler_create \
+	tests/unit/test_scheduler_oracle
 endif
 # Without the cluster's archive: the test brings the few functions of it that placement calls.
 tests_unit_test_scheduler_SOURCES = tests/unit/test_scheduler.c
@@ -27,3 +28,6 @@ SCHEDULER_CORE_LIBS = scheduler/libswarm_scheduler.a filters/libswarm_filters.a 
 tests_unit_test_scheduler_create_SOURCES = tests/unit/test_scheduler_create.c
 tests_unit_test_scheduler_create_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_scheduler_create_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_scheduler_oracle_SOURCES = tests/unit/test_scheduler_oracle.c
+tests_unit_test_scheduler_oracle_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_scheduler_oracle_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
