@@ -31,3 +31,5 @@ tests_unit_test_scheduler_create_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_scheduler_oracle_SOURCES = tests/unit/test_scheduler_oracle.c
 tests_unit_test_scheduler_oracle_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_scheduler_oracle_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
+
+EXTRA_DIST += docs/filters.md docs/strategies.md docs/internals/scheduling.md
