@@ -298,6 +298,8 @@ static void call_finish(struct call *call, const struct err *err)
 {
 	const struct call_ops *ops = TAKE_PTR(call->ops);
 
+	if (ops != NULL)
+		call->endpoint->running--;
 	call_todo(call, TODO_END);
 	if (ops != NULL && ops->done != NULL)
 		ops->done(call, err, call->arg);
@@ -558,7 +560,7 @@ static void set_connection(struct call *call, const struct call_request *request
 	if (e->tls != NULL)
 		set_tls(easy, e->tls);
 	/* Only so many may be left idle: what is beyond closes its connection at its end. */
-	if (e->in_flight >= ENDPOINT_IDLE_MAX)
+	if (e->running >= ENDPOINT_IDLE_MAX)
 		curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 }
 
@@ -627,6 +629,7 @@ struct call *call_start(struct endpoint *e, const struct call_request *request,
 		call->all_next->all_prev = call;
 	client->all = call;
 	e->in_flight++;
+	e->running++;
 	call_todo(call, TODO_START);
 	return call;
 }
@@ -635,6 +638,7 @@ void call_cancel(struct call *call)
 {
 	assert(call->ops != NULL);
 	call->ops = NULL;
+	call->endpoint->running--;
 	call_todo(call, TODO_END);
 }
 

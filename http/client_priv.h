@@ -15,6 +15,7 @@ struct endpoint {
 	struct tls_context *tls;
 	bool is_freed;              /* by its owner; goes when the last call has left */
 	unsigned in_flight;         /* calls, those that wait to be removed too */
+	unsigned running;           /* calls that did not end yet */
 	struct call *calls;         /* doubly linked */
 	struct raw_call *raw_calls; /* likewise */
 };
