@@ -44,8 +44,10 @@ extern const struct live_timing live_default_timing;
 #define LIVE_EVENTS_HELD_MAX 4096                /* events waiting, of one engine */
 #define LIVE_EVENTS_HELD_BYTES (8 * 1024 * 1024) /* and their size */
 #define LIVE_EVENTS_REMEMBERED 512               /* to know a repetition; an engine keeps 256 */
-#define LIVE_FETCHES_MAX 8                       /* containers asked for at once, an engine */
-#define LIVE_SYNCS_MAX 32                        /* engines synchronised at once */
+/* Containers asked for at once, an engine: with its stream, no more connections than may stay
+ * idle. */
+#define LIVE_FETCHES_MAX 3
+#define LIVE_SYNCS_MAX 32 /* engines synchronised at once */
 
 /* Callbacks that wait for the same thing. */
 typedef void live_done_fn(void *arg, const struct err *err);
