@@ -207,6 +207,7 @@ const struct discovery_ops discovery_consul_ops = {
 	.name = "consul",
 	.scheme = "consul",
 	.options = option_names,
+	.expires = true,
 	.open = consul_open,
 	.look = consul_look,
 	.publish = consul_publish,

@@ -44,6 +44,10 @@ struct discovery {
 	unsigned look_failures; /* in a row */
 	struct str_list last;   /* the last set that was told, sorted */
 	bool has_last;
+	bool has_failed;      /* since the last good answer */
+	uint64_t grace_until; /* removals are held back; ms, 0 = they are not */
+	struct str_list held; /* the answer whose removals are held back, sorted */
+	struct loop_timer *grace_timer;
 	char *bad_told; /* the malformed entries that the log named last, NULL = none */
 
 	/* Registering. */
@@ -170,16 +174,6 @@ void discovery_look_soon(struct discovery *d, uint64_t delay_ms)
 	}
 }
 
-void discovery_report_error(struct discovery *d, const struct err *err)
-{
-	struct err told = *err;
-
-	d->look_failures++;
-	look_ended(d, retry_delay(d, d->look_failures));
-	err_wrap(&told, "%s discovery", d->ops->name);
-	d->failed(&told, d->watch_arg);
-}
-
 /* Says which entries of the store are not addresses, once for each different lot of them. */
 static void log_bad(struct discovery *d, const struct str_list *bad)
 {
@@ -208,10 +202,8 @@ int discovery_check_addr(const char *addr, bool takes_sockets, struct err *err)
 	return 0;
 }
 
-/* Sorts, and drops duplicates and what is no address. */
-static void clean(struct discovery *d, struct str_list *addrs)
+static void sort_unique(struct str_list *addrs)
 {
-	CLEANUP_STR_LIST struct str_list bad = {0};
 	size_t kept = 0;
 
 	str_list_sort(addrs);
@@ -220,7 +212,21 @@ static void clean(struct discovery *d, struct str_list *addrs)
 
 		if (kept > 0 && strcmp(addrs->items[kept - 1], addr) == 0)
 			free(addr);
-		else if (discovery_check_addr(addr, d->ops->takes_sockets, NULL) != 0)
+		else
+			addrs->items[kept++] = addr;
+	}
+	addrs->len = kept;
+}
+
+static void drop_bad(struct discovery *d, struct str_list *addrs)
+{
+	CLEANUP_STR_LIST struct str_list bad = {0};
+	size_t kept = 0;
+
+	for (size_t i = 0; i < addrs->len; i++) {
+		char *addr = TAKE_PTR(addrs->items[i]);
+
+		if (discovery_check_addr(addr, d->ops->takes_sockets, NULL) != 0)
 			str_list_add_take(&bad, addr);
 		else
 			addrs->items[kept++] = addr;
@@ -239,6 +245,99 @@ static bool is_same(const struct str_list *a, const struct str_list *b)
 	return true;
 }
 
+/* ---- Grace ----
+ *
+ * In a store whose entries expire, an outage is followed by half-full answers: entries expired
+ * while nobody could renew them, and their agents come back one by one. So the first good answer
+ * after a failure begins a time in which nodes may come but not go: one TTL, the time in which
+ * every living agent registers again. At its end the last answer counts as it is. */
+
+/* The answer that is held back says nothing any more; the next good one begins a new grace. */
+static void grace_void(struct discovery *d)
+{
+	d->has_failed = true;
+	d->grace_until = 0;
+	str_list_free(&d->held);
+	loop_timer_stop(d->grace_timer);
+}
+
+static void tell(struct discovery *d, struct str_list *addrs_take)
+{
+	str_list_free(&d->last);
+	d->last = *addrs_take;
+	*addrs_take = (struct str_list){0};
+	d->has_last = true;
+	d->changed(&d->last, d->watch_arg);
+}
+
+static void grace_over(void *arg)
+{
+	struct discovery *d = arg;
+	struct str_list addrs = d->held;
+
+	assert(d->magic == DISCOVERY_MAGIC);
+	d->held = (struct str_list){0};
+	d->grace_until = 0;
+	log_info("%s discovery: removals count again known=%zu listed=%zu", d->ops->name,
+		d->last.len, addrs.len);
+	tell(d, &addrs);
+}
+
+/* Whether b, sorted as a is, lacks one of a. */
+static bool is_lacking(const struct str_list *a, const struct str_list *b)
+{
+	size_t j = 0;
+
+	for (size_t i = 0; i < a->len; i++) {
+		while (j < b->len && strcmp(b->items[j], a->items[i]) < 0)
+			j++;
+		if (j == b->len || strcmp(b->items[j], a->items[i]) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Adds to addrs what only d->last has; the answer as it was is kept for the end of the grace. */
+static void hold_back(struct discovery *d, struct str_list *addrs)
+{
+	uint64_t now = d->context.env->now_ms(d->context.env);
+	size_t answered = addrs->len;
+
+	if (d->has_failed && d->ops->expires && d->last.len > 0)
+		d->grace_until = now + d->context.ttl_ms;
+	d->has_failed = false;
+	str_list_free(&d->held);
+	if (now >= d->grace_until || !is_lacking(&d->last, addrs)) {
+		loop_timer_stop(d->grace_timer);
+		return;
+	}
+	for (size_t i = 0; i < answered; i++)
+		str_list_add(&d->held, addrs->items[i]);
+	for (size_t i = 0; i < d->last.len; i++)
+		str_list_add(addrs, d->last.items[i]);
+	sort_unique(addrs);
+	if (!loop_timer_is_active(d->grace_timer)) {
+		log_info("%s discovery: after a failure, removals are held back known=%zu "
+			 "listed=%zu ms=%llu",
+			d->ops->name, d->last.len, d->held.len,
+			(unsigned long long)(d->grace_until - now));
+		loop_timer_start(d->grace_timer, d->grace_until - now);
+	}
+}
+
+/* ---- What back ends report ---- */
+
+void discovery_report_error(struct discovery *d, const struct err *err)
+{
+	struct err told = *err;
+
+	d->look_failures++;
+	grace_void(d);
+	look_ended(d, retry_delay(d, d->look_failures));
+	err_wrap(&told, "%s discovery", d->ops->name);
+	d->failed(&told, d->watch_arg);
+}
+
 void discovery_report_set(struct discovery *d, struct str_list *addrs_take, uint64_t look_again_ms)
 {
 	CLEANUP_STR_LIST struct str_list addrs = *addrs_take;
@@ -251,14 +350,14 @@ void discovery_report_set(struct discovery *d, struct str_list *addrs_take, uint
 		discovery_report_error(d, &err);
 		return;
 	}
-	clean(d, &addrs);
+	sort_unique(&addrs);
+	drop_bad(d, &addrs);
 	if (d->look_failures > 0)
 		log_info("%s discovery: answers again failures=%u", d->ops->name, d->look_failures);
 	d->look_failures = 0;
 	look_ended(d, look_again_ms);
-	if (d->has_last && is_same(&d->last, &addrs))
-		return;
 	if (addrs.len == 0 && d->last.len > 0) {
+		grace_void(d);
 		err_set(&err, ERR_UPSTREAM,
 			"%s discovery: the answer is empty, and %zu nodes were known; they are "
 			"kept",
@@ -266,11 +365,9 @@ void discovery_report_set(struct discovery *d, struct str_list *addrs_take, uint
 		d->failed(&err, d->watch_arg);
 		return;
 	}
-	str_list_free(&d->last);
-	d->last = addrs;
-	addrs = (struct str_list){0};
-	d->has_last = true;
-	d->changed(&d->last, d->watch_arg);
+	hold_back(d, &addrs);
+	if (!d->has_last || !is_same(&d->last, &addrs))
+		tell(d, &addrs);
 }
 
 void discovery_watch(
@@ -420,6 +517,7 @@ struct discovery *discovery_open(struct loop *loop, const struct env *env, struc
 		d->context.ttl_ms = 3 * d->context.heartbeat_ms;
 	d->ops = ops;
 	d->look_timer = loop_timer_new(loop, look, d);
+	d->grace_timer = loop_timer_new(loop, grace_over, d);
 	d->beat_timer = loop_timer_new(loop, beat, d);
 	d->withdraw_timer = loop_timer_new(loop, withdraw, d);
 	d->back_end = ops->open(&d->context, place, err);
@@ -439,10 +537,12 @@ void discovery_close(struct discovery *d)
 	if (d->back_end != NULL)
 		d->ops->close(d->back_end);
 	loop_timer_free(d->look_timer);
+	loop_timer_free(d->grace_timer);
 	loop_timer_free(d->beat_timer);
 	loop_timer_free(d->withdraw_timer);
 	str_list_free(&d->options);
 	str_list_free(&d->last);
+	str_list_free(&d->held);
 	free(d->bad_told);
 	free(d->addr);
 	d->magic = 0;

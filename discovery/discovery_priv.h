@@ -28,6 +28,8 @@ struct discovery_ops {
 	/* Its lists are written by hand on this machine, so engines of this machine may stand in
 	 * them by their socket. A list from elsewhere must not point to local files. */
 	bool takes_sockets;
+	/* Its entries vanish by themselves when they are not renewed. */
+	bool expires;
 	/* Starts to learn the full set; ends with discovery_report_set or discovery_report_error.
 	 */
 	void (*look)(void *self);

@@ -283,6 +283,7 @@ const struct discovery_ops discovery_token_ops = {
 	.name = "token",
 	.scheme = "token",
 	.options = option_names,
+	.expires = true,
 	.open = token_open,
 	.look = token_look,
 	.publish = token_publish,

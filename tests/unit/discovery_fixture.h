@@ -52,6 +52,9 @@ static inline bool fixture_run(struct loop *loop, uint64_t ms, bool (*is_so)(voi
 	return wait.was_so;
 }
 
+/* How long removals are held back after a failure. */
+#define WATCHER_GRACE_MS 2000
+
 struct watcher {
 	struct discovery *discovery;
 	unsigned changes;
@@ -135,7 +138,7 @@ static inline void watcher_start(struct watcher *w, struct loop *loop, struct cl
 	struct discovery_config config = {
 		.url = url,
 		.heartbeat_ms = heartbeat_ms,
-		.ttl_ms = 3 * heartbeat_ms,
+		.ttl_ms = WATCHER_GRACE_MS,
 		.options = options,
 	};
 	struct err err = ERR_INIT;

@@ -308,18 +308,83 @@ static void wrong_answers_keep_the_nodes(void **state)
 		const struct step steps[] = {
 			{200, "5", "[" A "," B "]"},
 			cases[i].step,
-			{200, "9", "[" B "]"},
+			{200, "9", "[" A "," B "," C "]"},
 			{0, NULL, NULL},
 		};
 
 		START(s, steps);
-		watcher_expect(s->loop, &s->w, "b:2");
+		watcher_expect(s->loop, &s->w, "a:1 b:2 c:3");
 		if (strstr(s->w.err.msg, cases[i].text) == NULL)
 			fail_msg("'%s' does not say '%s'", s->w.err.msg, cases[i].text);
 		assert_int_equal(s->w.changes, 2);
 		assert_int_equal(s->w.failures, 1);
 		watcher_free(&s->w);
 	}
+}
+
+/* Everybody's entry expired while the store was away; they come back one by one. */
+static void nodes_that_return_after_an_outage_never_went(void **state)
+{
+	struct state *s = *state;
+	static const struct step failures[] = {
+		{404, "6", ""}, {500, NULL, "No cluster leader"}, {200, "6", "[]"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
+		const struct step steps[] = {
+			{200, "5", "[" A "," B "]"},
+			failures[i],
+			{200, "7", "[" B "]"},
+			{200, "8", "[" B "," C "]"},
+			{200, "9", "[" A "," B "," C "]"},
+			{0, NULL, NULL},
+		};
+
+		START(s, steps);
+		watcher_expect(s->loop, &s->w, "a:1 b:2 c:3");
+		(void)fixture_run(s->loop, WATCHER_GRACE_MS + 500, NULL, NULL);
+		assert_string_equal(s->w.set, "a:1 b:2 c:3");
+		assert_int_equal(s->w.changes, 2);
+		assert_int_equal(s->w.failures, 1);
+		watcher_free(&s->w);
+	}
+}
+
+static void nodes_that_do_not_return_go_after_the_grace(void **state)
+{
+	struct state *s = *state;
+	static const struct step steps[] = {
+		{200, "5", "[" A "," B "]"},
+		{500, NULL, "No cluster leader"},
+		{200, "7", "[" B "]"},
+		{200, "8", "[" B "," C "]"},
+		{0, NULL, NULL},
+	};
+
+	START(s, steps);
+	watcher_expect(s->loop, &s->w, "a:1 b:2 c:3");
+	watcher_expect(s->loop, &s->w, "b:2 c:3");
+	assert_int_equal(s->w.changes, 3);
+	assert_int_equal(s->w.failures, 1);
+}
+
+/* A second failure within the grace: what was answered before it counts no more. */
+static void grace_begins_again_with_each_failure(void **state)
+{
+	struct state *s = *state;
+	static const struct step steps[] = {
+		{200, "5", "[" A "," B "]"},
+		{500, NULL, "No cluster leader"},
+		{200, "7", "[" B "]"},
+		{404, "8", ""},
+		{0, NULL, NULL},
+	};
+
+	START(s, steps);
+	watcher_expect_failure(s->loop, &s->w, "500");
+	watcher_expect_failure(s->loop, &s->w, "empty");
+	(void)fixture_run(s->loop, WATCHER_GRACE_MS + 500, NULL, NULL);
+	assert_string_equal(s->w.set, "a:1 b:2");
+	assert_int_equal(s->w.changes, 1);
 }
 
 static void after_an_error_the_query_does_not_block(void **state)
@@ -387,7 +452,7 @@ static void huge_answers_are_refused(void **state)
 	body[len] = '\0';
 	steps[1].body = body;
 	START(s, steps);
-	watcher_expect(s->loop, &s->w, "b:2");
+	watcher_expect(s->loop, &s->w, "a:1 b:2");
 	assert_int_equal(s->w.failures, 1);
 	assert_int_equal(s->w.err.code, ERR_TOO_LARGE);
 	assert_int_equal(s->w.changes, 2);
@@ -490,6 +555,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tokens_are_sent_and_not_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_urls_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_answers_keep_the_nodes, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			nodes_that_return_after_an_outage_never_went, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			nodes_that_do_not_return_go_after_the_grace, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			grace_begins_again_with_each_failure, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			after_an_error_the_query_does_not_block, setup, teardown),
 		cmocka_unit_test_setup_teardown(index_that_goes_back_starts_anew, setup, teardown),
