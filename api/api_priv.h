@@ -122,6 +122,14 @@ void container_rename(struct request *r);
 void container_attach(struct request *r);
 void container_exec(struct request *r);
 void container_commit(struct request *r);
+void images_list(struct request *r);
+void images_pull(struct request *r);
+void image_inspect(struct request *r);
+void image_history(struct request *r);
+void networks_list(struct request *r);
+void network_inspect(struct request *r);
+void volumes_list(struct request *r);
+void volume_inspect(struct request *r);
 void exec_start(struct request *r);
 void exec_forward(struct request *r);
 

@@ -13,6 +13,9 @@ api_libswarm_api_a_SOURCES = \
 	api/events.c \
 	api/forward.c \
 	api/hijack.c \
+	api/images.c \
+	api/networks.c \
+	api/pull.c \
 	api/request.c \
 	api/routes.c \
 	api/routes.h \

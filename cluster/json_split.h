@@ -1,6 +1,6 @@
 /* Cuts a stream of JSON into its objects as the bytes come, without building a tree: an engine's
  * events (objects one after the other) or a list (one array of objects). Memory is bounded by the
- * largest object allowed. Inside cluster/ only. */
+ * largest object allowed. */
 #ifndef CLUSTER_JSON_SPLIT_H
 #define CLUSTER_JSON_SPLIT_H
 
