@@ -230,8 +230,11 @@ static void session_make(struct consul_agent *agent)
 	if (ttl > SESSION_TTL_MAX_MS)
 		ttl = SESSION_TTL_MAX_MS;
 	seconds = xasprintf("%llus", (unsigned long long)(ttl / 1000));
-	wanted = json_pack("{s:s, s:s, s:s, s:s}", "Name", "swarm join", "Behavior", "delete",
-		"TTL", seconds, "LockDelay", "1ms");
+	/* Without checks: a session hangs on the health of the Consul agent that made it otherwise,
+	 * and the death of one would take all nodes with it that registered there. "Checks" is the
+	 * name before Consul 1.7. */
+	wanted = json_pack("{s:s, s:s, s:s, s:s, s:[], s:[]}", "Name", "swarm join", "Behavior",
+		"delete", "TTL", seconds, "LockDelay", "1ms", "NodeChecks", "Checks");
 	body = json_text(wanted, NULL);
 	ask(agent, "PUT", "/v1/session/create", body, session_made);
 }

@@ -78,6 +78,8 @@ static void make_session(struct model *m, struct exchange *x, const char *body)
 	assert_non_null(json);
 	assert_string_equal(json_str(json, "Behavior", ""), "delete");
 	assert_string_equal(json_str(json, "LockDelay", ""), "1ms");
+	assert_non_null(json_arr(json, "NodeChecks"));
+	assert_int_equal(json_array_size(json_arr(json, "NodeChecks")), 0);
 	set_text(m->ttl, sizeof(m->ttl), json_str(json, "TTL", ""));
 	(void)snprintf(
 		m->session, sizeof(m->session), "%08x-1111-2222-3333-444444444444", ++m->made);
