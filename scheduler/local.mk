@@ -17,7 +17,7 @@ scheduler_libswarm_scheduler_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_scheduler tests/unit/test_scheduler_create \
-	tests/unit/test_scheduler_oracle
+	tests/unit/test_scheduler_oracle tests/unit/test_scheduler_cluster
 endif
 # Without the cluster's archive: the test brings the few functions of it that placement calls.
 tests_unit_test_scheduler_SOURCES = tests/unit/test_scheduler.c
@@ -31,5 +31,8 @@ tests_unit_test_scheduler_create_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_scheduler_oracle_SOURCES = tests/unit/test_scheduler_oracle.c
 tests_unit_test_scheduler_oracle_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_scheduler_oracle_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_scheduler_cluster_SOURCES = tests/unit/test_scheduler_cluster.c $(cluster_fixture)
+tests_unit_test_scheduler_cluster_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_scheduler_cluster_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
 
 EXTRA_DIST += docs/filters.md docs/strategies.md docs/internals/scheduling.md

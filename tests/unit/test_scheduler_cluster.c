@@ -1,0 +1,180 @@
+/* The scheduler over the real inventory: what is reserved is seen by the next request, whatever
+ * becomes of it afterwards. */
+#include "lib/json.h"
+#include "scheduler/create_request.h"
+#include "scheduler/scheduler.h"
+#include "tests/unit/cluster_fixture.h"
+#include "tests/unit/cmocka_all.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NODES 5
+
+struct setup {
+	struct fixture *fixture;
+	struct scheduler *scheduler;
+	struct node *nodes[NODES];
+};
+
+static void setup_make(struct setup *setup)
+{
+	struct scheduler_config config = {.strategy = "spread"};
+	char name[16], addr[32];
+
+	setup->fixture = fixture_new(0.0);
+	config.env = &setup->fixture->env;
+	setup->scheduler = scheduler_new(&config, NULL);
+	assert_non_null(setup->scheduler);
+	for (int i = 0; i < NODES; i++) {
+		snprintf(name, sizeof(name), "node%d", i % 9 + 1);
+		snprintf(addr, sizeof(addr), "10.0.0.%d:2375", i % 9 + 1);
+		setup->nodes[i] = fixture_node(setup->fixture, name, addr);
+	}
+}
+
+static void setup_clear(struct setup *setup)
+{
+	scheduler_free(setup->scheduler);
+	fixture_free(setup->fixture);
+}
+
+/* Creates a container from this body (' for "), as far as the reservation. */
+static struct reservation *place(
+	struct setup *setup, const char *body, const char *name, struct err *err)
+{
+	CLEANUP_JSON json_t *json = fixture_json(body);
+	const struct create_options options = {.name = name};
+	struct create_request *request = create_request_new(json, &options, err);
+	struct reservation *reservation;
+
+	if (request == NULL)
+		fail_msg("%s", err->msg);
+	reservation =
+		scheduler_place(setup->scheduler, &setup->fixture->cluster, request, NULL, err);
+	/* The reservation keeps nothing of the request. */
+	create_request_free(request);
+	return reservation;
+}
+
+static void test_one_port(void **state)
+{
+	static const char body[] =
+		"{'HostConfig': {'PortBindings': {'80/tcp': [{'HostPort': '80'}]}}}";
+	struct reservation *held[NODES];
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	for (int round = 0; round < 50; round++) {
+		struct err err = ERR_INIT;
+
+		for (int i = 0; i < NODES; i++) {
+			held[i] = place(&setup, body, NULL, &err);
+			assert_non_null(held[i]);
+			for (int j = 0; j < i; j++)
+				assert_ptr_not_equal(
+					reservation_node(held[i]), reservation_node(held[j]));
+		}
+		assert_null(place(&setup, body, NULL, &err));
+		assert_int_equal(err.code, ERR_NO_NODE);
+		assert_non_null(
+			strstr(err.msg, "port: 5 of 5 nodes removed (port 80/tcp is taken"));
+		for (int i = 0; i < NODES; i++)
+			reservation_cancel(held[i]);
+	}
+	setup_clear(&setup);
+}
+
+static void test_one_name(void **state)
+{
+	struct reservation *first;
+	struct err err = ERR_INIT;
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	first = place(&setup, "{}", "web", &err);
+	assert_non_null(first);
+	for (int i = 0; i < 99; i++) {
+		assert_null(place(&setup, "{}", "web", &err));
+		assert_int_equal(err.code, ERR_CONFLICT);
+		assert_non_null(strstr(err.msg, "Conflict: The name web is already assigned."));
+	}
+	reservation_cancel(first);
+	first = place(&setup, "{}", "web", &err);
+	assert_non_null(first);
+	reservation_cancel(first);
+	setup_clear(&setup);
+}
+
+/* Reservations that become containers: nothing is counted twice or forgotten on the way. */
+static void test_a_thousand_containers(void **state)
+{
+	size_t least = SIZE_MAX, most = 0;
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	for (int i = 0; i < 1000; i++) {
+		struct err err = ERR_INIT;
+		char id[16], name[16];
+		struct reservation *reservation;
+
+		snprintf(id, sizeof(id), "%x", 0x1000000 + i);
+		snprintf(name, sizeof(name), "web%d", i);
+		reservation = place(&setup, "{'HostConfig': {'Memory': 1048576}}", name, &err);
+		if (reservation == NULL)
+			fail_msg("container %d: %s", i, err.msg);
+		if (i % 3 > 0)
+			fixture_put(reservation_node(reservation),
+				&(struct sketch){.id = id, .name = name, .memory = 1048576});
+		else
+			fixture_put(reservation_node(reservation), &(struct sketch){.id = id,
+									   .name = name,
+									   .memory = 1048576,
+									   .state = "exited"});
+		reservation_commit(reservation);
+	}
+	for (int i = 0; i < NODES; i++) {
+		const struct node_view *view = node_view(setup.nodes[i]);
+
+		assert_int_equal(view->used_memory, view->containers_len * 1048576);
+		least = view->containers_len < least ? view->containers_len : least;
+		most = view->containers_len > most ? view->containers_len : most;
+	}
+	assert_true(most - least <= 1);
+	setup_clear(&setup);
+}
+
+/* -c as a number of CPUs comes back from the engine's weight as the same number. */
+static void test_cpus(void **state)
+{
+	struct reservation *held[2 * NODES];
+	struct err err = ERR_INIT;
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	for (int i = 0; i < 2 * NODES; i++) {
+		held[i] = place(&setup, "{'HostConfig': {'CpuShares': 2}}", NULL, &err);
+		assert_non_null(held[i]);
+	}
+	assert_null(place(&setup, "{'HostConfig': {'CpuShares': 1}}", NULL, &err));
+	assert_true(str_has_prefix(err.msg, "no resources available to schedule container"));
+	for (int i = 0; i < 2 * NODES; i++)
+		reservation_cancel(held[i]);
+	setup_clear(&setup);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_port),
+		cmocka_unit_test(test_one_name),
+		cmocka_unit_test(test_a_thousand_containers),
+		cmocka_unit_test(test_cpus),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
