@@ -7,6 +7,9 @@ swarm_SOURCES = \
 	cli/join_command.c \
 	cli/list_command.c \
 	cli/main.c \
+	cli/manage_command.c \
+	cli/manage_command.h \
+	cli/manage_options.c \
 	cli/options.c \
 	cli/options.h \
 	cli/options_help.c \

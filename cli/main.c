@@ -17,6 +17,7 @@ enum {
 };
 
 static const struct command *const commands[] = {
+	&command_manage,
 	&command_join,
 	&command_list,
 	&command_create,

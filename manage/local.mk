@@ -2,11 +2,16 @@
 
 noinst_LIBRARIES += manage/libswarm_manage.a
 manage_libswarm_manage_a_SOURCES = \
+	manage/dump.c \
 	manage/gate.c \
 	manage/gate.h \
+	manage/listen.c \
+	manage/manage.c \
 	manage/manage.h \
+	manage/manage_priv.h \
 	manage/notify.c \
-	manage/notify.h
+	manage/notify.h \
+	manage/signals.c
 manage_libswarm_manage_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
