@@ -73,7 +73,7 @@ static int use_certificate(SSL_CTX *ctx, const struct tls_config *config,
 	}
 	if (X509_check_private_key(leaf, pkey) != 1 || SSL_CTX_use_PrivateKey(ctx, pkey) != 1) {
 		ERR_clear_error();
-		err_set(err, ERR_INVALID, "the key %s does not belong to the certificate %s",
+		err_set(err, ERR_INVALID, "the key %s does not match the certificate %s",
 			config->key_file, config->cert_file);
 		goto out;
 	}
