@@ -1,11 +1,11 @@
 /* Images: the list is merged over the nodes by ID; a call about one image goes to a node that has
  * it. */
 #include "api/api_priv.h"
+#include "lib/hash.h"
 #include "lib/str.h"
 
 #include <fnmatch.h>
 #include <string.h>
-#include <uthash.h>
 
 /* One image ID with what all nodes say of it. */
 struct merged {
