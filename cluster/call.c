@@ -29,7 +29,8 @@ struct call *live_get(struct node_live *live, const char *path, size_t max, unsi
 /* The engine's own words, short and on one line: {"message"} or plain text. */
 static void engine_message(const struct reply *reply, char *out, size_t size)
 {
-	json_t *json CLEANUP_JSON = json_parse(reply->body, reply->body_len, NULL);
+	json_t *json CLEANUP_JSON =
+		live_parse(reply->body, reply->body_len, LIVE_INFO_VALUES, NULL);
 	const char *text = json_is_object(json) ? json_str(json, "message", "") : NULL;
 	size_t n = 0;
 
@@ -59,8 +60,24 @@ int live_status_error(const char *path, const struct reply *reply, struct err *e
 		message);
 }
 
-json_t *live_reply_json(
-	const char *path, const struct reply *reply, const struct err *failed, struct err *err)
+json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *err)
+{
+	size_t i, values = 0;
+
+	/* Those within strings count too: an upper bound is enough. */
+	for (i = 0; i < len; i++) {
+		values += text[i] == ',';
+		values += 2 * (text[i] == '{' || text[i] == '[');
+	}
+	if (values > values_max) {
+		err_set(err, ERR_TOO_LARGE, "more than %zu values", values_max);
+		return NULL;
+	}
+	return json_parse(text, len, err);
+}
+
+json_t *live_reply_json(const char *path, const struct reply *reply, const struct err *failed,
+	size_t values_max, struct err *err)
 {
 	struct err why = ERR_INIT;
 	json_t *json;
@@ -73,8 +90,10 @@ json_t *live_reply_json(
 		live_status_error(path, reply, err);
 		return NULL;
 	}
-	json = json_parse(reply->body, reply->body_len, &why);
-	if (!json)
+	json = live_parse(reply->body, reply->body_len, values_max, &why);
+	if (!json && why.code == ERR_TOO_LARGE)
+		err_set(err, ERR_TOO_LARGE, "GET %s: %s", path, why.msg);
+	else if (!json)
 		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not JSON: %s", path, why.msg);
 	return json;
 }

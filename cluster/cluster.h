@@ -92,7 +92,8 @@ const char *node_ip(
 const json_t *node_info(const struct node *node);
 size_t node_running(const struct node *node), node_paused(const struct node *node),
 	node_stopped(const struct node *node);
-/* Calls fn once when the node stops being healthy or is removed; for ending what waits on it. */
+/* Calls fn once when the node stops being healthy or is removed; for ending what waits on it. Of a
+ * node that is not healthy now: when it was, and stops being so again. */
 struct node_waiter;
 struct node_waiter *node_on_down(struct node *node, void (*fn)(void *arg), void *arg);
 void node_waiter_free(struct node_waiter *waiter); /* before it was called, or from inside */

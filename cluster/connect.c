@@ -288,7 +288,7 @@ static void info_done(void *arg, const struct reply *reply, const struct err *fa
 	json_t *info CLEANUP_JSON = NULL;
 
 	live->connect_call = NULL;
-	info = live_reply_json("/info", reply, failed, &err);
+	info = live_reply_json("/info", reply, failed, LIVE_INFO_VALUES, &err);
 	if (!info || apply_info(live, info, &err) == -1) {
 		connect_failed(live, &err);
 		return;
@@ -325,7 +325,7 @@ static void version_done(void *arg, const struct reply *reply, const struct err 
 	json_t *json CLEANUP_JSON = NULL;
 
 	live->connect_call = NULL;
-	json = live_reply_json("/version", reply, failed, &err);
+	json = live_reply_json("/version", reply, failed, LIVE_INFO_VALUES, &err);
 	if (!json || apply_version(live, json, &err) == -1) {
 		if (!json && !failed && reply->status < 400)
 			err_set(&err, ERR_UPSTREAM, "not a Docker engine: GET /version: not JSON");
@@ -344,7 +344,7 @@ static void resolved(
 	char text[NI_MAXHOST];
 
 	live->resolve = NULL;
-	if (err || count == 0)
+	if (err || count == 0 || live->is_removed)
 		return; /* the connection tells */
 	if (getnameinfo((const struct sockaddr *)&addresses[0].addr, addresses[0].len, text,
 		    sizeof(text), NULL, 0, NI_NUMERICHOST) == 0)

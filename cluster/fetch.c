@@ -84,6 +84,7 @@ static void fetch_free(struct fetch *fetch)
 	else
 		DL_DELETE(live->queue, fetch);
 	HASH_DEL(live->fetches, fetch);
+	live->fetches_len--;
 	free(fetch);
 }
 
@@ -172,7 +173,7 @@ static void inspect_done(void *arg, const struct reply *reply, const struct err 
 		live_status_error(path, reply, &err);
 		node_log(fetch->live, "container known in part: %s", err.msg);
 	} else {
-		fetch->inspect = live_reply_json(path, reply, failed, &err);
+		fetch->inspect = live_reply_json(path, reply, failed, LIVE_OBJECT_VALUES, &err);
 		if (fetch->inspect && !json_is_object(fetch->inspect))
 			err_set(&err, ERR_UPSTREAM, "GET %s: not an object", path);
 		if (err.code != ERR_NONE)
@@ -201,7 +202,7 @@ static void list_done(void *arg, const struct reply *reply, const struct err *fa
 	json_t *list CLEANUP_JSON = NULL;
 
 	fetch->list_call = NULL;
-	list = live_reply_json("/containers/json", reply, failed, &err);
+	list = live_reply_json("/containers/json", reply, failed, LIVE_OBJECT_VALUES, &err);
 	if (list && !json_is_array(list))
 		err_set(&err, ERR_UPSTREAM, "GET /containers/json: not a list");
 	if (err.code != ERR_NONE)
@@ -246,6 +247,7 @@ static struct fetch *fetch_new(struct node_live *live, const char *id)
 	fetch->live = live;
 	snprintf(fetch->id, sizeof(fetch->id), "%s", id);
 	HASH_ADD_STR(live->fetches, id, fetch);
+	live->fetches_len++;
 	DL_APPEND(live->queue, fetch);
 	return fetch;
 }

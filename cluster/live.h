@@ -31,6 +31,7 @@ struct live_timing {
 	unsigned inspect;      /* a whole object, */
 	unsigned hold;         /* an event waits for the inventory */
 	unsigned debounce;     /* changes of images, networks, volumes are gathered */
+	unsigned period;       /* see LIVE_EVENTS_PERIOD_MAX */
 	unsigned slot;         /* a synchronisation that is slower lets others begin */
 };
 extern const struct live_timing live_default_timing;
@@ -41,12 +42,19 @@ extern const struct live_timing live_default_timing;
 #define LIVE_LIST_MAX (64 * 1024 * 1024)
 #define LIVE_OBJECT_MAX (4 * 1024 * 1024)
 #define LIVE_EVENT_MAX (1024 * 1024)
+/* JSON grows when it is parsed: so many values and twice as many brackets, at most. */
+#define LIVE_LIST_VALUES 1000000
+#define LIVE_OBJECT_VALUES 100000
+#define LIVE_INFO_VALUES 20000
 #define LIVE_EVENTS_HELD_MAX 4096                /* events waiting, of one engine */
 #define LIVE_EVENTS_HELD_BYTES (8 * 1024 * 1024) /* and their size */
 #define LIVE_EVENTS_REMEMBERED 512               /* to know a repetition; an engine keeps 256 */
 /* Containers asked for at once, an engine: with its stream, no more connections than may stay
  * idle. */
 #define LIVE_FETCHES_MAX 3
+#define LIVE_FETCHES_QUEUED_MAX 8192 /* beyond, an event asks for everything anew instead */
+/* Events of one engine in one period; then its stream waits for the next. */
+#define LIVE_EVENTS_PERIOD_MAX 500
 #define LIVE_SYNCS_MAX 32 /* engines synchronised at once */
 
 /* Callbacks that wait for the same thing. */
@@ -144,9 +152,12 @@ struct watch {
 	uint64_t seen;           /* events, for good */
 	struct held_event *held; /* oldest first */
 	size_t held_len, held_bytes;
-	struct loop_timer *timer; /* when the first must go */
-	struct loop_timer *check; /* after a resync that found what no event told */
-	uint64_t check_seen;      /* events, when that resync began */
+	struct loop_timer *timer;  /* when the first must go */
+	struct loop_timer *check;  /* after a resync that found what no event told */
+	uint64_t check_seen;       /* events, when that resync began */
+	struct loop_timer *period; /* runs while events of this period are counted */
+	unsigned period_events;
+	bool is_paused; /* until the period ends */
 };
 
 #define NODE_LIVE_MAGIC 0x4e4f4445
@@ -191,7 +202,8 @@ struct node_live {
 	struct sync sync;
 	struct fetch *fetches; /* hash by container ID */
 	struct fetch *queue;   /* those that wait */
-	unsigned fetching;
+	size_t fetches_len;
+	unsigned fetching; /* of them under way */
 	struct part parts[PARTS];
 	struct watch watch;
 };
@@ -210,6 +222,8 @@ void live_answered(struct node_live *live);  /* and is to be trusted */
 /* The stream ended, or a resynchronisation failed: the engine must be connected anew.
  * is_suspicious: it told nonsense. */
 void live_lost(struct node_live *live, bool is_suspicious, const struct err *err);
+/* Brings the next full resynchronisation forward. */
+void live_resync_soon(struct node_live *live);
 /* Tries again now those that are not healthy. */
 void live_retry_now(struct node_live *live);
 void node_log(const struct node_live *live, const char *fmt, ...)
@@ -222,10 +236,13 @@ struct call *live_get(struct node_live *live, const char *path, size_t max, unsi
 	call_collect_fn *done, void *arg);
 /* "/v1.41/..." */
 char *live_target(const struct node_live *live, const char *path);
+/* Text of an engine as JSON, a new reference; ERR_TOO_LARGE when it holds more than so many values.
+ */
+json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *err) MUSTCHECK;
 /* The reply as JSON (a new reference), or NULL with an error that says what was asked. A status
  * other than 200 is ERR_UPSTREAM with the engine's message; 404 ERR_NOT_FOUND. */
 json_t *live_reply_json(const char *path, const struct reply *reply, const struct err *failed,
-	struct err *err) MUSTCHECK;
+	size_t values_max, struct err *err) MUSTCHECK;
 /* The error for such a status. */
 int live_status_error(const char *path, const struct reply *reply, struct err *err);
 /* RFC 3339 with fraction and offset to nanoseconds since 1970; 0 when it is none. */

@@ -26,6 +26,7 @@ const struct live_timing live_default_timing = {
 	.inspect = 10000,
 	.hold = 2000,
 	.debounce = 50,
+	.period = 100,
 	.slot = 2000,
 };
 
@@ -182,9 +183,12 @@ static void resync(void *arg)
 {
 	struct node_live *live = arg;
 
-	if (live->stage == CONNECT_NONE && live->watch.is_open && live->state == NODE_HEALTHY)
+	if (live->stage == CONNECT_NONE && live->watch.is_open && live->state == NODE_HEALTHY) {
 		connect_resync(live);
-	schedule_resync(live);
+		schedule_resync(live);
+	} else {
+		live_resync_soon(live);
+	}
 }
 
 static void probe_done(void *arg, const struct reply *reply, const struct err *failed)
@@ -345,6 +349,11 @@ void live_answered(struct node_live *live)
 	event_publish_engine(live, live->was_healthy ? "engine_reconnect" : "engine_connect");
 	live->was_healthy = true;
 	watch_flush(live);
+}
+
+void live_resync_soon(struct node_live *live)
+{
+	loop_timer_start(live->resync_timer, live->shared->timing.probe_fast);
 }
 
 void live_retry_now(struct node_live *live)

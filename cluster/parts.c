@@ -51,7 +51,7 @@ static void part_done(void *arg, const struct reply *reply, const struct err *fa
 
 	part->call = NULL;
 	is_refused = !failed && reply->status != 200;
-	answer = live_reply_json(part->kind->path, reply, failed, &err);
+	answer = live_reply_json(part->kind->path, reply, failed, LIVE_LIST_VALUES, &err);
 	if (answer && part->kind->replace(live->node, answer, &bad, &err) == -1)
 		err_wrap(&err, "GET %s", part->kind->path);
 	part->is_bad = err.code != ERR_NONE && !is_refused;

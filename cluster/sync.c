@@ -173,7 +173,7 @@ static bool list_entry(const char *text, size_t len, void *arg)
 {
 	struct node_live *live = arg;
 	struct sync *sync = &live->sync;
-	json_t *entry CLEANUP_JSON = json_parse(text, len, &sync->err);
+	json_t *entry CLEANUP_JSON = live_parse(text, len, LIVE_OBJECT_VALUES, &sync->err);
 	const char *id = entry ? json_str(entry, "Id", "") : "";
 
 	if (!entry) {

@@ -120,6 +120,10 @@ static bool is_word(const char *action, const char *const *words)
 
 static void ask_container(struct held_event *event, const char *id)
 {
+	if (event->live->fetches_len >= LIVE_FETCHES_QUEUED_MAX) {
+		live_resync_soon(event->live);
+		return;
+	}
 	event->waits++;
 	fetch_container(event->live, id, false, held_ready, event);
 }
@@ -178,9 +182,8 @@ static void refresh(struct held_event *event)
 		ask_parts(event, NODE_IMAGES);
 	else if (strcmp(key.type, "volume") == 0 && !is_word(key.action, volume_harmless))
 		ask_parts(event, NODE_VOLUMES);
-	else if (strcmp(key.type, "daemon") == 0 && event->live->stage == CONNECT_NONE &&
-		 event->live->state == NODE_HEALTHY)
-		connect_resync(event->live); /* its labels may be others now */
+	else if (strcmp(key.type, "daemon") == 0)
+		live_resync_soon(event->live); /* its labels may be others now */
 }
 
 /* ---- Repetitions ---- */
@@ -217,18 +220,17 @@ static bool one_event(const char *text, size_t len, void *arg)
 	struct call *call = watch->call;
 	struct held_event *event;
 	struct event_key key;
-	json_t *json = json_parse(text, len, &watch->err);
+	json_t *json = live_parse(text, len, LIVE_OBJECT_VALUES, &watch->err);
 
-	if (!json) {
-		watch->err.code = ERR_UPSTREAM;
+	if (!json)
 		return false;
-	}
 	watch->seen++;
-	if (is_repeated(watch, live_digest(text, len))) {
-		json_decref(json);
+	watch->period_events++;
+	event_key_of(json, &key);
+	if (!*key.action || is_repeated(watch, live_digest(text, len))) {
+		json_decref(json); /* tells nothing, or nothing new */
 		return true;
 	}
-	event_key_of(json, &key);
 	if (key.time_nano > watch->since_nano)
 		watch->since_nano = key.time_nano;
 	event = xcalloc(1, sizeof(*event));
@@ -260,6 +262,29 @@ static void stream_head(
 	connect_stream_open(live);
 }
 
+/* A stream that floods us is read at a pace at which the others do not suffer. */
+static bool goes_on(struct watch *watch, unsigned period)
+{
+	if (!loop_timer_is_active(watch->period))
+		loop_timer_start(watch->period, period);
+	if (!watch->call || watch->period_events < LIVE_EVENTS_PERIOD_MAX)
+		return true;
+	watch->is_paused = true;
+	return false;
+}
+
+static void period_over(void *arg)
+{
+	struct node_live *live = arg;
+	struct watch *watch = &live->watch;
+
+	watch->period_events = 0;
+	if (watch->is_paused && watch->call) {
+		watch->is_paused = false;
+		call_resume(watch->call);
+	}
+}
+
 static bool stream_body(struct call *call, const char *data, size_t len, void *arg)
 {
 	struct node_live *live = arg;
@@ -276,8 +301,9 @@ static bool stream_body(struct call *call, const char *data, size_t len, void *a
 		watch->err.code != ERR_NONE) {
 		err_set(&err, ERR_UPSTREAM, "event stream: %s", watch->err.msg);
 		live_lost(live, true, &err);
+		return true;
 	}
-	return true;
+	return goes_on(watch, live->shared->timing.period);
 }
 
 static void stream_done(struct call *call, const struct err *failed, void *arg)
@@ -337,7 +363,7 @@ void watch_close(struct node_live *live)
 
 	if (watch->call)
 		call_cancel(TAKE_PTR(watch->call));
-	watch->is_open = false;
+	watch->is_open = watch->is_paused = false;
 	json_split_reset(&watch->split);
 	loop_timer_stop(watch->check);
 }
@@ -368,6 +394,7 @@ void watch_init(struct node_live *live)
 	json_split_init(&live->watch.split, LIVE_EVENT_MAX, false);
 	live->watch.timer = loop_timer_new(live->shared->loop, hold_expired, live);
 	live->watch.check = loop_timer_new(live->shared->loop, check_expired, live);
+	live->watch.period = loop_timer_new(live->shared->loop, period_over, live);
 }
 
 void watch_free(struct node_live *live)
@@ -379,5 +406,6 @@ void watch_free(struct node_live *live)
 		held_free(held_shift(watch));
 	loop_timer_free(watch->timer);
 	loop_timer_free(watch->check);
+	loop_timer_free(watch->period);
 	free(watch->remembered);
 }

@@ -31,6 +31,7 @@ static const struct live_timing fast = {
 	.inspect = 200,
 	.hold = 100,
 	.debounce = 5,
+	.period = 10,
 	.slot = 100,
 };
 
@@ -488,14 +489,14 @@ static void test_event_forms(void **state)
 		"{\"Type\":\"container\",\"Action\":\"top\",\"Actor\":{\"ID\":\"x\",\"Attributes\":"
 		"{\"image\":\"redis\"}},\"timeNano\":5}",
 		"{\"status\":\"top\",\"id\":\"y\",\"from\":\"nginx\",\"time\":7}",
-		"{}",
-		"{\"Type\":1,\"Action\":[],\"Actor\":3,\"timeNano\":\"x\",\"from\":{}}",
+		"{\"Type\":1,\"Action\":\"x\",\"Actor\":3,\"timeNano\":\"x\",\"from\":{}}",
 		"{\"Type\":\"container\",\"Action\":\"start\",\"Actor\":{\"ID\":\"../../x\"}}",
 		"{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{\"Attributes\":[]}}",
 		"{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{\"Attributes\":{"
 		"\"container\":\"nothex\"}}}",
 		"{\"Type\":\"plugin\",\"Action\":\"enable\",\"timeNano\":-9223372036854775808}",
 	};
+	static const char empty[] = "{}{\"Type\":\"container\",\"Action\":[]}";
 	struct fixture *f = *state;
 	struct fake_engine *engine = engine_new(f, "ID-A", "alpha");
 	size_t i;
@@ -520,7 +521,48 @@ static void test_event_forms(void **state)
 			assert_string_equal(json_str(json, "from", ""), "redis node:alpha");
 		}
 	}
+	fake_engine_send(engine, empty, strlen(empty));
+	wait_for(f, NULL, 10);
+	assert_int_equal(f->log_len, ARRAY_LEN(texts) + 1); /* says nothing: not passed on */
 	assert_true(all_healthy(f));
+}
+
+/* A flood of events, about containers that are not there, is taken in at a pace; all of it is
+ * heard, and what is asked for meanwhile is answered. */
+static void count_event(const struct event *event, void *arg)
+{
+	(void)event;
+	++*(unsigned *)arg;
+}
+
+static void test_event_flood(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = engine_new(f, "ID-A", "alpha");
+	struct event_listener *listener;
+	unsigned count = 0, i;
+	char text[300];
+
+	event_listener_free(f->listener);
+	f->listener = NULL;
+	discover(f);
+	assert_true(wait_for(f, all_healthy, 5000));
+	listener = cluster_listen(f->cluster, count_event, &count);
+	for (i = 0; i < 20000; i++) {
+		fake_engine_send(engine, text,
+			(size_t)snprintf(text, sizeof(text),
+				"{\"Type\":\"container\",\"Action\":\"start\",\"Actor\":{\"ID\":"
+				"\"%064x\"},\"timeNano\":%u}",
+				i % 12000, i + 1));
+		if (i % 50 == 0)
+			wait_for(f, NULL, 1);
+		assert_true(node_of(f, engine)->live->fetches_len <= LIVE_FETCHES_QUEUED_MAX);
+	}
+	for (i = 0; i < 100 && count < 20000; i++)
+		wait_for(f, NULL, 100);
+	assert_int_equal(count, 20000);
+	assert_true(all_healthy(f));
+	event_listener_free(listener);
 }
 
 /* ---- Gaps ---- */
@@ -1158,6 +1200,7 @@ int main(void)
 		TEST(test_part_events),
 		TEST(test_event_deadline),
 		TEST(test_event_forms),
+		TEST(test_event_flood),
 		TEST(test_stream_gap),
 		TEST(test_resync_asks_little),
 		TEST(test_dead_stream),
