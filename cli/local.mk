@@ -42,8 +42,19 @@ packaging/swarm-join.service: packaging/swarm-join.service.in Makefile
 	sed 's|@bindir[@]|$(bindir)|g' $(srcdir)/packaging/swarm-join.service.in >$@.tmp && mv $@.tmp $@
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_cli_options
+check_PROGRAMS += tests/unit/test_cli_manage tests/unit/test_cli_options
 endif
+# The manager is played by the test.
+tests_unit_test_cli_manage_SOURCES = \
+	tests/unit/test_cli_manage.c \
+	cli/discovery_options.c \
+	cli/manage_command.c \
+	cli/manage_options.c \
+	cli/options.c \
+	cli/options_help.c \
+	cli/tls_options.c
+tests_unit_test_cli_manage_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cli_manage_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_cli_options_SOURCES = \
 	tests/unit/test_cli_options.c \
 	cli/options.c \
@@ -52,5 +63,6 @@ tests_unit_test_cli_options_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cli_options_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 
 dist_check_SCRIPTS += \
+	tests/cli/errors.sh \
 	tests/cli/join.sh
 EXTRA_DIST += tests/cli/tap.sh

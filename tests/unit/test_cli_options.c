@@ -1,12 +1,8 @@
 /* The option parser, on a table of its own. */
 #include "cli/options.h"
+#include "tests/unit/cmocka_all.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const struct option_spec specs[] = {
 	{

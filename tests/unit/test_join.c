@@ -3,15 +3,11 @@
 
 #include "discovery/discovery.h"
 #include "lib/log.h"
+#include "tests/unit/cmocka_all.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 /* ---- The discovery that is played ---- */
 

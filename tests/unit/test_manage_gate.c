@@ -3,17 +3,13 @@
 #include "manage/notify.h"
 
 #include "lib/mem.h"
+#include "tests/unit/cmocka_all.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-
-#include <cmocka.h>
 
 /* ---- Exchanges that are played ---- */
 
