@@ -1,7 +1,7 @@
 # Tests that belong to no one folder. A folder's unit tests stand in its own local.mk.
 
 # The tree itself: who includes whom, and headers that compile alone.
-EXTRA_DIST += scripts/check-tree docs/internals/dependencies.md docs/internals/inventory.md
+EXTRA_DIST += scripts/check-tree docs/internals/dependencies.md docs/internals/inventory.md docs/internals/nodes.md
 dist_check_SCRIPTS += tests/check-tree.sh tests/check-tree-finds.sh
 AM_TESTS_ENVIRONMENT += \
 	AWK='$(AWK)'; export AWK; CC='$(CC)'; export CC; \
