@@ -172,7 +172,8 @@ def test_logs_follow(cli):
 
 
 def test_attach(cli):
-    cli.run("run", "-d", "-i", "--name", "att", IMAGE, "cat")
+    cli.run("create", "-i", "--name", "att", IMAGE, "cat")
+    cli.run("start", "att")
     attached = cli.popen("attach", "att", stdin=-1)
     attached.stdin.write(b"one\n")
     attached.stdin.flush()
@@ -211,7 +212,7 @@ def test_copy(cli, tmp_path):
     cli.run("cp", "cpy:/tmp/file", str(tmp_path / "out"))
     assert (tmp_path / "out").read_bytes() == data
     error = cli.fails("cp", "cpy:/no/such", str(tmp_path / "x"))
-    assert "/no/such" in error and "no such file" in error.lower() or "Could not find" in error
+    assert "/no/such" in error
 
 
 def test_export_diff_top_stats(cli, tmp_path):
@@ -451,7 +452,10 @@ def test_not_an_endpoint(cluster):
         reply.message()
 
 
-@pytest.mark.parametrize("path", ["/containers/json", "/images/json", "/events"])
+LISTS = ["/containers/json", "/images/json", "/networks", "/volumes", "/events"]
+
+
+@pytest.mark.parametrize("path", LISTS)
 def test_unknown_filters_are_refused(cluster, path):
     """What is not understood must not look like 'everything': that ends in rm -f."""
     filters = quote(json.dumps({"no-such-filter": ["x"]}))

@@ -141,7 +141,7 @@ class Connection:
 
     def __init__(self, address, timeout=15):
         self.stream = Stream(address, timeout)
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def __enter__(self):
         return self
@@ -178,36 +178,34 @@ class Connection:
     def _more(self):
         data = self.stream.recv()
         if not data:
-            raise Ended(f"ended after {self.buffer[:200]!r}")
+            raise Ended(f"ended after {bytes(self.buffer[:200])!r}")
         self.buffer += data
 
+    def _take(self, size):
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return data
+
     def read_line(self):
-        while b"\n" not in self.buffer:
-            self._more()
-        line, _, self.buffer = self.buffer.partition(b"\n")
-        return line.rstrip(b"\r").decode("latin-1")
+        return self.read_until(b"\n").rstrip(b"\r\n").decode("latin-1")
 
     def read_exactly(self, size):
         while len(self.buffer) < size:
             self._more()
-        data, self.buffer = self.buffer[:size], self.buffer[size:]
-        return data
+        return self._take(size)
 
     def read_until(self, needle):
         """Raw bytes up to and with needle."""
         while needle not in self.buffer:
             self._more()
-        end = self.buffer.index(needle) + len(needle)
-        data, self.buffer = self.buffer[:end], self.buffer[end:]
-        return data
+        return self._take(self.buffer.index(needle) + len(needle))
 
     def read_to_end(self):
-        data, self.buffer = self.buffer, b""
         while True:
             more = self.stream.recv()
             if not more:
-                return data
-            data += more
+                return self._take(len(self.buffer))
+            self.buffer += more
 
     def read_head(self):
         status_line = self.read_line()
@@ -235,12 +233,11 @@ class Connection:
         if method == "HEAD" or head.status in (101, 204, 304) or 100 <= head.status < 200:
             return b""
         if "chunked" in head.header("Transfer-Encoding", ""):
-            body = b""
+            chunks = []
             while True:
-                chunk = self.read_chunk()
-                if not chunk:
-                    return body
-                body += chunk
+                chunks.append(self.read_chunk())
+                if not chunks[-1]:
+                    return b"".join(chunks)
         length = head.header("Content-Length")
         if length is not None:
             return self.read_exactly(int(length))
@@ -262,7 +259,7 @@ class Connection:
     def is_closed(self):
         """Waits for the peer to close and nothing else to come."""
         try:
-            return self.buffer == b"" and self.stream.recv() == b""
+            return not self.buffer and self.stream.recv() == b""
         except (ConnectionResetError, BrokenPipeError, ssl.SSLError):
             return True
 
@@ -277,13 +274,13 @@ def request(address, method, target, body=None, headers=(), timeout=15):
 
 def frames(data):
     """Splits docker's multiplexed stream into [(1 or 2, bytes)]."""
-    out = []
-    while data:
-        assert len(data) >= 8, f"half a frame: {data!r}"
-        size = int.from_bytes(data[4:8], "big")
-        assert len(data) >= 8 + size, f"half a frame: {data!r}"
-        out.append((data[0], data[8 : 8 + size]))
-        data = data[8 + size :]
+    out, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "big")
+        end = at + 8 + size
+        assert at + 8 <= end <= len(data), f"half a frame: {data[at : at + 100]!r}"
+        out.append((data[at], data[at + 8 : end]))
+        at = end
     return out
 
 
