@@ -58,4 +58,7 @@ tests_unit_test_discovery_token_store_SOURCES = \
 	tests/unit/test_discovery_token_store.c
 tests_unit_test_discovery_token_store_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_discovery_token_store_LDADD = $(DISCOVERY_LIBS) $(CMOCKA_LIBS)
-EXTRA_DIST += tests/integration/test_discovery_consul.py
+EXTRA_DIST += \
+	docs/discovery.md docs/internals/discovery.md \
+	tests/integration/test_discovery_consul.py \
+	tests/integration/test_token_server.py
