@@ -61,6 +61,13 @@ struct container *request_container(struct request *r);
 /* Likewise for another key. */
 struct container *request_container_named(struct request *r, const char *key);
 
+/* ---- containers.c ---- */
+
+/* What stands behind the name in the path: "/start?t=1". "" for DELETE. Borrowed. */
+const char *request_action(const struct request *r);
+/* "/containers/<id>/start": what the request is for the engine. Owned by the caller. */
+char *request_container_path(const struct request *r, const struct container *container);
+
 /* ---- api.c ---- */
 
 /* The highest minor version of 1.x offered now. */

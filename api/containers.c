@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What stands behind the container's name in the path: "/start". "" for DELETE. */
-static const char *action_of(const struct request *r)
+const char *request_action(const struct request *r)
 {
 	const char *target = exchange_target(r->x);
 	size_t len = strcspn(target, "?");
@@ -17,10 +16,9 @@ static const char *action_of(const struct request *r)
 	return slash;
 }
 
-/* "/containers/<id>/start" */
-static char *path_of(const struct request *r, const struct container *container)
+char *request_container_path(const struct request *r, const struct container *container)
 {
-	const char *action = action_of(r);
+	const char *action = request_action(r);
 
 	return xasprintf(
 		"/containers/%s%.*s", container->view.id, (int)strcspn(action, "?"), action);
@@ -34,7 +32,7 @@ void container_forward(struct request *r)
 	if (container == NULL)
 		return;
 	spec.node = container->node;
-	spec.path_take = path_of(r, container);
+	spec.path_take = request_container_path(r, container);
 	forward_collected(r, &spec);
 }
 
@@ -43,7 +41,7 @@ void container_stream(struct request *r)
 	struct container *container = request_container(r);
 
 	if (container != NULL)
-		forward_streamed(r, container->node, path_of(r, container));
+		forward_streamed(r, container->node, request_container_path(r, container));
 }
 
 void container_change(struct request *r)
@@ -54,7 +52,7 @@ void container_change(struct request *r)
 	if (container == NULL)
 		return;
 	spec.node = container->node;
-	spec.path_take = path_of(r, container);
+	spec.path_take = request_container_path(r, container);
 	spec.container_id = container->view.id;
 	forward_collected(r, &spec);
 }
@@ -120,7 +118,7 @@ void container_inspect(struct request *r)
 	if (container == NULL)
 		return;
 	spec.node = container->node;
-	spec.path_take = path_of(r, container);
+	spec.path_take = request_container_path(r, container);
 	forward_collected(r, &spec);
 }
 
@@ -164,7 +162,7 @@ void container_rename(struct request *r)
 		}
 	}
 	spec.node = container->node;
-	spec.path_take = path_of(r, container);
+	spec.path_take = request_container_path(r, container);
 	spec.container_id = container->view.id;
 	forward_collected(r, &spec);
 }
@@ -209,7 +207,7 @@ void container_commit(struct request *r)
 	forward_collected(r, &spec);
 }
 
-/* ---- Attach and exec ---- */
+/* ---- Attach ---- */
 
 void container_attach(struct request *r)
 {
@@ -223,108 +221,6 @@ void container_attach(struct request *r)
 			r->x, 400, "attach takes no body before the connection is upgraded");
 		return;
 	}
-	path = path_of(r, container);
+	path = request_container_path(r, container);
 	hijack(r, container->node, path, NULL, 0);
-}
-
-/* Remembers which container a new exec instance belongs to. */
-static char *exec_created(struct request *r, struct node *node, int status, const char *body,
-	size_t len, size_t *new_len, void *arg)
-{
-	json_t *json CLEANUP_JSON = status == 201 ? json_parse(body, len, NULL) : NULL;
-	const char *id = json_str(json, "Id", "");
-	struct container *container = arg;
-
-	(void)node;
-	(void)new_len;
-	if (!str_is_empty(id))
-		cluster_exec_add(r->api->config.cluster, id, container);
-	return NULL;
-}
-
-static void release_container(struct exchange *x, bool finished, void *arg)
-{
-	(void)x;
-	(void)finished;
-	container_unref(arg);
-}
-
-void container_exec(struct request *r)
-{
-	struct container *container = request_container(r);
-	struct forward_spec spec = {.edit = exec_created};
-
-	if (container == NULL)
-		return;
-	exchange_on_end(r->x, release_container, container_ref(container));
-	spec.edit_arg = container;
-	spec.node = container->node;
-	spec.path_take = path_of(r, container);
-	forward_collected(r, &spec);
-}
-
-/* The engine that has the exec instance {name}. NULL: the error was sent. */
-static struct node *exec_node(struct request *r)
-{
-	struct err err = ERR_INIT;
-	struct node *node = cluster_exec_find(r->api->config.cluster, r->name, &err);
-
-	if (node != NULL && node_state(node) != NODE_HEALTHY) {
-		err_set(&err, ERR_UNAVAILABLE, "exec instance %s is on unhealthy node %s: %s",
-			r->name, node_view(node)->name, node_error(node));
-		node = NULL;
-	}
-	if (node == NULL)
-		request_fail(r, &err);
-	return node;
-}
-
-static char *exec_path(const struct request *r)
-{
-	const char *action = action_of(r);
-	char *id CLEANUP_FREE = str_url_encode(r->name, strlen(r->name));
-
-	return xasprintf("/exec/%s%.*s", id, (int)strcspn(action, "?"), action);
-}
-
-void exec_forward(struct request *r)
-{
-	struct node *node = exec_node(r);
-	struct forward_spec spec = {.node = node};
-
-	if (node == NULL)
-		return;
-	spec.path_take = exec_path(r);
-	forward_collected(r, &spec);
-}
-
-static void exec_start_body(struct exchange *x, const char *body, size_t len, void *arg)
-{
-	struct request *r = arg;
-	struct err err = ERR_INIT;
-	json_t *json CLEANUP_JSON = json_parse(len > 0 ? body : "{}", len > 0 ? len : 2, &err);
-	struct node *node;
-	char *path CLEANUP_FREE = NULL;
-
-	(void)x;
-	if (json == NULL) {
-		request_fail(r, &err);
-		return;
-	}
-	node = exec_node(r);
-	if (node == NULL)
-		return;
-	path = exec_path(r);
-	if (json_bool(json, "Detach", false)) {
-		struct forward_spec spec = {.node = node, .path_take = TAKE_PTR(path)};
-
-		forward_collected_with(r, &spec, body, len);
-	} else {
-		hijack(r, node, path, body, len);
-	}
-}
-
-void exec_start(struct request *r)
-{
-	exchange_read_body(r->x, API_BODY_MAX, exec_start_body, r);
 }

@@ -11,6 +11,7 @@ api_libswarm_api_a_SOURCES = \
 	api/containers.c \
 	api/create.c \
 	api/events.c \
+	api/exec.c \
 	api/forward.c \
 	api/hijack.c \
 	api/images.c \

@@ -3,6 +3,9 @@
 # The tree itself: who includes whom, and headers that compile alone.
 EXTRA_DIST += scripts/check-tree docs/internals/dependencies.md docs/internals/inventory.md docs/internals/nodes.md
 dist_check_SCRIPTS += tests/check-tree.sh tests/check-tree-finds.sh
+# The table of routes in the documentation.
+EXTRA_DIST += docs/api.md docs/internals/architecture.md
+dist_check_SCRIPTS += tests/check-routes.sh
 AM_TESTS_ENVIRONMENT += \
 	AWK='$(AWK)'; export AWK; CC='$(CC)'; export CC; \
 	TREE_CPPFLAGS='$(DEFS) $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(CURL_CFLAGS) $(OPENSSL_CFLAGS) $(CMOCKA_CFLAGS) $(CPPFLAGS)'; \

@@ -1,0 +1,271 @@
+/* Exec instances: made in a container, then named by an ID of their own. The inventory remembers
+ * whose they are; those that were made before this manager started are asked for at every engine.
+ */
+#include "api/api_priv.h"
+#include "lib/str.h"
+
+#include <string.h>
+
+#define ASK_TIMEOUT_MS 10000
+#define ASK_REPLY_MAX (1024 * 1024)
+
+/* ---- Making one ---- */
+
+static char *exec_created(struct request *r, struct node *node, int status, const char *body,
+	size_t len, size_t *new_len, void *arg)
+{
+	json_t *json CLEANUP_JSON = status == 201 ? json_parse(body, len, NULL) : NULL;
+	const char *id = json_str(json, "Id", "");
+
+	(void)node;
+	(void)new_len;
+	if (strlen(id) == 64 && str_is_hex(id, 64))
+		cluster_exec_add(r->api->config.cluster, id, arg);
+	return NULL;
+}
+
+static void release_container(struct exchange *x, bool finished, void *arg)
+{
+	(void)x;
+	(void)finished;
+	container_unref(arg);
+}
+
+void container_exec(struct request *r)
+{
+	struct container *container = request_container(r);
+	struct forward_spec spec = {.edit = exec_created};
+
+	if (container == NULL)
+		return;
+	exchange_on_end(r->x, release_container, container_ref(container));
+	spec.edit_arg = container;
+	spec.node = container->node;
+	spec.path_take = request_container_path(r, container);
+	forward_collected(r, &spec);
+}
+
+/* ---- Finding its engine ---- */
+
+/* Asks all engines at once for an instance that the inventory does not know. */
+struct search {
+	struct request *r; /* NULL once it is over */
+	void (*found)(struct request *r, struct node *node, void *arg);
+	void *arg;
+	struct asked *asked;
+	size_t len, waiting;
+};
+
+struct asked {
+	struct search *search;
+	struct node *node;
+	struct call *call;
+	struct node_waiter *waiter;
+};
+
+static void search_stop(struct search *search)
+{
+	for (size_t i = 0; i < search->len; i++) {
+		if (search->asked[i].call != NULL)
+			call_cancel(TAKE_PTR(search->asked[i].call));
+		node_waiter_free(TAKE_PTR(search->asked[i].waiter));
+	}
+}
+
+static void search_end(struct exchange *x, bool finished, void *arg)
+{
+	struct search *search = arg;
+
+	(void)x;
+	(void)finished;
+	search_stop(search);
+	free(search->asked);
+	free(search);
+}
+
+static void search_missed(struct asked *asked)
+{
+	struct search *search = asked->search;
+
+	if (--search->waiting == 0 && search->r != NULL)
+		exchange_reply_error(
+			search->r->x, 404, "No such exec instance: %s", search->r->name);
+}
+
+static void search_answered(void *arg, const struct reply *reply, const struct err *err)
+{
+	struct asked *asked = arg;
+	struct search *search = asked->search;
+	json_t *json CLEANUP_JSON = NULL;
+	struct container *container;
+	struct request *r = search->r;
+
+	asked->call = NULL;
+	node_waiter_free(TAKE_PTR(asked->waiter));
+	if (err == NULL && reply->status == 200)
+		json = json_parse(reply->body, reply->body_len, NULL);
+	container = json != NULL ? cluster_container_find(r->api->config.cluster,
+					   json_str(json, "ContainerID", ""), NULL)
+				 : NULL;
+	if (container == NULL || container->node != asked->node) {
+		search_missed(asked);
+		return;
+	}
+	cluster_exec_add(r->api->config.cluster, r->name, container);
+	search_stop(search);
+	search->r = NULL;
+	search->found(r, container->node, search->arg);
+}
+
+static void search_node_down(void *arg)
+{
+	struct asked *asked = arg;
+
+	asked->waiter = NULL;
+	call_cancel(TAKE_PTR(asked->call));
+	search_missed(asked);
+}
+
+static void search_start(struct request *r,
+	void (*found)(struct request *r, struct node *node, void *arg), void *arg)
+{
+	char *path CLEANUP_FREE = xasprintf("/exec/%s/json", r->name);
+	struct search *search = xcalloc(1, sizeof(*search));
+	struct node *const *nodes;
+	size_t len;
+
+	search->r = r;
+	search->found = found;
+	search->arg = arg;
+	exchange_on_end(r->x, search_end, search);
+	nodes = cluster_nodes(r->api->config.cluster, &len);
+	search->asked = xcalloc(len + 1, sizeof(*search->asked));
+	for (size_t i = 0; i < len; i++) {
+		struct asked *asked = &search->asked[search->len];
+		char *target CLEANUP_FREE = NULL;
+		struct call_request call = {.method = "GET", .total_timeout_ms = ASK_TIMEOUT_MS};
+
+		if (node_state(nodes[i]) != NODE_HEALTHY)
+			continue;
+		target = forward_target(nodes[i], r->minor, path, "");
+		call.target = target;
+		asked->search = search;
+		asked->node = nodes[i];
+		asked->waiter = node_on_down(nodes[i], search_node_down, asked);
+		asked->call = call_collect(
+			node_endpoint(nodes[i]), &call, ASK_REPLY_MAX, search_answered, asked);
+		search->len++;
+	}
+	search->waiting = search->len;
+	if (search->waiting == 0)
+		exchange_reply_error(r->x, 404, "No such exec instance: %s", r->name);
+}
+
+/* Calls found with the engine of the instance {name}, now or later, or sends the error. */
+static void exec_locate(struct request *r,
+	void (*found)(struct request *r, struct node *node, void *arg), void *arg)
+{
+	struct err err = ERR_INIT;
+	struct node *node = cluster_exec_find(r->api->config.cluster, r->name, &err);
+
+	if (node == NULL && strlen(r->name) == 64 && str_is_hex(r->name, 64)) {
+		search_start(r, found, arg);
+		return;
+	}
+	if (node != NULL && node_state(node) != NODE_HEALTHY) {
+		err_set(&err, ERR_UNAVAILABLE, "exec instance %s is on unhealthy node %s: %s",
+			r->name, node_view(node)->name, node_error(node));
+		node = NULL;
+	}
+	if (node == NULL)
+		request_fail(r, &err);
+	else
+		found(r, node, arg);
+}
+
+/* ---- Using it ---- */
+
+/* "/exec/<id>/start" */
+static char *exec_path(const struct request *r)
+{
+	const char *action = request_action(r);
+
+	return xasprintf("/exec/%s%.*s", r->name, (int)strcspn(action, "?"), action);
+}
+
+/* A request's body, kept while its engine is looked for. */
+struct exec_body {
+	char *data;
+	size_t len;
+	bool is_detached;
+};
+
+static void exec_body_free(struct exchange *x, bool finished, void *arg)
+{
+	struct exec_body *body = arg;
+
+	(void)x;
+	(void)finished;
+	free(body->data);
+	free(body);
+}
+
+static void exec_found(struct request *r, struct node *node, void *arg)
+{
+	struct exec_body *body = arg;
+	char *path CLEANUP_FREE = exec_path(r);
+
+	if (body->is_detached) {
+		struct forward_spec spec = {.node = node, .path_take = TAKE_PTR(path)};
+
+		forward_collected_with(r, &spec, body->data, body->len);
+	} else {
+		hijack(r, node, path, body->data, body->len);
+	}
+}
+
+static struct exec_body *keep_body(struct request *r, const char *data, size_t len)
+{
+	struct exec_body *body = xcalloc(1, sizeof(*body));
+
+	body->data = xstrndup(data, len);
+	body->len = len;
+	exchange_on_end(r->x, exec_body_free, body);
+	return body;
+}
+
+static void exec_forward_body(struct exchange *x, const char *data, size_t len, void *arg)
+{
+	struct exec_body *body = keep_body(arg, data, len);
+
+	(void)x;
+	body->is_detached = true;
+	exec_locate(arg, exec_found, body);
+}
+
+void exec_forward(struct request *r)
+{
+	exchange_read_body(r->x, API_BODY_MAX, exec_forward_body, r);
+}
+
+static void exec_start_body(struct exchange *x, const char *data, size_t len, void *arg)
+{
+	struct request *r = arg;
+	struct err err = ERR_INIT;
+	json_t *json CLEANUP_JSON = json_parse(len > 0 ? data : "{}", len > 0 ? len : 2, &err);
+	struct exec_body *body;
+
+	(void)x;
+	if (json == NULL) {
+		request_fail(r, &err);
+		return;
+	}
+	body = keep_body(r, data, len);
+	body->is_detached = json_bool(json, "Detach", false);
+	exec_locate(r, exec_found, body);
+}
+
+void exec_start(struct request *r)
+{
+	exchange_read_body(r->x, API_BODY_MAX, exec_start_body, r);
+}
