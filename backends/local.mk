@@ -1,5 +1,35 @@
 # Handlers that stand for engines.
 
 noinst_LIBRARIES += backends/libswarm_backends.a
-backends_libswarm_backends_a_SOURCES = backends/simulator.h
+backends_libswarm_backends_a_SOURCES = \
+	backends/sim_container.c \
+	backends/sim_engine.c \
+	backends/sim_event.c \
+	backends/sim_exec.c \
+	backends/sim_fields.c \
+	backends/sim_filter.c \
+	backends/sim_filter.h \
+	backends/sim_http.c \
+	backends/sim_http.h \
+	backends/sim_image.c \
+	backends/sim_info.c \
+	backends/sim_json.c \
+	backends/sim_log.c \
+	backends/sim_network.c \
+	backends/sim_pattern.c \
+	backends/sim_pipe.c \
+	backends/sim_port.c \
+	backends/sim_priv.h \
+	backends/sim_proc.c \
+	backends/sim_routes_container.c \
+	backends/sim_routes_image.c \
+	backends/sim_routes_network.c \
+	backends/sim_routes_stream.c \
+	backends/sim_routes_system.c \
+	backends/sim_run.c \
+	backends/sim_spec.c \
+	backends/sim_view.c \
+	backends/sim_volume.c \
+	backends/simulator.c \
+	backends/simulator.h
 backends_libswarm_backends_a_CFLAGS = $(AM_CFLAGS)

@@ -1,0 +1,102 @@
+/* The Docker Remote API before one simulated engine. */
+#ifndef BACKENDS_SIM_HTTP_H
+#define BACKENDS_SIM_HTTP_H
+
+#include "backends/sim_priv.h"
+#include "http/exchange.h"
+#include "http/server.h"
+
+/* What can be made to go wrong with an engine. */
+enum sim_fault {
+	SIM_FAULT_NONE,
+	SIM_FAULT_HANG,     /* requests wait until the fault is over */
+	SIM_FAULT_CLOSE,    /* connections are closed instead of an answer */
+	SIM_FAULT_GARBAGE,  /* 200 and bytes that are no JSON */
+	SIM_FAULT_SLOW,     /* answers wait `ms` more */
+	SIM_FAULT_TRUNCATE, /* half of an answer, then the connection is closed */
+	SIM_FAULT_DOWN,     /* nobody listens; open connections are closed at once */
+	SIM_FAULT_ERROR,    /* 500 */
+};
+
+struct sim_request;
+struct sim_pipe;
+
+struct sim_host {
+	struct handler handler; /* first: it is what the server knows */
+	struct sim_engine *engine;
+	struct server *server;
+	struct loop_timer *timer;      /* ends the fault */
+	struct loop_timer *down_timer; /* takes it down, out of its own request */
+	struct addr addr;
+	struct tls_context *tls; /* borrowed */
+	unsigned latency_ms, jitter_ms;
+	uint32_t failures; /* of UINT32_MAX */
+	bool control;
+	enum sim_fault fault;
+	unsigned slow_ms;
+	struct sim_request *requests;
+	struct sim_pipe *pipes;
+};
+
+/* addr is copied. Listens. */
+struct sim_host *sim_host_new(struct sim_engine *engine_take, const struct addr *addr,
+	struct tls_context *tls, struct err *err) MUSTCHECK;
+void sim_host_free(struct sim_host *host);
+
+/* One request, from its head to the end of its exchange; freed then. */
+struct sim_request {
+	struct sim_request *prev, *next;
+	struct sim_host *host;
+	struct sim_engine *engine;
+	struct exchange *x;
+	char *path;            /* decoded, without the version */
+	char *name;            /* what stands in the route's place for a name */
+	unsigned version;      /* of the API: major * 1000 + minor */
+	struct str_list query; /* key, value, key, value ... */
+	json_t *body;          /* NULL = none */
+	bool has_body, is_routed, is_held;
+	struct loop_timer *timer;
+	const struct sim_route *route;
+	/* For what outlives the handler: called when the exchange ends. */
+	void (*cleanup)(struct sim_request *r);
+	void *state;
+};
+
+enum {
+	SIM_ROUTE_JSON = 1,    /* has a JSON body */
+	SIM_ROUTE_DISCARD = 2, /* has a body that is dropped */
+	SIM_ROUTE_SLASHES = 4, /* the name may hold '/' */
+};
+struct sim_route {
+	const char *method, *prefix, *suffix; /* no suffix and no name when NULL */
+	void (*fn)(struct sim_request *r);
+	unsigned flags;
+};
+extern const struct sim_route sim_routes_container[], sim_routes_stream[], sim_routes_image[],
+	sim_routes_network[], sim_routes_system[];
+
+const char *sim_query(const struct sim_request *r, const char *key); /* "" when missing */
+bool sim_query_bool(const struct sim_request *r, const char *key);
+
+/* Replies; each ends the request. */
+void sim_reply_buf(struct sim_request *r, int status, struct buf *b); /* JSON; a newline is added */
+void sim_reply_empty(struct sim_request *r, int status);
+void sim_reply_error(struct sim_request *r, int status, const struct err *err);
+void sim_reply_text(struct sim_request *r, int status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* 0 or 200: an empty answer with ok; 304 too; else the error. */
+void sim_reply_done(struct sim_request *r, int status, int ok, const struct err *err);
+/* The head of a streamed reply. type NULL = no Content-Type. */
+void sim_reply_stream(struct sim_request *r, int status, const char *type);
+/* The headers that every routed answer has. */
+void sim_headers(const struct sim_request *r, struct http_headers *h, const char *type);
+
+/* NULL: the error has been sent. */
+struct sim_container *sim_request_container(struct sim_request *r);
+
+/* Raw streams (sim_pipe.c). */
+void sim_pipe_attach(struct sim_request *r, struct sim_container *c);
+void sim_pipe_exec(struct sim_request *r, struct sim_exec *x);
+void sim_pipe_free(struct sim_pipe *pipe);
+
+#endif
