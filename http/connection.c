@@ -412,7 +412,8 @@ static bool read_client(struct connection *c)
 	char *data;
 	ssize_t n;
 
-	if (c->client_ended || c->in.len >= wanted)
+	/* A handler may have taken the stream (exchange_upgrade) in this very turn. */
+	if (c->stream == NULL || c->client_ended || c->in.len >= wanted)
 		return false;
 	room = c->in.max - c->in.len < READ_SIZE ? c->in.max - c->in.len : READ_SIZE;
 	if (c->in.len == 0 && c->state == CONNECTION_HEAD)
