@@ -139,7 +139,6 @@ static bool is_empty(const json_t *value)
 /* {"HostIp","HostPort"} have their own order, and are always both there. */
 static void write_bindings(struct buf *b, const json_t *bindings)
 {
-	CLEANUP_JSON json_t *sorted = json_object();
 	CLEANUP_FREE const char **keys = xcalloc(json_object_size(bindings) + 1, sizeof(*keys));
 	size_t n = 0;
 	const char *key;
