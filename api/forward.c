@@ -116,6 +116,8 @@ static void forward_answered(void *arg, const struct reply *reply, const struct 
 	struct forward *f = arg;
 
 	f->call = NULL;
+	/* From here on the reply is certain, whatever becomes of the node. */
+	node_waiter_free(TAKE_PTR(f->waiter));
 	if (err != NULL) {
 		node_report_failure(f->node, err);
 		forward_fail(f, err);

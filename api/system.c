@@ -56,9 +56,18 @@ void system_version(struct request *r)
 
 /* ---- Info ---- */
 
+/* A new string; what engines say of themselves may hold bytes that are not UTF-8, or be cut within
+ * a character. */
+static json_t *text_json(const char *text)
+{
+	json_t *json = json_string(text);
+
+	return json != NULL ? json : json_string("(not readable)");
+}
+
 static void add_pair(json_t *list, const char *name, const char *value)
 {
-	json_array_append_new(list, json_pack("[s,s]", name, value));
+	json_array_append_new(list, json_pack("[o,o]", text_json(name), text_json(value)));
 }
 
 static void add_pairf(json_t *list, const char *name, const char *fmt, ...)
@@ -72,9 +81,7 @@ static void add_pairf(json_t *list, const char *name, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(value, sizeof(value), fmt, ap);
 	va_end(ap);
-	/* Engines' texts may be cut, or hold bytes that are not UTF-8. */
-	if (json_array_append_new(list, json_pack("[s,s]", name, value)) != 0)
-		json_array_append_new(list, json_pack("[s,s]", name, "(not readable)"));
+	add_pair(list, name, value);
 }
 
 static char *labels_text(const struct view_labels *labels)
@@ -141,7 +148,7 @@ static json_t *node_summary(const struct node *node)
 		json_object_set_new(labels, view->labels.items[i].key,
 			json_string(view->labels.items[i].value));
 	return json_pack(
-		"{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:s,s:s,s:s,s:I}", "ID",
+		"{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:s,s:s,s:I}", "ID",
 		view->id, "Name", view->name, "Addr", view->addr, "Status",
 		node_state_name(node_state(node)), "Containers",
 		(json_int_t)(node_running(node) + node_paused(node) + node_stopped(node)),
