@@ -23,7 +23,7 @@ struct live_timing {
 	unsigned settle;  /* unhealthy for this long: may turn to disconnected, and back */
 	unsigned backoff; /* first wait between attempts to reach one that is down */
 	unsigned backoff_max;
-	unsigned stream_proof; /* an event stream that ends before is suspicious */
+	unsigned stream_proof; /* an event stream that ends before ended soon */
 	unsigned connect;      /* deadlines: connection, */
 	unsigned head;         /* a reply's head, */
 	unsigned idle;         /* no byte of a body, */
@@ -145,7 +145,8 @@ struct watch {
 	struct err err; /* of the piece being read */
 	struct json_split split;
 	uint64_t opened_at;   /* env time */
-	unsigned drops;       /* streams in a row that ended too soon */
+	unsigned early;       /* streams in a row that ended soon */
+	unsigned drops;       /* streams in a row that told nonsense */
 	int64_t since_nano;   /* where the next stream starts; 0 = now */
 	uint64_t *remembered; /* digests of the last events, a ring */
 	size_t remembered_len, remembered_at;

@@ -300,18 +300,26 @@ void live_failed(struct node_live *live, const struct err *err)
 void live_lost(struct node_live *live, bool is_suspicious, const struct err *err)
 {
 	const struct live_timing *t = &live->shared->timing;
+	struct watch *watch = &live->watch;
 	uint64_t now = now_ms(live);
+	bool is_early = now - watch->opened_at < t->stream_proof;
 	uint64_t delay;
 
-	if (!is_suspicious && now - live->watch.opened_at >= t->stream_proof)
-		live->watch.drops = 0;
-	else
-		live->watch.drops++;
+	if (is_suspicious)
+		watch->drops++;
+	else if (!is_early)
+		watch->drops = 0;
+	watch->early = is_early ? watch->early + 1 : 0;
 	stop(live);
 	live->attempt_at = now;
-	delay = live->watch.drops == 0 ? random_below(live, t->debounce + 1)
-				       : env_backoff_ms(live->shared->env, live->watch.drops - 1,
-						 t->backoff, t->backoff_max);
+	if (watch->drops > 0)
+		delay = env_backoff_ms(
+			live->shared->env, watch->drops - 1, t->backoff, t->backoff_max);
+	else if (watch->early > 0)
+		delay = env_backoff_ms(
+			live->shared->env, watch->early - 1, t->backoff / 4, t->backoff * 2);
+	else
+		delay = random_below(live, t->debounce + 1);
 	fail(live, err, &delay);
 }
 
@@ -319,7 +327,7 @@ void live_connected(struct node_live *live)
 {
 	const struct live_timing *t = &live->shared->timing;
 
-	/* Where the last stream broke off at once, this one must first hold. */
+	/* Where the last stream told nonsense, this one must first hold. */
 	if (live->watch.drops > 0)
 		schedule(live, t->stream_proof);
 	else

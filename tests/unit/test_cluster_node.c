@@ -598,6 +598,32 @@ static void test_stream_gap(void **state)
 	assert_int_equal(node_state(node_of(f, engine)), NODE_HEALTHY);
 }
 
+/* Streams that break again and again: each time all is right soon, and the node is healthy. */
+static void test_torn_streams(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = engine_new(f, "ID-A", "alpha");
+	unsigned round;
+
+	discover(f);
+	assert_true(wait_for(f, all_healthy, 5000));
+	for (round = 0; round < 12; round++) {
+		uint64_t start = loop_now_ms(f->loop);
+		struct fake_container *c = fake_engine_add(engine, "c");
+
+		fake_engine_event(engine, c, "create", true);
+		fake_engine_drop_streams(engine);
+		while (!cluster_container_find(f->cluster, c->id, NULL) &&
+			loop_now_ms(f->loop) < start + 5000)
+			wait_for(f, NULL, 1);
+		assert_true(loop_now_ms(f->loop) - start < 20 * fast.backoff);
+		assert_int_equal(node_state(node_of(f, engine)), NODE_HEALTHY);
+	}
+	wait_for(f, NULL, 100);
+	assert_int_equal(count_log(f, "container create "), 12);
+	assert_int_equal(count_log(f, "swarm "), 1);
+}
+
 /* What is as it was known is not asked for again; what was restarted is. */
 static void test_resync_asks_little(void **state)
 {
@@ -1167,7 +1193,15 @@ static void test_listeners(void **state)
 
 static void test_texts(void **state)
 {
+	struct err err = ERR_INIT;
+	json_t *json;
+
 	(void)state;
+	assert_null(live_parse("[[],[],{}]", 10, 9, &err));
+	assert_int_equal(err.code, ERR_TOO_LARGE);
+	json = live_parse("[[],[],{}]", 10, 10, &err);
+	assert_int_equal(json_array_size(json), 3);
+	json_decref(json);
 	assert_int_equal(live_parse_time("2020-09-13T12:26:40Z"), 1600000000000000000);
 	assert_int_equal(
 		live_parse_time("2020-09-13T14:26:40.123456789+02:00"), 1600000000123456789);
@@ -1202,6 +1236,7 @@ int main(void)
 		TEST(test_event_forms),
 		TEST(test_event_flood),
 		TEST(test_stream_gap),
+		TEST(test_torn_streams),
 		TEST(test_resync_asks_little),
 		TEST(test_dead_stream),
 		TEST(test_refresh),
