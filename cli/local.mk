@@ -14,6 +14,7 @@ swarm_SOURCES = \
 	cli/options.h \
 	cli/options_help.c \
 	cli/serve.c \
+	cli/simulate_command.c \
 	cli/tls_options.c \
 	cli/token_server_command.c
 # Handlers of backends/ stand on cluster/ too, so they come in front of it.
@@ -64,5 +65,8 @@ tests_unit_test_cli_options_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 
 dist_check_SCRIPTS += \
 	tests/cli/errors.sh \
-	tests/cli/join.sh
+	tests/cli/flags.sh \
+	tests/cli/join.sh \
+	tests/cli/manage.sh \
+	tests/cli/simulate.sh
 EXTRA_DIST += tests/cli/tap.sh

@@ -22,6 +22,7 @@ static const struct command *const commands[] = {
 	&command_list,
 	&command_create,
 	&command_token_server,
+	&command_simulate,
 	NULL,
 };
 

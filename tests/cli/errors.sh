@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong command lines, addresses and certificates: exit status and message of each.
 
-. "$top_srcdir/tests/cli/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 d=nodes://127.0.0.1:1
 see_manage="See 'swarm manage --help'."

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Token server, create, join and list together.
 
-. "$top_srcdir/tests/cli/tap.sh"
+. "$(dirname "$0")/tap.sh"
 
 port_of() {
 	sed -n 's/.*listening address=tcp:\/\/[^ ]*:\([0-9]*\).*/\1/p' "$tap_dir/$1.log" | head -n 1

@@ -1,7 +1,7 @@
 # For the shell tests: TAP output, a scratch folder, and runs of the program. Sourced.
 
 : "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
-: "${top_builddir:=.}"
+: "${top_builddir:=$top_srcdir/build}"
 swarm=$top_builddir/swarm
 # A sanitizer's report must not be taken for the program's own status 1.
 ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}exitcode=99
