@@ -35,7 +35,8 @@ struct token {
 	struct waiter *waiters; /* for the next write */
 	bool is_new;            /* was never written: goes again when the first write fails */
 	bool is_removed;        /* not in the hash any more; its file is to go */
-	bool is_queued;         /* in the list of what is to be written */
+	bool is_queued;         /* in store->queue */
+	bool is_failed;         /* in store->failed */
 	struct token *prev, *next;
 	UT_hash_handle hh;
 };
@@ -60,9 +61,10 @@ struct token_store {
 	char *dir;
 	int lock_fd;
 	struct token *tokens;
-	size_t entry_count; /* of all tokens */
-	struct token *queue;
-	struct save *save; /* under way; NULL = none */
+	size_t entry_count;   /* of all tokens */
+	struct token *queue;  /* what is to be written */
+	struct token *failed; /* what could not be, until the retry timer */
+	struct save *save;    /* under way; NULL = none */
 	struct loop_work *work;
 	struct loop_timer *janitor;
 	struct loop_timer *retry;
@@ -157,22 +159,24 @@ static void save_free(struct save *save)
 	free(save);
 }
 
+/* Takes the token out of both lists. */
+static void unlist(struct token_store *store, struct token *token)
+{
+	if (token->is_queued)
+		DL_DELETE(store->queue, token);
+	if (token->is_failed)
+		DL_DELETE(store->failed, token);
+	token->is_queued = false;
+	token->is_failed = false;
+}
+
 static void queue(struct token_store *store, struct token *token)
 {
 	if (token->is_queued)
 		return;
+	unlist(store, token);
 	token->is_queued = true;
 	DL_APPEND(store->queue, token);
-}
-
-static void forget(struct token_store *store, struct token *token)
-{
-	if (!token->is_removed)
-		HASH_DEL(store->tokens, token);
-	token->is_removed = true;
-	if (token->is_queued)
-		DL_DELETE(store->queue, token);
-	token->is_queued = false;
 }
 
 /* What becomes of a token whose write has ended. */
@@ -183,13 +187,19 @@ static void save_ended(struct token_store *store, struct save *save)
 
 	if (has_failed && token->is_new && !token->is_removed && token->count == 0) {
 		/* Whoever asked for it is told that there is none. */
-		forget(store, token);
+		HASH_DEL(store->tokens, token);
+		unlist(store, token);
 		LL_CONCAT(save->waiters, token->waiters);
 		token->waiters = NULL;
 		token_free(store, token);
 	} else if (has_failed) {
 		log_error("token server: %s", save->err.msg);
-		queue(store, token);
+		if (!token->is_queued) {
+			token->is_failed = true;
+			DL_APPEND(store->failed, token);
+		}
+		if (!loop_timer_is_active(store->retry))
+			loop_timer_start(store->retry, RETRY_MS);
 	} else if (save->is_remove) {
 		assert(!token->is_queued);
 		token_free(store, token);
@@ -215,10 +225,7 @@ static void save_done(void *arg, bool canceled)
 	save_ended(store, save);
 	waiters = save->waiters;
 	save_free(save);
-	if (err.code != ERR_NONE)
-		loop_timer_start(store->retry, RETRY_MS);
-	else
-		write_next(store);
+	write_next(store);
 	/* Last: one of them may close the store. */
 	tell(waiters, err.code != ERR_NONE ? &err : NULL);
 }
@@ -243,8 +250,7 @@ static void write_next(struct token_store *store)
 
 	if (store->save != NULL || token == NULL)
 		return;
-	DL_DELETE(store->queue, token);
-	token->is_queued = false;
+	unlist(store, token);
 	save = xcalloc(1, sizeof(*save));
 	save->store = store;
 	save->token = token;
@@ -262,7 +268,11 @@ static void write_next(struct token_store *store)
 
 static void write_again(void *arg)
 {
-	write_next(arg);
+	struct token_store *store = arg;
+
+	while (store->failed != NULL)
+		queue(store, store->failed);
+	write_next(store);
 }
 
 /* The token has changed: it is written soon, and saved called then (NULL = nobody waits). */
@@ -277,9 +287,7 @@ static void changed(
 		LL_PREPEND(token->waiters, waiter);
 	}
 	queue(store, token);
-	/* After a failure the next attempt waits for the timer. */
-	if (!loop_timer_is_active(store->retry))
-		write_next(store);
+	write_next(store);
 }
 
 /* Takes out what nobody renewed. */
@@ -355,7 +363,8 @@ int token_store_remove(struct token_store *store, const char *id, token_store_sa
 /* True when the token's file, as it is or as it is being written, differs from memory. */
 static bool is_unsaved(const struct token_store *store, const struct token *token)
 {
-	return token->is_queued || (store->save != NULL && store->save->token == token);
+	return token->is_queued || token->is_failed ||
+	       (store->save != NULL && store->save->token == token);
 }
 
 int token_store_put(struct token_store *store, const char *id, const char *addr, unsigned ttl_s,
@@ -514,10 +523,12 @@ void token_store_close(struct token_store *store)
 		store->save->token = NULL;
 		loop_work_cancel(store->work);
 	}
+	while (store->failed != NULL)
+		queue(store, store->failed);
 	DL_FOREACH_SAFE (store->queue, token, next) {
 		if (!token->is_removed)
 			continue;
-		DL_DELETE(store->queue, token);
+		unlist(store, token);
 		LL_CONCAT(waiters, token->waiters);
 		token->waiters = NULL;
 		token_free(store, token);

@@ -79,6 +79,14 @@ static inline bool fake_has_more(void *arg)
 	return fake->count > fake->more_than;
 }
 
+/* Waits until there were so many requests. */
+static inline void fake_wait(struct loop *loop, struct fake *fake, unsigned count)
+{
+	fake->more_than = count - 1;
+	if (!fixture_run(loop, FIXTURE_DEADLINE_MS, fake_has_more, fake))
+		fail_msg("only %zu requests came, wanted %u", fake->count, count);
+}
+
 /* Waits for one more request and gives it. */
 static inline const char *fake_next(struct loop *loop, struct fake *fake)
 {

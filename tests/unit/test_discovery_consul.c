@@ -130,7 +130,7 @@ static void changes_are_followed(void **state)
 	watcher_expect(s->loop, &s->w, "c:3");
 	assert_int_equal(s->w.changes, 3);
 	assert_int_equal(s->w.failures, 0);
-	(void)fake_next(s->loop, s->fake);
+	fake_wait(s->loop, s->fake, 5);
 	assert_string_equal(
 		s->fake->requests[0], "GET /v1/kv/p/docker/swarm/nodes/?recurse=&consistent=");
 	assert_string_equal(s->fake->requests[1],
@@ -410,7 +410,7 @@ static void index_that_goes_back_starts_anew(void **state)
 
 	START(s, steps);
 	watcher_expect(s->loop, &s->w, "b:2");
-	(void)fake_next(s->loop, s->fake);
+	fake_wait(s->loop, s->fake, 4);
 	assert_non_null(strstr(s->fake->requests[1], "&index=50&"));
 	assert_null(strstr(s->fake->requests[2], "index="));
 	assert_non_null(strstr(s->fake->requests[3], "&index=4&"));
