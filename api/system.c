@@ -148,7 +148,7 @@ static json_t *node_summary(const struct node *node)
 		json_object_set_new(labels, view->labels.items[i].key,
 			json_string(view->labels.items[i].value));
 	return json_pack(
-		"{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:s,s:s,s:I}", "ID",
+		"{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:s,s:s,s:s,s:I}", "ID",
 		view->id, "Name", view->name, "Addr", view->addr, "Status",
 		node_state_name(node_state(node)), "Containers",
 		(json_int_t)(node_running(node) + node_paused(node) + node_stopped(node)),
