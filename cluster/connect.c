@@ -154,6 +154,7 @@ static int apply_version(struct node_live *live, const json_t *json, struct err 
 	const char *max = json_str(json, "ApiVersion", "");
 	const char *min = json_str(json, "MinAPIVersion", "");
 	long engine_max = version_number(max), engine_min = version_number(min);
+	char *c;
 
 	if (engine_max == -1)
 		return err_set(err, ERR_UPSTREAM,
@@ -173,6 +174,9 @@ static int apply_version(struct node_live *live, const json_t *json, struct err 
 		engine_max > version_number(NODE_API_MAX) ? NODE_API_MAX : max);
 	snprintf(live->server_version, sizeof(live->server_version), "%s",
 		json_str(json, "Version", ""));
+	for (c = live->server_version; *c; c++)
+		if (*c < 0x20 || *c > 0x7e)
+			*c = '?'; /* it may have been cut within a character */
 	return 0;
 }
 

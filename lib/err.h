@@ -23,7 +23,7 @@ enum err_code {
 
 struct err {
 	enum err_code code;
-	char msg[1024];
+	char msg[1024]; /* valid UTF-8: what is not, and control characters, became '?' */
 };
 
 #define ERR_INIT \

@@ -81,6 +81,40 @@ static void every_code_has_its_own_name(void **state)
 	assert_string_equal(err_code_name((enum err_code)1000), "unknown");
 }
 
+/* Messages quote peers and end in JSON: they are UTF-8 whatever the peer said. */
+static void messages_are_text(void **state)
+{
+	static const char *const cases[][2] = {
+		{"plain\n\ttext", "plain\n\ttext"},
+		{"a\x01\x1b\x7f", "a???"},
+		{"\xff\xfe\x80", "???"},
+		{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+		{"\xe2\x82\xac \xf0\x9f\x90\xb3", "\xe2\x82\xac \xf0\x9f\x90\xb3"},
+		{"cut \xf0\x9f\x90", "cut ???"},
+		{"overlong \xc0\xaf \xe0\x80\xaf", "overlong ?? ???"},
+		{"surrogate \xed\xa0\x80", "surrogate ???"},
+		{"beyond \xf4\x90\x80\x80", "beyond ????"},
+	};
+	char longest[1100];
+	struct err err = ERR_INIT;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		err_set(&err, ERR_UPSTREAM, "%s", cases[i][0]);
+		assert_string_equal(err.msg, cases[i][1]);
+	}
+	/* A character that the end of the message cuts in two. */
+	for (i = 0; i < sizeof(longest) - 2; i += 2)
+		memcpy(longest + i, "\xc3\xbc", 2);
+	longest[i] = '\0';
+	err_set(&err, ERR_UPSTREAM, "%s", longest);
+	assert_int_equal(strlen(err.msg), sizeof(err.msg) - 1);
+	assert_int_equal(err.msg[sizeof(err.msg) - 2], '?');
+	err_wrap(&err, "x");
+	assert_int_equal(err.msg[sizeof(err.msg) - 2], '\xbc');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -90,6 +124,7 @@ int main(void)
 		cmocka_unit_test(own_message_may_be_an_argument),
 		cmocka_unit_test(long_messages_are_cut),
 		cmocka_unit_test(every_code_has_its_own_name),
+		cmocka_unit_test(messages_are_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
