@@ -505,6 +505,9 @@ static void bad_entries_are_skipped(void **state)
 			"{\"Key\":\"p/docker/swarm/nodes/rubbish\",\"Value\":\"cnViYmlzaA==\"},"
 			"{\"Key\":\"p/docker/swarm/nodes/10.0.0.[1:9]:2375\",\"Value\":\"\"},"
 			"{\"Key\":\"p/docker/swarm/nodes/x:1\\r\\nY: z\",\"Value\":\"\"},"
+			/* A store elsewhere must not point to files of this machine. */
+			"{\"Key\":\"p/docker/swarm/nodes/s\","
+			"\"Value\":\"dW5peDovLy9ydW4vYS5zb2Nr\"},"
 			/* The value wins. */
 			"{\"Key\":\"p/docker/swarm/nodes/k:1\",\"Value\":\"djox\"}]"},
 		{0, NULL, NULL},

@@ -83,6 +83,22 @@ static void bare_list_is_nodes(void **state)
 	watcher_free(&w);
 }
 
+/* Engines of this machine, in lists that are written on it. */
+static void sockets_are_nodes_too(void **state)
+{
+	struct state *s = *state;
+	struct watcher w;
+
+	watcher_start(&w, s->loop, NULL, "nodes://unix:///run/a.sock,b:2", HEARTBEAT_MS, NULL);
+	watcher_expect(s->loop, &w, "b:2 unix:///run/a.sock");
+	watcher_free(&w);
+	write_file(s->path, "unix:///run/a.sock # here\nunix://\nb:2\n");
+	watcher_start(&w, s->loop, NULL, s->url, HEARTBEAT_MS, NULL);
+	watcher_expect(s->loop, &w, "b:2 unix:///run/a.sock");
+	watcher_free(&w);
+	expect_refused(s->loop, NULL, "nodes://unix://", NULL, ERR_INVALID, "unix");
+}
+
 static void nodes_scheme_ignores_case(void **state)
 {
 	struct state *s = *state;
@@ -508,6 +524,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nodes_are_sorted_and_unique, setup, teardown),
 		cmocka_unit_test_setup_teardown(bare_list_is_nodes, setup, teardown),
+		cmocka_unit_test_setup_teardown(sockets_are_nodes_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(nodes_scheme_ignores_case, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_urls_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(
