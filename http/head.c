@@ -33,7 +33,7 @@ static bool is_tchar(unsigned char c)
 	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
-static bool is_token(const char *s, size_t len)
+bool head_is_token(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (!is_tchar((unsigned char)s[i]))
@@ -63,7 +63,7 @@ static int parse_field(const char *line, size_t len, struct http_headers *out, s
 
 	if (line[0] == ' ' || line[0] == '\t')
 		return err_set(err, ERR_INVALID, "folded header lines are not accepted");
-	if (colon == NULL || !is_token(line, (size_t)(colon - line)))
+	if (colon == NULL || !head_is_token(line, (size_t)(colon - line)))
 		return err_set(err, ERR_INVALID, "malformed header line");
 	value = colon + 1;
 	while (value < end && (*value == ' ' || *value == '\t'))
@@ -157,7 +157,7 @@ static int parse_framing(struct head *head, struct err *err)
 	return 0;
 }
 
-static bool target_is_valid(const char *target, size_t len)
+bool head_is_target(const char *target, size_t len)
 {
 	if (len == 0)
 		return false;
@@ -178,7 +178,7 @@ static char *origin_form(const char *method, const char *target, size_t len, cha
 	const char *rest, *slash;
 
 	*authority = NULL;
-	if (!target_is_valid(target, len))
+	if (!head_is_target(target, len))
 		return NULL;
 	if (target[0] == '/')
 		return xstrndup(target, len);
@@ -212,7 +212,7 @@ static int parse_request_line(
 	const char *sp1 = memchr(line, ' ', len), *sp2;
 	size_t rest;
 
-	if (sp1 == NULL || !is_token(line, (size_t)(sp1 - line)) || sp1 - line > 32)
+	if (sp1 == NULL || !head_is_token(line, (size_t)(sp1 - line)) || sp1 - line > 32)
 		goto bad;
 	rest = len - (size_t)(sp1 + 1 - line);
 	sp2 = memchr(sp1 + 1, ' ', rest);
@@ -328,7 +328,7 @@ static void write_headers(struct buf *out, const struct http_headers *headers)
 	for (size_t i = 0; headers != NULL && i < headers->len; i++) {
 		const char *name = headers->items[i].name, *value = headers->items[i].value;
 
-		if (!is_token(name, strlen(name)) || strpbrk(value, "\r\n") != NULL)
+		if (!head_is_token(name, strlen(name)) || strpbrk(value, "\r\n") != NULL)
 			continue;
 		buf_append_str(out, name);
 		buf_append(out, ": ", 2);

@@ -37,6 +37,11 @@ int head_parse_request(const char *data, size_t len, struct head *head, struct e
 int head_parse_reply(
 	const char *data, size_t len, const char *method, struct head *head, struct err *err);
 
+/* A header's name, or a method (RFC 9110 section 5.6.2). */
+bool head_is_token(const char *s, size_t len);
+/* No blanks, control characters or others that a request line must not hold. */
+bool head_is_target(const char *target, size_t len);
+
 /* One header line after the other; 0, or -1 with err. Used for trailers as well. */
 int head_parse_fields(const char *data, size_t len, struct http_headers *out, struct err *err);
 

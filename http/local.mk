@@ -30,3 +30,15 @@ http_libswarm_http_a_SOURCES = \
 # The only folder that sees these libraries' headers.
 http_libswarm_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(CURL_CFLAGS) $(OPENSSL_CFLAGS)
 http_libswarm_http_a_CFLAGS = $(AM_CFLAGS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += \
+	tests/unit/test_http_framing \
+	tests/unit/test_http_head
+endif
+tests_unit_test_http_framing_SOURCES = tests/unit/test_http_framing.c
+tests_unit_test_http_framing_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_framing_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_head_SOURCES = tests/unit/test_http_head.c
+tests_unit_test_http_head_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_head_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
