@@ -72,22 +72,20 @@ def test_walk(docker, start_manager, cluster):
     assert cli.run("run", "-i", "--rm", IMAGE, "cat", input=data) == data
 
 
-RESIZED = "while ! stty size | grep -q '40 100'; do sleep 0.1; done; echo RESI''ZED\n"
+WHEN_RESIZED = "while ! stty size | grep -q '40 100'; do sleep 0.1; done; echo RESI''ZED\n"
 
 
 def test_terminals(docker, start_manager, cluster):
     cli = docker(start_manager())
     terminal = cli.terminal("run", "-it", "--rm", "--name", "term", IMAGE, "sh")
     terminal.expect("/ #")
-    terminal.resize(40, 100)
-    terminal.send(RESIZED)
-    terminal.expect("RESIZED")
+    terminal.send(WHEN_RESIZED)
+    terminal.expect_at_size(40, 100, "RESIZED")
 
     second = cli.terminal("exec", "-it", "term", "sh")
     second.expect("/ #")
-    second.resize(40, 100)
-    second.send(RESIZED)
-    second.expect("RESIZED")
+    second.send(WHEN_RESIZED)
+    second.expect_at_size(40, 100, "RESIZED")
     second.send("exit 7\n")
     assert second.wait(10)[0] == 7
 

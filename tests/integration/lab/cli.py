@@ -88,6 +88,17 @@ class Terminal:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.kill(self.pid, signal.SIGWINCH)
 
+    def expect_at_size(self, rows, columns, text, timeout=20):
+        """Resizes until text comes: a client that is just starting may miss the signal."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self.resize(rows, columns)
+            try:
+                return self.expect(text, 0.5)
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+
     def send(self, text):
         os.write(self.fd, text.encode())
 

@@ -6,8 +6,10 @@ every request, and hands requests to the behaviours that a test has set before i
 
 import json
 import re
+import secrets
 import socket
 import threading
+import urllib.parse
 
 OS = {"OSType": "linux", "Architecture": "x86_64"}
 
@@ -39,6 +41,13 @@ class FakeEngine:
         self.engine_id = engine_id or f"FAKE:{name}"
         self.labels = list(labels)
         self.containers = []  # list entries, as /containers/json gives them
+        self.images = [
+            {
+                **{"Id": "sha256:" + "0" * 64, "RepoTags": ["busybox:latest"], "RepoDigests": []},
+                **{"Created": 1700000000, "Size": 1000, "VirtualSize": 1000, "Labels": None},
+                **{"ParentId": "", "SharedSize": -1, "Containers": -1},
+            }
+        ]
         self.requests = []
         self._behaviours = []  # (method, path pattern, function(conn, request))
         self._connections = set()
@@ -218,14 +227,28 @@ class FakeEngine:
             body = self.containers
         elif match:
             return self._inspect(c, match.group(1))
-        elif path in ("/images/json", "/networks"):
+        elif path == "/images/json":
+            body = self.images
+        elif path == "/networks":
             body = []
+        elif path == "/containers/create" and request.method == "POST":
+            return self._create(c, request)
         elif path == "/volumes":
             body = {"Volumes": [], "Warnings": None}
         else:
             c.sendall(answer(404, {"message": "page not found"}, reason="Not Found"))
             return True
         c.sendall(answer(200, body))
+        return True
+
+    def _create(self, c, request):
+        query = dict(urllib.parse.parse_qsl(request.target.partition("?")[2]))
+        container_id = secrets.token_hex(32)
+        name = query.get("name") or container_id[:8]
+        entry = container(container_id, name, state="created")
+        entry["Labels"] = json.loads(request.body).get("Labels") or {}
+        self.containers.append(entry)
+        c.sendall(answer(201, {"Id": container_id, "Warnings": []}, reason="Created"))
         return True
 
     def _inspect(self, c, container_id):
@@ -241,7 +264,7 @@ class FakeEngine:
 def container(container_id, name, state="running"):
     """An entry of /containers/json."""
     return {
-        **{"Id": container_id, "Names": [f"/{name}"], "Image": "busybox", "ImageID": "sha256:00"},
+        **{"Id": container_id, "Names": [f"/{name}"], "Image": "busybox", "ImageID": "sha256:" + "0" * 64},
         **{"Command": "sleep 1000", "Created": 1700000000, "Ports": [], "Labels": {}},
         **{"State": state, "Status": "Up 1 minute", "HostConfig": {"NetworkMode": "default"}},
         **{"NetworkSettings": {"Networks": {}}, "Mounts": []},
@@ -257,7 +280,7 @@ def inspect_of(entry):
             **{"Paused": False, "Restarting": False, "Dead": False, "ExitCode": 0},
             **{"StartedAt": "2023-11-14T22:13:21Z", "FinishedAt": "0001-01-01T00:00:00Z"},
         },
-        "Config": {"Image": "busybox", "Labels": {}, "Env": [], "Tty": False},
+        "Config": {"Image": "busybox", "Labels": entry["Labels"], "Env": [], "Tty": False},
         "HostConfig": {"NetworkMode": "default", "PortBindings": {}},
         "NetworkSettings": {"Networks": {}, "Ports": {}},
     }

@@ -29,7 +29,7 @@ def free_port(ip="127.0.0.1"):
 
 def sanitizer_environment(folder):
     return {
-        "ASAN_OPTIONS": f"log_path={folder}/san:exitcode=99:detect_leaks=1:abort_on_error=0"
+        "ASAN_OPTIONS": f"log_path={folder}/san:exitcode=99:detect_leaks=1:abort_on_error=0:handle_abort=1"
         ":detect_stack_use_after_return=1:quarantine_size_mb=16",
         "UBSAN_OPTIONS": f"log_path={folder}/san:exitcode=99:print_stacktrace=1",
         "LSAN_OPTIONS": "exitcode=99",
