@@ -33,3 +33,10 @@ backends_libswarm_backends_a_SOURCES = \
 	backends/simulator.c \
 	backends/simulator.h
 backends_libswarm_backends_a_CFLAGS = $(AM_CFLAGS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_backends_engine
+endif
+tests_unit_test_backends_engine_SOURCES = tests/unit/test_backends_engine.c
+tests_unit_test_backends_engine_LDADD = $(BACKENDS_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_backends_engine_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

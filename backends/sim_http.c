@@ -57,7 +57,8 @@ void sim_headers(const struct sim_request *r, struct http_headers *h, const char
 
 	if (r->is_routed) {
 		http_headers_add(h, "Api-Version", r->engine->options->api_version);
-		http_headers_add(h, "Docker-Experimental", "false");
+		if (!r->wrong_version)
+			http_headers_add(h, "Docker-Experimental", "false");
 		http_headers_add(h, "Ostype", "linux");
 		http_headers_add(h, "Server", server);
 	}
@@ -386,6 +387,7 @@ static bool version_is_wrong(struct sim_request *r)
 
 	if (!r->version || (r->version >= o->api_min && r->version <= o->api))
 		return false;
+	r->wrong_version = true;
 	if (r->version > o->api)
 		sim_reply_text(r, 400,
 			"client version %s is too new. Maximum supported API version is %s", text,

@@ -55,6 +55,7 @@ struct sim_request {
 	struct str_list query; /* key, value, key, value ... */
 	json_t *body;          /* NULL = none */
 	bool has_body, is_routed, is_held;
+	bool wrong_version;
 	struct loop_timer *timer;
 	const struct sim_route *route;
 	/* For what outlives the handler: called when the exchange ends. */

@@ -204,7 +204,7 @@ int sim_image_tag(struct sim_engine *e, const char *source, const char *repo, co
 	str_list_add(&image->tags, normal);
 	str_list_sort(&image->tags);
 	image->tagged_ns = sim_now(e);
-	image_event(e, image, "tag", normal);
+	image_event(e, image, "tag", whole);
 	return 0;
 }
 

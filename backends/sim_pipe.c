@@ -205,7 +205,7 @@ static void pipe_output(void *arg, int fd, const char *data, size_t len, int64_t
 }
 
 /* NULL: the client has gone. */
-static struct sim_pipe *pipe_new(struct sim_request *r, bool tty)
+static struct sim_pipe *pipe_new(struct sim_request *r, bool tty, bool is_exec)
 {
 	struct sim_host *host = r->host;
 	bool upgrade = exchange_header(r->x, "Upgrade") != NULL;
@@ -214,6 +214,9 @@ static struct sim_pipe *pipe_new(struct sim_request *r, bool tty)
 	struct stream *stream;
 	struct sim_pipe *p;
 
+	/* The engine takes a connection over before it makes these headers, for attach. */
+	if (is_exec)
+		sim_headers(r, &h, NULL);
 	http_headers_add(&h, "Content-Type",
 		multiplexed ? "application/vnd.docker.multiplexed-stream"
 			    : "application/vnd.docker.raw-stream");
@@ -242,7 +245,7 @@ void sim_pipe_attach(struct sim_request *r, struct sim_container *c)
 	bool stream = sim_query_bool(r, "stream");
 	bool logs = sim_query_bool(r, "logs");
 	bool in = sim_query_bool(r, "stdin");
-	struct sim_pipe *p = pipe_new(r, c->spec->tty);
+	struct sim_pipe *p = pipe_new(r, c->spec->tty, false);
 
 	if (!p)
 		return;
@@ -274,7 +277,7 @@ void sim_pipe_exec(struct sim_request *r, struct sim_exec *x)
 									  : "not running");
 		return;
 	}
-	p = pipe_new(r, x->tty);
+	p = pipe_new(r, x->tty, true);
 	if (!p)
 		return;
 	status = sim_exec_start(x, pipe_output, p, &err);

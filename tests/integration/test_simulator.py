@@ -1,0 +1,569 @@
+"""The simulated engine against a real one: the same script, the same answers, byte for byte once
+IDs, times, addresses and host facts are made equal."""
+
+import json
+import re
+import urllib.parse
+
+import pytest
+
+from lab import http
+from lab.waiting import wait_until
+
+IMAGE = "busybox:latest"
+
+# What depends on the machine, and not on the request.
+_RULES = [
+    (r"\b[0-9a-f]{64}\b", "<id>"),
+    (r"\b[0-9a-f]{12}\b", "<short>"),
+    (r"(?!0001)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[0-9.]*Z", "<time>"),
+    (r'"(Created|time|timeNano)":\d+', r'"\1":0'),
+    (r'"Pid":[1-9]\d*', '"Pid":1'),
+    (r'"(Size|VirtualSize|SizeRootFs|LayersSize)":\d+', r'"\1":0'),
+    (r"Less than a second|\d+ seconds?", "<while>"),
+    (r"02:42(:[0-9a-f]{2}){4}", "<mac>"),
+    (r"\b172\.\d+\.\d+\.\d+\b", "<ip>"),
+    (r'"[^"]*/volumes/', '"<root>/volumes/'),
+    (r'"[^"]*/containers/<id>/', '"<root>/containers/'),
+    (r'"[^"]*/netns/', '"<netns>/'),
+    (r'"/?[a-z]+_[a-z]+[0-9]*"', '"<made up>"'),
+    (r'"(HostPort|PublicPort)":"?3[2-9]\d\d\d"?', r'"\1":"<port>"'),
+    (r'"(Driver|Name)":"(vfs|overlay2)"', r'"\1":"<storage>"'),
+    (r'"GraphDriver":{"Data":[^}]*}*?,"Name"', '"GraphDriver":{"Data":null,"Name"'),
+]
+
+
+def normal(text):
+    for pattern, replacement in _RULES:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+class Script:
+    """Sends requests to one engine and notes what comes back."""
+
+    def __init__(self, address):
+        self.address = address
+        self.notes = []
+
+    def send(self, method, path, body=None, note=True):
+        headers = {}
+        if body is not None:
+            body = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        reply = http.request(self.address, method, path, body, headers)
+        if note:
+            kind = (reply.header("Content-Type"), reply.header("Docker-Experimental"))
+            text = reply.body.decode("utf-8", "replace")
+            self.notes.append((f"{method} {path}", reply.status, kind, normal(text)))
+        return reply
+
+    def create(self, name, cmd=("top",), note=True, **more):
+        body = {"Image": IMAGE, "Cmd": list(cmd), **more}
+        return self.send("POST", f"/containers/create?name={name}", body, note)
+
+    def filters(self, path, note=True, **filters):
+        query = urllib.parse.quote(json.dumps(filters))
+        return self.send("GET", f"{path}{'&' if '?' in path else '?'}filters={query}", note=note)
+
+
+def lifecycle(s):
+    s.create("web", Labels={"b": "2", "a": "1"}, Env=["A=b"])
+    for step in ("start", "start", "pause", "pause", "start", "unpause", "unpause", "stop"):
+        s.send("POST", f"/containers/web/{step}")
+        s.send("GET", "/containers/json?all=1")
+    for step in ("stop", "kill", "pause", "start", "restart?t=1", "rename?name=shop"):
+        s.send("POST", f"/containers/web/{step}")
+    s.send("GET", "/containers/shop/json")
+    s.send("POST", "/containers/shop/rename?name=shop")
+    s.send("POST", "/containers/shop/rename?name=a!")
+    s.send("POST", "/containers/shop/kill?signal=NONE")
+    s.send("POST", "/containers/shop/kill?signal=99")
+    s.send("DELETE", "/containers/shop")
+    s.send("POST", "/containers/shop/kill")
+    s.send("POST", "/containers/shop/wait")
+    s.send("GET", "/containers/shop/json")
+    s.send("DELETE", "/containers/shop")
+    s.send("GET", "/containers/shop/json")
+    s.send("POST", "/containers/shop/kill")
+
+
+def refused_creates(s):
+    s.create("web", note=False)
+    for name in ("web", "/web", "a", "a/b", "-x"):
+        s.create(urllib.parse.quote(name, safe=""))
+    s.send("POST", "/containers/create", {"Image": "nope"})
+    s.send("POST", "/containers/create", {"Image": "nope:1"})
+    s.send("POST", "/containers/create", {})
+    s.send("POST", "/containers/create")
+    for more in (
+        {"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "abc"}]}}},
+        {"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "99999"}]}}},
+        {"HostConfig": {"PortBindings": {"xx/tcp": [{"HostPort": "1"}]}}},
+        {"HostConfig": {"Memory": 1000}},
+        {"HostConfig": {"Memory": 8000000, "MemoryReservation": 9000000}},
+        {"HostConfig": {"RestartPolicy": {"Name": "sometimes"}}},
+        {"HostConfig": {"VolumesFrom": ["nobody"]}},
+        {"HostConfig": {"Links": ["nobody:x"]}},
+        {"HostConfig": {"Binds": ["/a:b"]}},
+        {"Env": ["=x"]},
+        {"Labels": {"a": 1}},
+        {"Cmd": 5},
+    ):
+        body = {"Image": IMAGE, "Cmd": ["top"], **more}
+        s.send("POST", "/containers/create?name=bad", body)
+    s.send("GET", "/containers/json?all=1")
+
+
+def inspected(s):
+    s.create(
+        "full",
+        Hostname="h",
+        User="root",
+        WorkingDir="/tmp",
+        Tty=True,
+        StopSignal="SIGINT",
+        ExposedPorts={"80/tcp": {}, "53/udp": {}},
+        HostConfig={
+            "Memory": 10000000,
+            "NanoCpus": 500000000,
+            "CpuShares": 512,
+            "NetworkMode": "none",
+            "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
+            "PortBindings": {"80/tcp": [{"HostPort": "8080"}]},
+            "CapAdd": ["NET_ADMIN"],
+        },
+    )
+    s.send("GET", "/containers/full/json")
+    s.send("POST", "/containers/full/update", {"Memory": 90000000})
+    s.send("POST", "/containers/full/update", {"Memory": 12000000, "MemorySwap": -1})
+    s.send("GET", "/containers/full/json")
+    s.create("quoted", ["a b", '"c"'], Entrypoint="/x")
+    s.filters("/containers/json?all=1", name=["quoted"])
+
+
+def ports(s):
+    binding = {"80/tcp": [{"HostPort": "8080"}]}
+    exposed = {"80/tcp": {}, "90/tcp": {}}
+    s.create("p1", ExposedPorts=exposed, HostConfig={"PortBindings": binding})
+    s.create("p2", ExposedPorts=exposed, HostConfig={"PortBindings": binding})
+    s.send("POST", "/containers/p1/start")
+    s.send("GET", "/containers/p1/json")
+    s.send("POST", "/containers/p2/start")
+    assert "already allocated" in s.notes[-1][3]
+    s.send("POST", "/containers/p1/stop?t=1")
+    s.send("POST", "/containers/p2/start")
+    s.send("DELETE", "/containers/p2?force=1")
+    s.create("p3", ExposedPorts={"90/tcp": {}}, HostConfig={"PublishAllPorts": True})
+    s.send("POST", "/containers/p3/start")
+    s.filters("/containers/json", name=["p3"])
+
+
+def programs(s):
+    for name, cmd in (
+        ("t", ["true"]),
+        ("f", ["false"]),
+        ("e", ["sh", "-c", "echo out; echo err >&2; exit 3"]),
+    ):
+        s.create(name, cmd)
+        s.send("POST", f"/containers/{name}/start")
+        s.send("POST", f"/containers/{name}/wait")
+    s.send("GET", "/containers/e/logs?stdout=1&tail=1")
+    s.send("GET", "/containers/e/logs?stderr=1")
+    s.send("GET", "/containers/e/logs?stdout=1&tail=0")
+    s.send("GET", "/containers/e/logs")
+    s.create("tty", ["echo", "x"], Tty=True)
+    s.send("POST", "/containers/tty/start")
+    s.send("POST", "/containers/tty/wait")
+    s.send("GET", "/containers/tty/logs?stdout=1")
+    s.create("rm", ["sh", "-c", "exit 4"], HostConfig={"AutoRemove": True})
+    s.send("POST", "/containers/rm/start")
+    wait_until(
+        lambda: s.send("GET", "/containers/rm/json", note=False).status == 404,
+        "the container to remove itself",
+    )
+    s.filters("/containers/json?all=1", exited=["3"])
+
+
+def filters(s):
+    s.create("one", Labels={"k": "v"}, note=False)
+    s.create("two", note=False)
+    s.send("POST", "/containers/two/start", note=False)
+    for f in (
+        {"name": ["o"]},
+        {"name": ["^/two$"]},
+        {"label": ["k"]},
+        {"label": ["k=w"]},
+        {"label": {"k=v": True}},
+        {"status": ["running"]},
+        {"status": ["created", "exited"]},
+        {"ancestor": ["busybox"]},
+        {"ancestor": ["nope"]},
+        {"before": ["two"]},
+        {"since": ["one"]},
+        {"network": ["bridge"]},
+        {"volume": ["x"]},
+        {"health": ["none"]},
+        {"is-task": ["false"]},
+        {"nonsense": ["a"]},
+        {"status": ["nonsense"]},
+        {"health": ["nonsense"]},
+        {"is-task": ["maybe"]},
+        {"before": ["nobody"]},
+        {"exited": ["x"]},
+        {"publish": ["x"]},
+    ):
+        s.filters("/containers/json?all=1", **f)
+    s.send("GET", "/containers/json?limit=1")
+    s.send("GET", "/containers/json?limit=x")
+    s.filters("/networks", driver=["bridge"], note=False)
+    s.filters("/networks", nonsense=["a"])
+    s.filters("/volumes", nonsense=["a"])
+    s.filters("/images/json", nonsense=["a"])
+    s.filters("/images/json", dangling=["true"])
+
+
+def volumes(s):
+    s.send("POST", "/volumes/create", {"Name": "v1", "Labels": {"a": "b"}})
+    s.send("POST", "/volumes/create", {"Name": "v1"})
+    s.send("POST", "/volumes/create", {"Name": "a/b"})
+    s.send("POST", "/volumes/create", {"Name": "v2", "Driver": "none"})
+    s.send("GET", "/volumes/v1")
+    s.create("user", HostConfig={"Binds": ["v1:/data:ro"]})
+    s.send("GET", "/containers/user/json")
+    s.send("DELETE", "/volumes/v1")
+    s.send("DELETE", "/containers/user?v=1")
+    s.send("GET", "/volumes")
+    s.send("DELETE", "/volumes/v1")
+    s.send("DELETE", "/volumes/v1")
+    s.send("GET", "/volumes/v1")
+
+
+def networks(s):
+    s.send("POST", "/networks/create", {"Name": "n1", "Labels": {"a": "b"}})
+    s.send("POST", "/networks/create", {"Name": "n1", "CheckDuplicate": True})
+    for body in (
+        {"Name": "n2", "Driver": "overlay"},
+        {"Name": "n2", "Driver": "none-such"},
+        {"Name": "bridge"},
+        {"Name": ""},
+    ):
+        s.send("POST", "/networks/create", body)
+    s.send("GET", "/networks/n1")
+    s.send("GET", "/networks/none-such")
+    s.create(
+        "member",
+        HostConfig={"NetworkMode": "n1"},
+        NetworkingConfig={"EndpointsConfig": {"n1": {"Aliases": ["al"]}}},
+    )
+    s.send("POST", "/containers/member/start")
+    s.send("GET", "/containers/member/json")
+    s.send("GET", "/networks/n1")
+    s.send("DELETE", "/networks/n1")
+    s.send("POST", "/networks/bridge/connect", {"Container": "member"})
+    s.send("POST", "/networks/bridge/connect", {"Container": "member"})
+    s.send("POST", "/networks/n1/disconnect", {"Container": "member"})
+    s.send("POST", "/networks/n1/disconnect", {"Container": "member"})
+    s.send("POST", "/networks/n1/connect", {"Container": "nobody"})
+    s.send("GET", "/containers/member/json")
+    s.send("DELETE", "/containers/member?force=1")
+    s.send("DELETE", "/networks/n1")
+    s.send("DELETE", "/networks/n1")
+    s.send("DELETE", "/networks/bridge")
+    s.create("lost", HostConfig={"NetworkMode": "none-such"})
+    s.send("POST", "/containers/lost/start")
+
+
+def images(s):
+    s.send("GET", "/images/nope/json")
+    s.send("POST", "/images/busybox/tag?repo=some/name&tag=v1")
+    s.send("POST", "/images/nope/tag?repo=x")
+    s.send("POST", "/images/busybox/tag?repo=UPPER")
+    s.create("user")
+    s.send("DELETE", "/images/some/name:v1")
+    s.send("DELETE", "/images/busybox")
+    s.send("DELETE", "/images/nope")
+
+
+def paths(s):
+    for method, path in (
+        ("GET", "/_ping"),
+        ("HEAD", "/_ping"),
+        ("GET", "/v1.41/_ping"),
+        ("GET", "/v1.99/version"),
+        ("GET", "/v1.5/version"),
+        ("GET", "/vX/version"),
+        ("GET", "/nonsense"),
+        ("PUT", "/containers/json"),
+        ("GET", "/containers//json"),
+        ("GET", "/containers/json/"),
+        ("DELETE", "/containers/nobody"),
+        ("GET", "/containers/nobody/logs?stdout=1"),
+        ("GET", "/containers/nobody/stats"),
+        ("GET", "/containers/nobody/top"),
+        ("GET", "/exec/nobody/json"),
+        ("GET", "/nodes"),
+        ("GET", "/services"),
+        ("GET", "/events?since=x"),
+        ("GET", "/events?since=3&until=1"),
+    ):
+        s.send(method, path)
+
+
+def execs(s):
+    s.create("web", note=False)
+    s.send("POST", "/containers/web/exec", {"Cmd": ["true"]})
+    s.send("POST", "/containers/web/start", note=False)
+    s.send("POST", "/containers/web/exec", {"Cmd": []})
+    body = {"Cmd": ["sh", "-c", "exit 4"], "AttachStdout": True}
+    made = s.send("POST", "/containers/web/exec", body).json()["Id"]
+    s.notes.append(("inspect", normal(s.send("GET", f"/exec/{made}/json", note=False).body.decode())))
+    started = s.send("POST", f"/exec/{made}/start", {"Detach": True}, note=False)
+    s.notes.append(("start", started.status, started.body))
+    done = wait_until(
+        lambda: (
+            lambda r: r if not r.json()["Running"] and r.json()["ExitCode"] is not None else None
+        )(s.send("GET", f"/exec/{made}/json", note=False)),
+        "the exec instance to end",
+    )
+    s.notes.append(("inspect", normal(done.body.decode())))
+
+
+def events(s):
+    start = s.send("GET", "/info", note=False).json()["SystemTime"]
+    s.create("ev", Labels={"x": "y"}, HostConfig={"Binds": ["vol:/data"]}, note=False)
+    for step in ("start", "pause", "unpause", "stop", "start", "kill", "rename?name=ev2"):
+        s.send("POST", f"/containers/ev/{step}", note=False)
+        if step == "kill":
+            s.send("POST", "/containers/ev/wait", note=False)
+    s.send("POST", "/networks/create", {"Name": "en"}, note=False)
+    s.send("DELETE", "/networks/en", note=False)
+    s.send("POST", "/images/busybox/tag?repo=other", note=False)
+    s.send("DELETE", "/images/other:latest", note=False)
+    s.send("DELETE", "/containers/ev2", note=False)
+    since = _unix(start)
+    for more in ({}, {"type": ["container"]}, {"event": ["start", "die"]}, {"label": ["x=y"]}):
+        query = urllib.parse.quote(json.dumps(more))
+        until = _unix(s.send("GET", "/info", note=False).json()["SystemTime"])
+        reply = s.send("GET", f"/events?since={since}&until={until}&filters={query}", note=False)
+        lines = [normal(line) for line in reply.body.decode().splitlines()]
+        # The engine tells of networks and containers from different threads.
+        s.notes.append(("events", json.dumps(more), sorted(lines)))
+        own = [x for x in lines if '"Type":"container"' in x]
+        s.notes.append(("events of containers, in order", json.dumps(more), own))
+
+
+class Raw:
+    """A connection that becomes a raw stream."""
+
+    def __init__(self, address, path, body=None, upgrade=True):
+        self.stream = http.Stream(address)
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\n"
+        if upgrade:
+            head += "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+        data = json.dumps(body).encode() if body is not None else b""
+        if body is not None:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n"
+        self.stream.send(head.encode() + b"\r\n" + data)
+        self.data = b""
+        while b"\r\n\r\n" not in self.data:
+            more = self.stream.recv()
+            assert more, self.data
+            self.data += more
+        head, _, self.data = self.data.partition(b"\r\n\r\n")
+        lines = head.decode().lower().split("\r\n")
+        self.head = sorted(x for x in lines if not x.startswith("date:"))
+
+    def read(self, size):
+        while len(self.data) < size:
+            more = self.stream.recv()
+            assert more, self.data
+            self.data += more
+        data, self.data = self.data[:size], self.data[size:]
+        return data
+
+    def rest(self):
+        while True:
+            more = self.stream.recv()
+            if not more:
+                return self.data
+            self.data += more
+
+
+def streams(s):
+    for upgrade in (True, False):
+        name = f"cat{upgrade:d}"
+        s.create(name, ["cat"], OpenStdin=True, StdinOnce=True, note=False)
+        query = "stream=1&stdin=1&stdout=1&stderr=1"
+        raw = Raw(s.address, f"/containers/{name}/attach?{query}", upgrade=upgrade)
+        s.notes.append(("head", raw.head))
+        raw.stream.send(b"before\n")
+        s.send("POST", f"/containers/{name}/start")
+        s.notes.append(("echo", raw.read(8 + 7)))
+        raw.stream.send(b"after\n")
+        s.notes.append(("echo", raw.read(8 + 6)))
+        raw.stream.shutdown_write()
+        s.notes.append(("end", raw.rest()))
+        s.send("POST", f"/containers/{name}/wait")
+        s.send("GET", f"/containers/{name}/logs?stdout=1")
+    s.create("web", ["sleep", "100"], note=False)
+    s.send("POST", "/containers/web/start", note=False)
+    for tty in (False, True):
+        body = {"Cmd": ["echo", "hi"], "AttachStdout": True, "Tty": tty}
+        made = s.send("POST", "/containers/web/exec", body, note=False).json()["Id"]
+        raw = Raw(s.address, f"/exec/{made}/start", {"Detach": False, "Tty": tty})
+        s.notes.append(("exec", raw.head, raw.rest()))
+    s.create("term", ["cat"], Tty=True, OpenStdin=True, note=False)
+    s.send("POST", "/containers/term/start", note=False)
+    raw = Raw(s.address, "/containers/term/attach?stream=1&stdin=1&stdout=1")
+    raw.stream.send(b"x\r")
+    s.notes.append(("terminal", raw.read(6)))
+    raw.stream.send(b"\x04")
+    s.notes.append(("end of it", raw.rest()))
+    s.send("POST", "/containers/term/wait")
+
+
+def _unix(text):
+    """RFC 3339 to seconds with nanoseconds."""
+    import calendar
+    import time
+
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+    return f"{seconds}.{fraction or '0':0<9}"
+
+
+SCRIPTS = [
+    lifecycle,
+    refused_creates,
+    inspected,
+    ports,
+    programs,
+    filters,
+    volumes,
+    networks,
+    images,
+    paths,
+    execs,
+    events,
+    streams,
+]
+
+
+def compare(simulated, real):
+    assert [n[0] for n in simulated] == [n[0] for n in real]
+    for ours, theirs in zip(simulated, real):
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda f: f.__name__)
+def test_like_a_real_engine(script, simulate, three):
+    """Each script, against both."""
+    engine = three[0]
+    notes = []
+    version = http.request(("tcp", engine.addr), "GET", "/version").json()
+    sim = simulate(1, "--engine-version", version["Version"], "--name", engine.name)
+    for address in (("tcp", sim.addrs[0]), ("tcp", engine.addr)):
+        s = Script(address)
+        script(s)
+        notes.append(s.notes)
+    compare(*notes)
+
+
+# ---- What only a simulated engine can do ----
+
+
+def fault(sim, kind, seconds=30.0, **more):
+    body = json.dumps({"kind": kind, "seconds": seconds, **more}).encode()
+    reply = http.request(("tcp", sim.addrs[0]), "POST", "/_simulator/fault", body)
+    assert reply.status == 204, reply
+
+
+def ping(sim, timeout=5):
+    return http.request(("tcp", sim.addrs[0]), "GET", "/_ping", timeout=timeout)
+
+
+def test_fault_is_off_by_default(simulate):
+    sim = simulate(1)
+    body = b'{"kind":"close","seconds":30}'
+    reply = http.request(("tcp", sim.addrs[0]), "POST", "/_simulator/fault", body)
+    assert reply.status == 404
+    assert ping(sim).status == 200
+
+
+@pytest.mark.parametrize("kind", ["hang", "close", "garbage", "slow", "truncate", "down", "error"])
+def test_fault(simulate, kind):
+    """Each shows, and is over when it is said to be."""
+    sim = simulate(1, "--control")
+    address = ("tcp", sim.addrs[0])
+    fault(sim, kind, 1.5 if kind == "down" else 30, ms=60000)
+    if kind in ("hang", "slow"):
+        with pytest.raises(TimeoutError):
+            ping(sim, timeout=0.3)
+    elif kind in ("close", "truncate"):
+        with pytest.raises((http.Ended, ConnectionError, AssertionError)):
+            http.request(address, "GET", "/info")
+    elif kind == "garbage":
+        with pytest.raises(ValueError):
+            http.request(address, "GET", "/info").json()
+    elif kind == "error":
+        assert ping(sim).status == 500
+    else:
+        with pytest.raises(OSError):
+            wait_until(lambda: ping(sim, 0.5) and False, "it to be down", timeout=0.2)
+    if kind != "down":
+        fault(sim, "none")
+    assert wait_until(lambda: ping(sim).status == 200, "the fault to be over")
+
+
+def test_hanging_requests_are_answered_after_the_fault(simulate):
+    sim = simulate(1, "--control")
+    fault(sim, "hang", 0.5)
+    assert ping(sim).body == b"OK"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"{}", b'{"kind":"hang"}', b'{"kind":"hang","seconds":-1}',
+             b'{"kind":"what","seconds":1}', b'{"kind":"hang","seconds":1e99}']
+)
+def test_bad_fault(simulate, body):
+    sim = simulate(1, "--control")
+    reply = http.request(("tcp", sim.addrs[0]), "POST", "/_simulator/fault", body)
+    assert reply.status == 400
+    assert ping(sim).status == 200
+
+
+def test_nodes_differ_and_seeds_repeat(simulate):
+    """Every node has its own name, ID and labels; one seed gives the same again."""
+    seen = []
+    for _ in range(2):
+        sim = simulate(6, "--seed", "5", "--label", "rack=r{i%3}", "--containers", "2")
+        infos = [http.request(("tcp", a), "GET", "/info").json() for a in sim.addrs]
+        ids = [
+            [c["Id"] for c in http.request(("tcp", a), "GET", "/containers/json").json()]
+            for a in sim.addrs
+        ]
+        assert [i["Name"] for i in infos] == [f"sim-{n}" for n in range(6)]
+        assert [i["Labels"] for i in infos] == [[f"rack=r{n % 3}"] for n in range(6)]
+        assert len({i["ID"] for i in infos}) == 6
+        assert len({c for each in ids for c in each}) == 12
+        seen.append(([i["ID"] for i in infos], ids))
+    assert seen[0] == seen[1]
+
+
+def test_output_is_bounded(simulate):
+    """Ten megabytes through cat: all come back, and what is kept for logs is little."""
+    sim = simulate(1)
+    s = Script(("tcp", sim.addrs[0]))
+    s.create("cat", ["cat"], OpenStdin=True, StdinOnce=True)
+    raw = Raw(s.address, "/containers/cat/attach?stream=1&stdin=1&stdout=1")
+    s.send("POST", "/containers/cat/start")
+    line = b"x" * 1023 + b"\n"
+    got = 0
+    for _ in range(160):
+        raw.stream.send(line * 64)
+        got += len(raw.stream.recv(1 << 20))
+    raw.stream.shutdown_write()
+    assert got + len(raw.rest()) >= 160 * 64 * 1024
+    logs = http.request(s.address, "GET", "/containers/cat/logs?stdout=1")
+    assert 16 * 1024 < len(logs.body) < 256 * 1024
