@@ -6,6 +6,7 @@
 
 #define SLOW_DEFAULT_MS 2000
 #define FAULT_SECONDS_MAX 86400
+#define CUT_MS 20
 
 static const struct sim_route *const route_tables[] = {sim_routes_system, sim_routes_container,
 	sim_routes_stream, sim_routes_image, sim_routes_network};
@@ -66,6 +67,8 @@ void sim_headers(const struct sim_request *r, struct http_headers *h, const char
 		http_headers_add(h, "Content-Type", type);
 }
 
+static void request_delay(struct sim_request *r, uint64_t ms);
+
 static void reply(struct sim_request *r, int status, const char *type, const char *data, size_t len)
 {
 	struct http_headers h = {0};
@@ -74,7 +77,9 @@ static void reply(struct sim_request *r, int status, const char *type, const cha
 	if (r->host->fault == SIM_FAULT_TRUNCATE) {
 		exchange_reply_start(r->x, status, &h, (int64_t)len + 100);
 		exchange_reply_write(r->x, data ? data : "", len / 2);
-		exchange_reply_end(r->x);
+		/* Breaking it off now would drop what is not sent yet. */
+		r->is_cut = true;
+		request_delay(r, CUT_MS);
 	} else {
 		exchange_reply(r->x, status, &h, data ? data : "", len);
 	}
@@ -216,8 +221,6 @@ static bool request_route(struct sim_request *r)
 }
 
 /* ---- Faults ---- */
-
-static void request_delay(struct sim_request *r, uint64_t ms);
 
 static void fault_end(struct sim_host *host)
 {
@@ -441,7 +444,12 @@ static void request_start(struct sim_request *r)
 
 static void request_timer(void *arg)
 {
-	request_start(arg);
+	struct sim_request *r = arg;
+
+	if (r->is_cut)
+		exchange_reply_abort(r->x, "simulated fault");
+	else
+		request_start(r);
 }
 
 static void request_delay(struct sim_request *r, uint64_t ms)

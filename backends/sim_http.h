@@ -56,6 +56,7 @@ struct sim_request {
 	json_t *body;          /* NULL = none */
 	bool has_body, is_routed, is_held;
 	bool wrong_version;
+	bool is_cut; /* half of the answer is sent: the timer breaks it off */
 	struct loop_timer *timer;
 	const struct sim_route *route;
 	/* For what outlives the handler: called when the exchange ends. */

@@ -13,6 +13,7 @@
 #include "lib/buf.h"
 #include "lib/env.h"
 #include "lib/err.h"
+#include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/loop.h"
 #include "lib/str.h"
@@ -20,7 +21,6 @@
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #define SIM_REPLY_MAX (256u << 20) /* bytes of one whole answer */
 #define SIM_BODY_MAX (4u << 20)    /* bytes of one request's JSON body */
@@ -267,8 +267,8 @@ struct sim_waiter {
 	struct sim_container *container; /* NULL after the call */
 };
 
-/* Who follows a container's output: attach and logs. data NULL: it has stopped; fd SIM_STDIN: it has
- * been started, and takes input from now on. */
+/* Who follows a container's output: attach and logs. data NULL: it has stopped; fd SIM_STDIN: it
+ * has been started, and takes input from now on. */
 struct sim_follower {
 	struct sim_follower *prev, *next;
 	void (*fn)(void *arg, int fd, const char *data, size_t len, int64_t ns);

@@ -38,6 +38,35 @@ static void merge_map(json_t *config, const json_t *image, const char *key)
 	json_object_update_missing(to, from);
 }
 
+/* The image's variables that the request does not set. */
+static void merge_env(json_t *config, const json_t *image)
+{
+	json_t *env = json_arr(config, "Env");
+	json_t *item;
+	json_t *other;
+	size_t i;
+	size_t k;
+
+	json_array_foreach (image, i, item) {
+		const char *text = json_string_value(item);
+		size_t len = strcspn(text, "=");
+		bool is_set = false;
+
+		json_array_foreach (env, k, other) {
+			const char *own = json_string_value(other);
+
+			is_set |= strncmp(own, text, len) == 0 && (own[len] == '=' || !own[len]);
+		}
+		if (is_set)
+			continue;
+		if (!env) {
+			env = json_array();
+			json_object_set_new(config, "Env", env);
+		}
+		json_array_append(env, item);
+	}
+}
+
 /* The request's Config with the image's defaults, fields under their proper names. */
 static json_t *config_merge(const json_t *body, const json_t *image)
 {
@@ -67,8 +96,7 @@ static json_t *config_merge(const json_t *body, const json_t *image)
 	merge_map(config, image, "ExposedPorts");
 	merge_map(config, image, "Labels");
 	merge_map(config, image, "Volumes");
-	if (!json_array_size(json_get(config, "Env")) && json_arr(image, "Env"))
-		json_object_set_new(config, "Env", own_copy(json_arr(image, "Env")));
+	merge_env(config, json_arr(image, "Env"));
 	if (str_is_empty(json_str(config, "User", "")) && *json_str(image, "User", ""))
 		json_object_set(config, "User", json_get(image, "User"));
 	if (str_is_empty(json_str(config, "WorkingDir", "")) && *json_str(image, "WorkingDir", ""))
