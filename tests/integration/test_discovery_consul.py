@@ -257,3 +257,25 @@ def test_access_control(server, start, machine, monkeypatch, by):
     wrong = secret.replace("b", "a")
     code, out, err = listed(machine, "--discovery-opt", f"kv.token={wrong}", url)
     assert (code != 0, out) == (True, []) and "403" in err and wrong not in err
+
+
+def test_store_that_comes_back_empty_drops_nobody(server, start, simulate, manager):
+    """Agents register again one by one: the list of one must not drop the others."""
+    consul = server()
+    url = f"consul://{consul.addr}/p"
+    sim = simulate(3)
+    agents = [start(Join, addr, url, *BEAT) for addr in sim.addrs]
+    m = manager(url, "--heartbeat", "2s", nodes=3)
+    consul.kill()
+    wait_until(lambda: "discovery fails" in m.log(), "the manager to notice")
+    time.sleep(2)
+    consul.start()
+    count = "/v1/kv/p/docker/swarm/nodes/?keys"
+    deadline = time.monotonic() + 30
+    while consul.request("GET", count)[1].count("127.0.0.1") < 3:
+        assert sorted(m.nodes()) == sorted(sim.addrs)
+        assert time.monotonic() < deadline, "the agents did not come back"
+    # Removals count again in time.
+    agents[0].stop()
+    wait_until(lambda: sorted(m.nodes()) == sorted(sim.addrs[1:]), "the first to be gone", 30)
+    assert "node removed" not in m.log().split("removals count again")[0].split("answers again")[0]
