@@ -12,7 +12,7 @@ AM_TESTS_ENVIRONMENT += \
 	export TREE_CPPFLAGS;
 
 # Scripts, and the tests of the whole.
-EXTRA_DIST += README.md NEWS CONTRIBUTING.md SECURITY.md LICENSE .ci/run \
+EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICENSE .ci/run \
 	scripts/install-consul scripts/quickstart scripts/setup scripts/test \
 	tests/integration/conftest.py \
 	tests/integration/lab/__init__.py tests/integration/lab/certs.py \
