@@ -122,6 +122,15 @@ def test_lost_streams_are_made_good(fake, manager):
     assert m.status_of(engine.addr) == "Healthy"
 
 
+def objects(connection):
+    """The objects of a stream of JSON lines, one by one."""
+    buffer = b""
+    while True:
+        buffer += connection.read_chunk()
+        *lines, buffer = buffer.split(b"\n")
+        yield from (json.loads(line) for line in lines if line.strip())
+
+
 def test_events_of_all_nodes(manager, three):
     """Every event of every engine, once, with its node, in one stream."""
     m = manager(three)
@@ -134,11 +143,8 @@ def test_events_of_all_nodes(manager, three):
             container_id = make(engine, f"by-{engine.name}", Cmd=["true"])
             ids[container_id] = engine.name
             engine.json("DELETE", f"/containers/{container_id}")
-        seen, buffer = [], b""
-        while len(seen) < 6:
-            buffer += c.read_chunk()
-            *lines, buffer = buffer.split(b"\n")
-            seen += [json.loads(line) for line in lines if line.strip()]
+        stream = objects(c)
+        seen = [next(stream) for _ in range(6)]
     for container_id, node in ids.items():
         own = [e for e in seen if e["Actor"]["ID"] == container_id]
         assert [e["Action"] for e in own] == ["create", "destroy"]
@@ -158,12 +164,13 @@ def test_events_of_the_cluster(fake, manager, tmp_path):
         filters = quote(json.dumps({"type": ["swarm"]}))
         c.send_request("GET", f"/events?filters={filters}")
         assert c.read_head().status == 200
+        stream = objects(c)
         path.write_text(f"{one.addr}\n{two.addr}\n")
-        event = json.loads(c.read_chunk())
+        event = next(stream)
         assert (event["Type"], event["Action"]) == ("swarm", "engine_connect")
         assert event["Actor"]["Attributes"]["node.name"] == "two"
         path.write_text(one.addr)
-        event = json.loads(c.read_chunk())
+        event = next(stream)
         assert (event["Type"], event["Action"]) == ("swarm", "engine_disconnect")
 
 
