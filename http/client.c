@@ -1,11 +1,11 @@
 /* libcurl's multi interface on the loop. libcurl may not be called again from inside its own
  * callbacks, so starting, ending and unpausing calls is queued and done at the end of the turn. */
 #include "http/client_priv.h"
+#include "http/head.h"
 #include "http/tls_priv.h"
 #include "lib/log.h"
 #include "lib/str.h"
 
-#include <assert.h>
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
@@ -52,6 +52,7 @@ struct call {
 	char *body;
 	size_t body_len;
 	bool has_upload, upload_ended, upload_paused, upload_full;
+	int64_t upload_left; /* of its length, -1 = chunked */
 	struct buf upload;
 	/* The reply. */
 	int status;
@@ -190,6 +191,12 @@ static void run_queue(void *arg)
 		call->todo = 0;
 		if (todo & TODO_END) {
 			call_remove(call);
+			continue;
+		}
+		if ((todo & TODO_START) && call->failure.code != ERR_NONE) {
+			struct err err = call->failure;
+
+			call_finish(call, &err);
 			continue;
 		}
 		if (todo & TODO_START) {
@@ -337,6 +344,12 @@ static void check_messages(struct client *client)
 	}
 }
 
+/* The engine has to do something next: it is not our owner who has to give more of the upload. */
+static bool waits_for_peer(const struct call *call)
+{
+	return !call->has_upload || call->upload_ended || call->upload.len > 0;
+}
+
 /* Deadlines that libcurl does not have. */
 static void janitor(void *arg)
 {
@@ -351,7 +364,7 @@ static void janitor(void *arg)
 		if (call->total_timeout_ms > 0 && now - call->started_ms > call->total_timeout_ms)
 			err_set(&err, ERR_TIMEOUT, "no complete answer within %u ms",
 				call->total_timeout_ms);
-		else if (!call->has_head && call->head_timeout_ms > 0 &&
+		else if (!call->has_head && call->head_timeout_ms > 0 && waits_for_peer(call) &&
 			 now - call->progress_ms > call->head_timeout_ms)
 			err_set(&err, ERR_TIMEOUT, "no answer within %u ms", call->head_timeout_ms);
 		else if (call->has_head && !call->is_paused && call->idle_timeout_ms > 0 &&
@@ -386,12 +399,27 @@ static void add_header_line(struct call *call, const char *line, size_t len)
 	while (end > value &&
 		(end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' ' || end[-1] == '\t'))
 		end--;
-	if (memchr(value, '\0', (size_t)(end - value)) != NULL ||
-		memchr(value, '\r', (size_t)(end - value)) != NULL)
+	if (!head_is_token(line, (size_t)(colon - line)))
 		return;
+	for (const char *p = value; p < end; p++) {
+		if (((unsigned char)*p < 0x20 && *p != '\t') || *p == 0x7f)
+			return;
+	}
 	name = xstrndup(line, (size_t)(colon - line));
 	copy = xstrndup(value, (size_t)(end - value));
 	http_headers_add(&call->reply_headers, name, copy);
+}
+
+/* Where the body ends must not depend on who reads. */
+static bool framing_is_clear(const struct http_headers *headers)
+{
+	size_t lengths = 0, codings = 0;
+
+	for (size_t i = 0; i < headers->len; i++) {
+		lengths += str_ieq(headers->items[i].name, "Content-Length");
+		codings += str_ieq(headers->items[i].name, "Transfer-Encoding");
+	}
+	return lengths + codings <= 1;
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
@@ -420,6 +448,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 		return len; /* an interim reply; the real one follows */
 	if (status > 599)
 		return fail(call, ERR_UPSTREAM, "the answer has a status that does not exist");
+	if (!framing_is_clear(&call->reply_headers))
+		return fail(call, ERR_UPSTREAM, "the answer frames its body in two ways");
 	call->has_head = true;
 	call->status = (int)status;
 	call->progress_ms = loop_now_ms(call->endpoint->client->loop);
@@ -449,7 +479,7 @@ static size_t on_upload(char *data, size_t size, size_t count, void *arg)
 	struct call *call = arg;
 	size_t len = size * count;
 
-	if (call->ops == NULL)
+	if (call->ops == NULL || call->failure.code != ERR_NONE)
 		return CURL_READFUNC_ABORT;
 	if (call->upload.len == 0) {
 		if (call->upload_ended)
@@ -604,6 +634,7 @@ struct call *call_start(struct endpoint *e, const struct call_request *request,
 	call->body[request->body_len] = '\0';
 	call->body_len = request->body_len;
 	call->has_upload = request->has_upload;
+	call->upload_left = request->upload_length;
 	buf_init(&call->upload, UPLOAD_MAX);
 	call->head_timeout_ms = request->head_timeout_ms;
 	call->idle_timeout_ms = request->idle_timeout_ms;
@@ -630,13 +661,18 @@ struct call *call_start(struct endpoint *e, const struct call_request *request,
 	client->all = call;
 	e->in_flight++;
 	e->running++;
+	/* What would be a second request, or none, on the wire. */
+	if (!head_is_token(request->method, strlen(request->method)) || request->target[0] != '/' ||
+		!head_is_target(request->target, strlen(request->target)))
+		fail(call, ERR_INVALID, "the request's target or method is malformed");
 	call_todo(call, TODO_START);
 	return call;
 }
 
 void call_cancel(struct call *call)
 {
-	assert(call->ops != NULL);
+	if (call->ops == NULL) /* from inside done */
+		return;
 	call->ops = NULL;
 	call->endpoint->running--;
 	call_todo(call, TODO_END);
@@ -659,12 +695,24 @@ static void upload_changed(struct call *call)
 	call_todo(call, TODO_UNPAUSE);
 }
 
+/* on_upload breaks the request off, so that the peer does not take a part for the whole. */
+static void upload_failed(struct call *call, enum err_code code, const char *message)
+{
+	if (call->failure.code == ERR_NONE)
+		err_set(&call->failure, code, "%s", message);
+	call->upload_ended = true;
+}
+
 bool call_upload(struct call *call, const void *data, size_t len)
 {
-	if (buf_append(&call->upload, data, len) != 0) {
-		err_set(&call->failure, ERR_TOO_LARGE, "more upload waits than there is room for");
-		call->upload_ended = true;
-	}
+	if (call->upload.len == 0)
+		call->progress_ms = loop_now_ms(call->endpoint->client->loop);
+	if (call->upload_left >= 0 && len > (size_t)call->upload_left)
+		upload_failed(call, ERR_INVALID, "the upload is longer than announced");
+	else if (buf_append(&call->upload, data, len) != 0)
+		upload_failed(call, ERR_TOO_LARGE, "more upload waits than there is room for");
+	else if (call->upload_left >= 0)
+		call->upload_left -= (int64_t)len;
 	upload_changed(call);
 	call->upload_full = call->upload.len > UPLOAD_HIGH_WATER;
 	return !call->upload_full;
@@ -672,7 +720,10 @@ bool call_upload(struct call *call, const void *data, size_t len)
 
 void call_upload_end(struct call *call)
 {
+	if (call->upload_left > 0)
+		upload_failed(call, ERR_INVALID, "the upload is shorter than announced");
 	call->upload_ended = true;
+	call->progress_ms = loop_now_ms(call->endpoint->client->loop);
 	upload_changed(call);
 }
 

@@ -197,6 +197,11 @@ static bool finish_exchange(struct connection *c)
 		return false;
 	}
 	if (x->is_aborted) {
+		ssize_t n = 1;
+
+		/* What came before the failure is still of use, as far as it fits. */
+		for (; c->out.len > 0 && n > 0; buf_consume(&c->out, n > 0 ? (size_t)n : 0))
+			n = stream_write(c->stream, c->out.data, c->out.len);
 		connection_close(c, "the reply cannot be completed");
 		return false;
 	}
@@ -235,6 +240,8 @@ static bool parse_head(struct connection *c)
 	/* One empty line before a request is tolerated (RFC 9112 section 2.2). */
 	if (c->in.len >= 2 && memcmp(c->in.data, "\r\n", 2) == 0)
 		buf_consume(&c->in, 2);
+	if (c->in.len == 0)
+		return false;
 	end = head_find_end(c->in.data, c->in.len);
 	if (end == 0 || end > c->server->limits.head_max) {
 		if (c->in.len > c->server->limits.head_max) {
@@ -328,6 +335,9 @@ static bool move_body(struct connection *c)
 {
 	bool moved = false;
 
+	if (c->exchange != NULL && c->exchange->body_mode == EXCHANGE_BODY_STREAM &&
+		framing_is_done(&c->framing) && !c->exchange->sink_has_end)
+		exchange_body_ended(c->exchange); /* there was no body at all */
 	while (c->state == CONNECTION_ACTIVE && c->exchange != NULL &&
 		!framing_is_done(&c->framing)) {
 		struct exchange *x = c->exchange;
@@ -405,6 +415,15 @@ static void client_ended(struct connection *c)
 	}
 }
 
+/* It has sent its end, behind bytes for which there is no room. When these are the rest of a body
+ * they are still to be read; else nothing that comes can matter. */
+static void client_hung_up(struct connection *c)
+{
+	c->client_hung_up = true;
+	if (!c->client_ended && (framing_is_done(&c->framing) || c->state != CONNECTION_ACTIVE))
+		client_ended(c);
+}
+
 /* Reads once. True when something came. */
 static bool read_client(struct connection *c)
 {
@@ -458,16 +477,17 @@ static void update_watches(struct connection *c)
 {
 	unsigned events = 0;
 
-	if (c->state == CONNECTION_DEAD)
+	if (c->state == CONNECTION_DEAD || c->stream == NULL)
 		return;
 	if (c->state == CONNECTION_LINGER)
 		events |= LOOP_READ;
 	else if (!c->client_ended && c->in.len < in_wanted(c))
 		events |= LOOP_READ;
-	else if (!c->client_ended)
+	else if (!c->client_ended && !c->client_hung_up)
 		events |= LOOP_HANGUP;
 	if (c->out.len > 0)
 		events |= LOOP_WRITE;
+	c->wanted = events;
 	stream_want(c->stream, events);
 	if (c->mhd_watch != NULL) {
 		events = c->out.len < EXCHANGE_HIGH_WATER ? LOOP_READ : 0;
@@ -525,6 +545,9 @@ static bool pump_once(struct connection *c)
 	}
 	if (!drain_mhd(c) || !flush_out(c))
 		return false;
+	/* drain_mhd stopped for want of room, and nothing may ever come to be read again. */
+	if (c->mhd_replied && c->out.len < EXCHANGE_HIGH_WATER)
+		moved = true;
 	if (c->state == CONNECTION_HEAD && c->out.len == 0) {
 		if (c->in.len > 0 && parse_head(c))
 			moved = true;
@@ -593,9 +616,14 @@ static void connection_ready(unsigned events, void *arg)
 {
 	struct connection *c = arg;
 
+	/* The transport is broken, and reading, which would find that out, is not due. */
+	if ((events & ~c->wanted) && !(c->wanted & LOOP_READ)) {
+		connection_close(c, "the client is gone");
+		return;
+	}
 	/* Bytes that wait unread hide the client's end from read_client. */
-	if ((events & LOOP_HANGUP) && c->state == CONNECTION_ACTIVE && !c->client_ended)
-		client_ended(c);
+	if (events & LOOP_HANGUP)
+		client_hung_up(c);
 	connection_pump(c);
 }
 
@@ -603,6 +631,19 @@ static void mhd_fd_ready(unsigned events, void *arg)
 {
 	(void)events;
 	connection_pump(arg);
+}
+
+/* The client has ended, but the rest of its request is here and waits for whom it is meant for. */
+static bool body_is_still_to_be_taken(const struct connection *c)
+{
+	const struct exchange *x = c->exchange;
+
+	if (framing_is_done(&c->framing) || c->in.len == 0)
+		return false;
+	if (x->body_mode == EXCHANGE_BODY_UNCLAIMED)
+		return c->framing.state != FRAMING_LENGTH ||
+		       c->framing.remaining <= (int64_t)c->in.len;
+	return x->sink_is_full;
 }
 
 void connection_check(struct connection *c, uint64_t now)
@@ -615,22 +656,25 @@ void connection_check(struct connection *c, uint64_t now)
 		return;
 	switch (c->state) {
 	case CONNECTION_HEAD:
-		if (c->in.len > 0 && since > limits->head_timeout_ms) {
+		if (c->out.len > 0) {
+			if (since > limits->body_timeout_ms)
+				connection_close(c, "the client does not read its reply");
+		} else if (c->in.len > 0 && since > limits->head_timeout_ms) {
 			refuse(c, 408, "the request's head did not come in time");
 			connection_pump(c);
-		} else if (c->in.len == 0 && c->out.len == 0 && since > limits->idle_timeout_ms) {
+		} else if (c->in.len == 0 && since > limits->idle_timeout_ms) {
 			connection_close(c, "idle");
 		} else if (since > IDLE_MHD_MS) {
 			connection_drop_mhd(c);
 		}
 		break;
 	case CONNECTION_ACTIVE:
-		if (c->client_ended && since > ENDED_GRACE_MS)
+		if (c->client_ended && since > ENDED_GRACE_MS && !body_is_still_to_be_taken(c))
 			connection_close(c, "the client ended it");
 		else if (c->out.len > 0 && since > limits->body_timeout_ms)
 			connection_close(c, "the client does not read its reply");
 		else if (!framing_is_done(&c->framing) && x->body_mode != EXCHANGE_BODY_UNCLAIMED &&
-			 !x->sink_is_full &&
+			 (!x->sink_is_full || c->client_hung_up) &&
 			 since > (x->body_mode == EXCHANGE_BODY_COLLECT ? COLLECT_STALL_MS
 									: limits->body_timeout_ms))
 			connection_close(c, "the request's body did not come in time");

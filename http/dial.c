@@ -73,7 +73,7 @@ static void dial_connected(struct dial *d)
 	d->fd = -1;
 	loop_watch_free(TAKE_PTR(d->watch));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	stream_set_keepalive(fd);
 	if (d->tls == NULL) {
 		dial_finish(d, stream_from_fd(d->loop, fd), NULL);
 		return;

@@ -158,6 +158,7 @@ size_t exchange_give_body(struct exchange *x, const char *data, size_t len)
 void exchange_body_ended(struct exchange *x)
 {
 	x->body_complete = true;
+	x->sink_has_end = true;
 	if (!x->is_ended && !x->is_aborted)
 		x->sink(x, NULL, 0, x->body_arg);
 }

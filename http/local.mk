@@ -34,7 +34,8 @@ http_libswarm_http_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_http_framing \
-	tests/unit/test_http_head
+	tests/unit/test_http_head \
+	tests/unit/test_http_server
 endif
 tests_unit_test_http_framing_SOURCES = tests/unit/test_http_framing.c
 tests_unit_test_http_framing_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -42,3 +43,6 @@ tests_unit_test_http_framing_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_head_SOURCES = tests/unit/test_http_head.c
 tests_unit_test_http_head_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_head_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_server_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_server.c
+tests_unit_test_http_server_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_server_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)

@@ -44,9 +44,12 @@ static struct MHD_Response *make_response(struct exchange *x)
 
 	if (response == NULL)
 		return NULL;
-	for (size_t i = 0; i < x->reply_headers.len; i++)
-		MHD_add_response_header(
-			response, x->reply_headers.items[i].name, x->reply_headers.items[i].value);
+	for (size_t i = 0; i < x->reply_headers.len; i++) {
+		const char *name = x->reply_headers.items[i].name;
+
+		if (head_is_token(name, strlen(name)))
+			MHD_add_response_header(response, name, x->reply_headers.items[i].value);
+	}
 	if (!x->head.keep_alive)
 		MHD_add_response_header(response, "Connection", "close");
 	return response;

@@ -16,7 +16,7 @@
 struct raw_call {
 	struct endpoint *endpoint;
 	struct raw_call *prev, *next;
-	const struct raw_ops *ops;
+	const struct raw_ops *ops; /* NULL once it was told its end */
 	void *arg;
 	struct dial *dial;
 	struct stream *stream;
@@ -64,7 +64,7 @@ static void raw_call_free(struct raw_call *call)
 
 void raw_call_cancel(struct raw_call *call)
 {
-	if (call != NULL)
+	if (call != NULL && call->ops != NULL) /* not from inside its callback */
 		raw_call_free(call);
 }
 
@@ -75,6 +75,7 @@ static void raw_call_fail(struct raw_call *call, const struct err *err)
 	struct err copy = *err;
 
 	raw_call_unlink(call);
+	call->ops = NULL;
 	ops->refused(call, NULL, &copy, arg);
 	raw_call_free(call);
 }
@@ -98,26 +99,28 @@ static void fail(struct raw_call *call, enum err_code code, const char *message)
 
 static void refused(struct raw_call *call)
 {
+	const struct raw_ops *ops = TAKE_PTR(call->ops);
 	struct reply reply = {.status = call->head.status,
 		.headers = &call->head.headers,
 		.body = buf_str(&call->body),
 		.body_len = call->body.len};
 
 	raw_call_unlink(call);
-	call->ops->refused(call, &reply, NULL, call->arg);
+	ops->refused(call, &reply, NULL, call->arg);
 	raw_call_free(call);
 }
 
 static void upgraded(struct raw_call *call)
 {
 	struct stream *stream = TAKE_PTR(call->stream);
+	const struct raw_ops *ops = TAKE_PTR(call->ops);
 
 	stream_want(stream, 0);
 	stream_on_ready(stream, NULL, NULL);
 	if (call->in.len > 0)
 		stream_unread(stream, call->in.data, call->in.len);
 	raw_call_unlink(call);
-	call->ops->upgraded(call, call->head.status, &call->head.headers, stream, call->arg);
+	ops->upgraded(call, call->head.status, &call->head.headers, stream, call->arg);
 	raw_call_free(call);
 }
 

@@ -8,16 +8,23 @@
 #define RELAY_BUFFER (64 * 1024)
 #define RELAY_TURNS 8 /* most rounds for one event, so that others get their turn */
 
+#define CHECK_MS 1000       /* how often a peer that may have gone unseen is looked at */
+#define GONE_TICKS 2        /* checks that the other side has to end, once it was told */
+#define GONE_STUCK_TICKS 60 /* checks that it has to take what the gone one sent */
+
 struct direction {
 	struct stream *from, *to;
 	struct buf buf; /* read, not yet written */
 	bool has_ended; /* from gave its end */
 	bool is_shut;   /* and to was told */
+	bool drops;     /* to has gone: what comes is dropped, so that from may end in order */
 };
 
 struct relay {
 	struct loop *loop;
 	struct direction there, back;
+	struct loop_timer *timer; /* runs while one side could go unseen */
+	unsigned gone_ticks;
 	bool is_over;
 	void (*done)(struct relay *relay, void *arg);
 	void *arg;
@@ -31,11 +38,19 @@ static void relay_free(void *arg)
 static void relay_close(struct relay *r)
 {
 	r->is_over = true;
+	loop_timer_free(TAKE_PTR(r->timer));
 	stream_close(TAKE_PTR(r->there.from));
 	stream_close(TAKE_PTR(r->there.to));
 	buf_reset(&r->there.buf);
 	buf_reset(&r->back.buf);
 	loop_defer(r->loop, relay_free, r);
+}
+
+/* Nobody takes what d brings any more. */
+static void drop(struct direction *d)
+{
+	d->drops = true;
+	buf_reset(&d->buf);
 }
 
 /* 1 = something moved, 0 = nothing to do now, -1 = broken. */
@@ -53,9 +68,13 @@ static int move(struct direction *d)
 			d->has_ended = true;
 		if (n > 0) {
 			moved = 1;
+			if (d->drops)
+				return moved;
 			written = stream_write(d->to, data, (size_t)n);
-			if (written == STREAM_ERROR)
-				return -1;
+			if (written == STREAM_ERROR) {
+				drop(d);
+				return moved;
+			}
 			if (written < 0)
 				written = 0;
 			buf_append(&d->buf, data + written, (size_t)(n - written));
@@ -64,16 +83,19 @@ static int move(struct direction *d)
 	while (d->buf.len > 0) {
 		ssize_t n = stream_write(d->to, d->buf.data, d->buf.len);
 
-		if (n == STREAM_ERROR)
-			return -1;
 		if (n == STREAM_AGAIN)
 			break;
+		if (n == STREAM_ERROR) {
+			drop(d);
+			break;
+		}
 		moved = 1;
 		buf_consume(&d->buf, (size_t)n);
 	}
 	if (d->has_ended && d->buf.len == 0 && !d->is_shut) {
 		d->is_shut = true;
-		stream_shutdown_write(d->to);
+		if (!d->drops)
+			stream_shutdown_write(d->to);
 	}
 	return moved;
 }
@@ -97,6 +119,13 @@ static void relay_over(struct relay *r)
 		r->done(r, r->arg);
 }
 
+/* No event tells that a peer has gone while nothing is read from it: because its end was read
+ * already, or because what it sent waits for the other side. */
+static bool may_go_unseen(const struct direction *in)
+{
+	return in->has_ended || in->buf.len > 0;
+}
+
 static void relay_run(struct relay *r)
 {
 	for (int i = 0; i < RELAY_TURNS; i++) {
@@ -108,9 +137,41 @@ static void relay_run(struct relay *r)
 		}
 		if (there == 0 && back == 0)
 			break;
+		if ((there > 0 && !r->there.drops) || (back > 0 && !r->back.drops))
+			r->gone_ticks = 0;
 	}
 	want(&r->there, &r->back);
 	want(&r->back, &r->there);
+	if ((may_go_unseen(&r->there) || may_go_unseen(&r->back) || r->there.drops ||
+		    r->back.drops) &&
+		!loop_timer_is_active(r->timer))
+		loop_timer_start(r->timer, CHECK_MS);
+}
+
+/* The peer of `in` has gone: what it sent is still delivered, what was for it is dropped. */
+static void set_gone(struct direction *in, struct direction *out)
+{
+	if (!may_go_unseen(in) || out->drops || !stream_is_gone(in->from))
+		return;
+	drop(out);
+}
+
+static void relay_check(void *arg)
+{
+	struct relay *r = arg;
+
+	set_gone(&r->there, &r->back);
+	set_gone(&r->back, &r->there);
+	if (r->there.drops || r->back.drops) {
+		const struct direction *last = r->back.drops ? &r->there : &r->back;
+
+		if (++r->gone_ticks > (last->is_shut ? GONE_TICKS : GONE_STUCK_TICKS) ||
+			(r->there.drops && r->back.drops)) {
+			relay_over(r);
+			return;
+		}
+	}
+	relay_run(r);
 }
 
 static void relay_ready(unsigned events, void *arg)
@@ -137,6 +198,7 @@ struct relay *relay_start(struct loop *loop, struct stream *a, struct stream *b,
 	r->there.to = r->back.from = b;
 	buf_init(&r->there.buf, RELAY_BUFFER);
 	buf_init(&r->back.buf, RELAY_BUFFER);
+	r->timer = loop_timer_new(loop, relay_check, r);
 	r->done = done;
 	r->arg = arg;
 	stream_on_ready(a, relay_ready, r);

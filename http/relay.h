@@ -1,13 +1,16 @@
 /* Two raw streams joined: bytes flow both ways with back-pressure, an end of one direction is
  * passed on as a half-close, and the relay is over when both directions have ended or either side
- * breaks. */
+ * breaks. It is over too, some seconds later, when a side whose end was read has gone entirely
+ * (stream_is_gone): the other side gets what was sent before, its end, and a moment to end itself.
+ */
 #ifndef HTTP_RELAY_H
 #define HTTP_RELAY_H
 
 #include "http/stream.h"
 
 struct relay;
-/* Owns both streams. done is called once, after they were closed. idle_timeout_ms 0 = none. */
+/* Owns both streams. done is called once, never from inside, after they were closed; it may free
+ * anything but the relay, which is dead then. */
 struct relay *relay_start(struct loop *loop, struct stream *a_take, struct stream *b_take,
 	void (*done)(struct relay *relay, void *arg), void *arg);
 /* Closes both streams; done is not called. */

@@ -149,8 +149,10 @@ static void accept_clients(unsigned events, void *arg)
 			return;
 		}
 		describe_peer(&addr, peer, sizeof(peer));
-		if (addr.ss_family != AF_UNIX)
+		if (addr.ss_family != AF_UNIX) {
 			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+			stream_set_keepalive(fd);
+		}
 		if (l->tls != NULL)
 			start_handshake(l, fd, peer);
 		else
@@ -170,6 +172,7 @@ static void janitor(void *arg)
 	}
 	if (server->connections_len < server->limits.connections_max)
 		set_full(server, false);
+	mhd_wake(server->mhd); /* it looks at its deadlines only when it runs */
 	loop_timer_start(server->janitor, JANITOR_MS);
 }
 

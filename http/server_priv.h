@@ -51,10 +51,12 @@ struct connection {
 	struct buf out; /* for the client */
 	struct exchange *exchange;
 	struct framing framing; /* of the request's body */
-	bool client_ended;      /* its writing side */
+	bool client_ended;      /* its writing side; everything before was read */
+	bool client_hung_up;    /* the same, with bytes that may still be unread */
 	bool keep_alive;
 	bool is_pumping, pump_again, pump_is_deferred;
 	bool is_linked;
+	unsigned wanted;     /* what its stream was asked to tell */
 	uint64_t changed_ms; /* last progress that the deadlines look at */
 	unsigned long requests;
 	/* libmicrohttpd's side: our end of the socketpair, -1 = none. */
@@ -104,7 +106,7 @@ struct exchange {
 	exchange_body_fn *body_fn;
 	/* Streamed bodies. */
 	exchange_sink_fn *sink;
-	bool sink_is_full;
+	bool sink_is_full, sink_has_end;
 	void *body_arg;
 	/* The reply. */
 	bool envelope_sent;   /* libmicrohttpd has been given the request */

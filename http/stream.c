@@ -2,6 +2,9 @@
 #include "http/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -32,6 +35,22 @@ void stream_shutdown_write(struct stream *s)
 void stream_want(struct stream *s, unsigned events)
 {
 	s->ops->want(s, events);
+}
+
+bool stream_is_gone(struct stream *s)
+{
+	return s->ops->is_gone(s);
+}
+
+void stream_set_keepalive(int fd)
+{
+	int one = 1, idle = STREAM_KEEPALIVE_IDLE_S, interval = STREAM_KEEPALIVE_INTERVAL_S,
+	    probes = STREAM_KEEPALIVE_PROBES;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
 void stream_on_ready(struct stream *s, stream_ready_fn *ready, void *arg)
@@ -75,6 +94,9 @@ static void socket_ready(unsigned events, void *arg)
 {
 	struct socket_stream *ss = arg;
 
+	/* What nobody asked for is how the loop tells of an error. */
+	if (events & ~ss->wanted)
+		events = LOOP_READ | LOOP_WRITE | LOOP_HANGUP;
 	if (ss->stream.ready != NULL)
 		ss->stream.ready(events, ss->stream.ready_arg);
 }
@@ -138,6 +160,13 @@ static void socket_want(struct stream *s, unsigned events)
 	}
 }
 
+static bool socket_is_gone(struct stream *s)
+{
+	struct pollfd p = {.fd = socket_of(s)->fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 static void socket_close(struct stream *s)
 {
 	struct socket_stream *ss = socket_of(s);
@@ -156,6 +185,7 @@ static const struct stream_ops socket_ops = {
 	.write = socket_write,
 	.shutdown_write = socket_shutdown_write,
 	.want = socket_want,
+	.is_gone = socket_is_gone,
 	.close = socket_close,
 };
 

@@ -34,6 +34,11 @@ struct stream_ops {
 	/* Says which readiness (LOOP_READ, LOOP_WRITE, LOOP_HANGUP) should call the function given
 	 * by stream_on_ready. What TLS has decrypted already counts as readable. */
 	void (*want)(struct stream *s, unsigned events);
+	/* True when the peer can be known to receive nothing any more: the connection was reset, a
+	 * local peer has closed its socket, a TLS peer has closed the connection behind its
+	 * close_notify. What it sent before may still be there to be read. A mere end of its
+	 * writing side is not it. */
+	bool (*is_gone)(struct stream *s);
 	/* Frees it, at once; the callback is not called afterwards. */
 	void (*close)(struct stream *s);
 };
@@ -51,7 +56,10 @@ struct stream {
 ssize_t stream_read(struct stream *s, void *data, size_t len) MUSTCHECK;
 ssize_t stream_write(struct stream *s, const void *data, size_t len) MUSTCHECK;
 void stream_shutdown_write(struct stream *s);
+/* A broken transport is told with all of LOOP_READ, LOOP_WRITE and LOOP_HANGUP, wanted or not, as
+ * long as anything is wanted. */
 void stream_want(struct stream *s, unsigned events);
+bool stream_is_gone(struct stream *s);
 /* Sets who is called; replaces the one before. Until then readiness is not watched. */
 void stream_on_ready(struct stream *s, stream_ready_fn *ready, void *arg);
 void stream_close(struct stream *s); /* NULL is fine */
@@ -60,6 +68,14 @@ void stream_unread(struct stream *s, const void *data, size_t len);
 
 /* A stream over a connected, non-blocking socket, which it owns from now on. */
 struct stream *stream_from_fd(struct loop *loop, int fd);
+
+/* Lets the system find peers that vanished without a word: a TCP connection that is silent for
+ * STREAM_KEEPALIVE_IDLE_S is asked every STREAM_KEEPALIVE_INTERVAL_S, and broken when
+ * STREAM_KEEPALIVE_PROBES in a row are not answered. No effect on other sockets. */
+#define STREAM_KEEPALIVE_IDLE_S 15
+#define STREAM_KEEPALIVE_INTERVAL_S 5
+#define STREAM_KEEPALIVE_PROBES 4
+void stream_set_keepalive(int fd);
 
 /* Called once, with the stream or with err; never from inside the starting call. */
 typedef void stream_done_fn(void *arg, struct stream *stream_take, const struct err *err);

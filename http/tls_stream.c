@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <string.h>
 
 struct tls_stream {
@@ -59,6 +60,7 @@ static void tls_ready(unsigned events, void *arg)
 {
 	struct tls_stream *ts = arg;
 	unsigned told = events & LOOP_HANGUP;
+	bool is_error = (events & ~loop_watch_get(ts->watch)) != 0;
 
 	if (ts->shut_pending && (events & LOOP_WRITE)) {
 		tls_send_close_notify(ts);
@@ -69,6 +71,13 @@ static void tls_ready(unsigned events, void *arg)
 	if (events & (ts->write_wants_read ? LOOP_READ : LOOP_WRITE))
 		told |= LOOP_WRITE;
 	told &= ts->wanted;
+	/* What nobody asked for is how the loop tells of an error. */
+	if (is_error) {
+		ts->is_broken = true;
+		ts->shut_pending = false;
+		tls_update_watch(ts);
+		told = LOOP_READ | LOOP_WRITE | LOOP_HANGUP;
+	}
 	if (told != 0 && ts->stream.ready != NULL)
 		ts->stream.ready(told, ts->stream.ready_arg);
 }
@@ -158,6 +167,18 @@ static void tls_want(struct stream *s, unsigned events)
 	}
 }
 
+static bool tls_is_gone(struct stream *s)
+{
+	struct tls_stream *ts = tls_of(s);
+	struct pollfd p = {.fd = ts->fd, .events = POLLRDHUP};
+	short gone = POLLHUP | POLLERR;
+
+	/* A half-close is a close_notify alone; the end of TCP behind it is a close. */
+	if (SSL_get_shutdown(ts->ssl) & SSL_RECEIVED_SHUTDOWN)
+		gone |= POLLRDHUP;
+	return ts->is_broken || (poll(&p, 1, 0) == 1 && (p.revents & gone) != 0);
+}
+
 static void tls_close(struct stream *s)
 {
 	struct tls_stream *ts = tls_of(s);
@@ -181,6 +202,7 @@ static const struct stream_ops tls_ops = {
 	.write = tls_write,
 	.shutdown_write = tls_shutdown_write,
 	.want = tls_want,
+	.is_gone = tls_is_gone,
 	.close = tls_close,
 };
 
@@ -242,7 +264,7 @@ static void handshake_explain(struct tls_handshake *h)
 	long verify = SSL_get_verify_result(h->ssl);
 	const char *reason = ERR_reason_error_string(ERR_peek_error());
 
-	if (verify != X509_V_OK)
+	if (verify != X509_V_OK && SSL_get_verify_mode(h->ssl) != SSL_VERIFY_NONE)
 		reason = X509_verify_cert_error_string(verify);
 	handshake_fail(
 		h, ERR_UNAVAILABLE, reason != NULL ? reason : "the peer closed the connection");
