@@ -169,7 +169,7 @@ static void create_node_down(void *arg)
 	struct create *c = arg;
 	struct err err = ERR_INIT;
 
-	c->waiter = NULL;
+	node_waiter_free(TAKE_PTR(c->waiter));
 	call_cancel(TAKE_PTR(c->call));
 	reservation_cancel(TAKE_PTR(c->reservation));
 	err_set(&err, ERR_TIMEOUT, "node %s went down before it answered: %s",

@@ -121,7 +121,7 @@ static void search_node_down(void *arg)
 {
 	struct asked *asked = arg;
 
-	asked->waiter = NULL;
+	node_waiter_free(TAKE_PTR(asked->waiter));
 	call_cancel(TAKE_PTR(asked->call));
 	search_missed(asked);
 }

@@ -150,7 +150,7 @@ static void forward_node_down(void *arg)
 	struct forward *f = arg;
 	struct err err = ERR_INIT;
 
-	f->waiter = NULL;
+	node_waiter_free(TAKE_PTR(f->waiter));
 	err_set(&err, ERR_TIMEOUT, "the node went down before it answered: %s",
 		node_error(f->node));
 	forward_fail(f, &err);
@@ -335,7 +335,7 @@ static void pipe_node_down(void *arg)
 	struct pipe *p = arg;
 	struct err err = ERR_INIT;
 
-	p->waiter = NULL;
+	node_waiter_free(TAKE_PTR(p->waiter));
 	err_set(&err, ERR_TIMEOUT, "the node went down: %s", node_error(p->node));
 	pipe_fail(p, &err);
 }

@@ -49,7 +49,7 @@ static void node_down(void *arg)
 {
 	struct hijack *h = arg;
 
-	h->waiter = NULL;
+	node_waiter_free(TAKE_PTR(h->waiter));
 	if (h->relay != NULL) {
 		relay_cancel(TAKE_PTR(h->relay));
 		if (h->r == NULL)

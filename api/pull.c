@@ -167,7 +167,7 @@ static void on_node_down(void *arg)
 {
 	struct pull_node *n = arg;
 
-	n->waiter = NULL;
+	node_waiter_free(TAKE_PTR(n->waiter));
 	if (n->call != NULL)
 		call_cancel(TAKE_PTR(n->call));
 	node_finish(n, "the node went down");

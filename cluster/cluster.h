@@ -96,7 +96,8 @@ size_t node_running(const struct node *node), node_paused(const struct node *nod
  * node that is not healthy now: when it was, and stops being so again. */
 struct node_waiter;
 struct node_waiter *node_on_down(struct node *node, void (*fn)(void *arg), void *arg);
-void node_waiter_free(struct node_waiter *waiter); /* before it was called, or from inside */
+/* To be called in any case: before fn was called, from inside of it, or after. */
+void node_waiter_free(struct node_waiter *waiter);
 
 /* A call to this engine failed at the transport (not: answered an error). Starts a probe at once;
  * the node's state changes only by probes. */

@@ -444,6 +444,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 		return len;
 	}
 	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 101)
+		return fail(call, ERR_UPSTREAM, "the answer changes the protocol, unasked");
 	if (status < 200)
 		return len; /* an interim reply; the real one follows */
 	if (status > 599)

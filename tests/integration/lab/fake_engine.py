@@ -253,9 +253,13 @@ class FakeEngine:
 
     def _inspect(self, c, container_id):
         for entry in self.containers:
-            if entry["Id"] == container_id:
+            if not isinstance(entry, dict) or entry.get("Id") != container_id:
+                continue
+            try:
                 c.sendall(answer(200, inspect_of(entry)))
-                return True
+            except (KeyError, TypeError):  # as odd as its entry is
+                c.sendall(answer(500, {"message": "broken"}, reason="Internal Server Error"))
+            return True
         message = {"message": f"No such container: {container_id}"}
         c.sendall(answer(404, message, reason="Not Found"))
         return True
