@@ -33,6 +33,7 @@ http_libswarm_http_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += \
+	tests/unit/test_http_client \
 	tests/unit/test_http_framing \
 	tests/unit/test_http_head \
 	tests/unit/test_http_server
@@ -46,3 +47,6 @@ tests_unit_test_http_head_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_server_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_server.c
 tests_unit_test_http_server_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_server_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_client_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_client.c
+tests_unit_test_http_client_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_client_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
