@@ -30,6 +30,7 @@ struct http_headers {
 	size_t len;
 };
 void http_headers_add(struct http_headers *h, const char *name, const char *value);
+void http_headers_add_take(struct http_headers *h, char *name_take, char *value_take);
 /* Replaces all of that name by one. */
 void http_headers_set(struct http_headers *h, const char *name, const char *value);
 void http_headers_remove(struct http_headers *h, const char *name);

@@ -59,7 +59,6 @@ static ssize_t line_length(const char *data, size_t len)
 static int parse_field(const char *line, size_t len, struct http_headers *out, struct err *err)
 {
 	const char *colon = memchr(line, ':', len), *value, *end = line + len;
-	char *name_copy, *value_copy;
 
 	if (line[0] == ' ' || line[0] == '\t')
 		return err_set(err, ERR_INVALID, "folded header lines are not accepted");
@@ -76,12 +75,8 @@ static int parse_field(const char *line, size_t len, struct http_headers *out, s
 	}
 	if (out->len >= HEAD_HEADERS_MAX)
 		return err_set(err, ERR_TOO_LARGE, "more than %d header lines", HEAD_HEADERS_MAX);
-	name_copy = xstrndup(line, (size_t)(colon - line));
-	value_copy = xstrndup(value, (size_t)(end - value));
-	out->items = xreallocarray(out->items, out->len + 1, sizeof(*out->items));
-	out->items[out->len].name = name_copy;
-	out->items[out->len].value = value_copy;
-	out->len++;
+	http_headers_add_take(out, xstrndup(line, (size_t)(colon - line)),
+		xstrndup(value, (size_t)(end - value)));
 	return 0;
 }
 

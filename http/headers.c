@@ -5,12 +5,19 @@
 #include <string.h>
 #include <strings.h>
 
+void http_headers_add_take(struct http_headers *h, char *name_take, char *value_take)
+{
+	/* Room for the next power of two: a head of thousands must not be copied each time. */
+	if ((h->len & (h->len - 1)) == 0)
+		h->items = xreallocarray(h->items, h->len > 0 ? h->len * 2 : 1, sizeof(*h->items));
+	h->items[h->len].name = name_take;
+	h->items[h->len].value = value_take;
+	h->len++;
+}
+
 void http_headers_add(struct http_headers *h, const char *name, const char *value)
 {
-	h->items = xreallocarray(h->items, h->len + 1, sizeof(*h->items));
-	h->items[h->len].name = xstrdup(name);
-	h->items[h->len].value = xstrdup(value);
-	h->len++;
+	http_headers_add_take(h, xstrdup(name), xstrdup(value));
 }
 
 void http_headers_remove(struct http_headers *h, const char *name)
