@@ -36,7 +36,9 @@ check_PROGRAMS += \
 	tests/unit/test_http_client \
 	tests/unit/test_http_framing \
 	tests/unit/test_http_head \
-	tests/unit/test_http_server
+	tests/unit/test_http_relay \
+	tests/unit/test_http_server \
+	tests/unit/test_http_tls
 endif
 tests_unit_test_http_framing_SOURCES = tests/unit/test_http_framing.c
 tests_unit_test_http_framing_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -50,3 +52,9 @@ tests_unit_test_http_server_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_client_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_client.c
 tests_unit_test_http_client_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_client_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_relay_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_relay.c
+tests_unit_test_http_relay_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_relay_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_tls_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_tls.c
+tests_unit_test_http_tls_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_test_http_tls_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)

@@ -8,9 +8,9 @@
 #define RELAY_BUFFER (64 * 1024)
 #define RELAY_TURNS 8 /* most rounds for one event, so that others get their turn */
 
-#define CHECK_MS 1000       /* how often a peer that may have gone unseen is looked at */
-#define GONE_TICKS 2        /* checks that the other side has to end, once it was told */
-#define GONE_STUCK_TICKS 60 /* checks that it has to take what the gone one sent */
+#define CHECK_MS 500         /* how often a peer that may have gone unseen is looked at */
+#define GONE_TICKS 2         /* checks that the other side has to end, once it was told */
+#define GONE_STUCK_TICKS 120 /* checks that it has to take what the gone one sent */
 
 struct direction {
 	struct stream *from, *to;

@@ -1,5 +1,6 @@
 /* TLS material: one CA bundle, one certificate with its key, and what to verify. Read once,
- * checked, and immutable; on SIGHUP a new one replaces the old for new connections. */
+ * checked, and immutable; on SIGHUP a new one replaces the old for new connections. The process
+ * must ignore SIGPIPE: OpenSSL writes to sockets without flags. */
 #ifndef HTTP_TLS_H
 #define HTTP_TLS_H
 
