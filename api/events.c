@@ -10,7 +10,7 @@
 
 struct kept_event {
 	json_t *json;
-	char *text;
+	char *text; /* a line, with its newline */
 	size_t len;
 	int64_t time_nano;
 };
@@ -171,9 +171,9 @@ static void tell(struct listening *l, const json_t *json, const char *text, size
 		exchange_reply_abort(l->r->x, "the listener reads events too slowly");
 		return;
 	}
-	exchange_reply_write(l->r->x, text, len);
-	if (!exchange_reply_write(l->r->x, "\n", 1))
-		l->waiting += len + 1;
+	/* In one piece: clients read an event a chunk. */
+	if (!exchange_reply_write(l->r->x, text, len))
+		l->waiting += len;
 }
 
 static void on_event(const struct event *event, void *arg)
@@ -184,15 +184,15 @@ static void on_event(const struct event *event, void *arg)
 	json_decref(kept->json);
 	free(kept->text);
 	kept->json = json_incref((json_t *)event->json);
-	kept->text = xstrndup(event->text, event->text_len);
-	kept->len = event->text_len;
+	kept->text = xasprintf("%s\n", event->text);
+	kept->len = event->text_len + 1;
 	kept->time_nano = event->time_nano;
 	events->next = (events->next + 1) % EVENTS_KEPT;
 	if (events->len < EVENTS_KEPT)
 		events->len++;
 	for (struct listening *l = events->listening, *next; l != NULL; l = next) {
 		next = l->next;
-		tell(l, event->json, event->text, event->text_len);
+		tell(l, kept->json, kept->text, kept->len);
 	}
 }
 

@@ -90,12 +90,18 @@ static void forward_fail(struct forward *f, const struct err *why)
 		request_fail(f->r, &err);
 }
 
-static void forward_reply(struct forward *f)
+static void forward_reply(
+	struct forward *f, const struct http_headers *headers, const char *body, size_t len)
 {
-	if (f->r == NULL)
+	struct request *r = f->r;
+
+	if (r == NULL)
 		return;
 	forward_stop(f);
-	exchange_reply(f->r->x, f->status, &f->headers, f->body, f->body_len);
+	/* Whole as it is: it needs none of libmicrohttpd's help. */
+	exchange_reply_start(r->x, f->status, headers, (int64_t)len);
+	exchange_reply_write(r->x, body, len);
+	exchange_reply_end(r->x);
 }
 
 static void forward_refreshed(void *arg, const struct err *err)
@@ -107,8 +113,25 @@ static void forward_refreshed(void *arg, const struct err *err)
 	if (err != NULL)
 		log_debug("refresh after a change failed: %s", err->msg);
 	if (--f->refreshes == 0)
-		forward_reply(f);
+		forward_reply(f, &f->headers, f->body, f->body_len);
 	forward_unref(f);
+}
+
+/* Keeps the reply until the inventory shows what it tells. */
+static void forward_refresh(struct forward *f, const struct reply *reply)
+{
+	http_headers_copy(&f->headers, reply->headers);
+	if (f->body == NULL) {
+		f->body = xmalloc(reply->body_len + 1);
+		memcpy(f->body, reply->body, reply->body_len);
+		f->body_len = reply->body_len;
+	}
+	f->refreshes = (f->container_id != NULL) + (f->spec.parts != 0);
+	f->refs += f->refreshes;
+	if (f->container_id != NULL)
+		node_refresh_container(f->node, f->container_id, forward_refreshed, f);
+	if (f->spec.parts != 0)
+		node_refresh_parts(f->node, f->spec.parts, forward_refreshed, f);
 }
 
 static void forward_answered(void *arg, const struct reply *reply, const struct err *err)
@@ -124,25 +147,17 @@ static void forward_answered(void *arg, const struct reply *reply, const struct 
 		return;
 	}
 	f->status = reply->status;
-	http_headers_copy(&f->headers, reply->headers);
 	if (f->spec.edit != NULL)
 		f->body = f->spec.edit(f->r, f->node, reply->status, reply->body, reply->body_len,
 			&f->body_len, f->spec.edit_arg);
-	if (f->body == NULL) {
-		f->body = xmalloc(reply->body_len + 1);
-		memcpy(f->body, reply->body, reply->body_len);
-		f->body_len = reply->body_len;
-	}
 	if (reply->status < 300 && (f->container_id != NULL || f->spec.parts != 0)) {
-		f->refreshes = (f->container_id != NULL) + (f->spec.parts != 0);
-		f->refs += f->refreshes;
-		if (f->container_id != NULL)
-			node_refresh_container(f->node, f->container_id, forward_refreshed, f);
-		if (f->spec.parts != 0)
-			node_refresh_parts(f->node, f->spec.parts, forward_refreshed, f);
+		forward_refresh(f, reply);
 		return;
 	}
-	forward_reply(f);
+	if (f->body != NULL)
+		forward_reply(f, reply->headers, f->body, f->body_len);
+	else
+		forward_reply(f, reply->headers, reply->body, reply->body_len);
 }
 
 static void forward_node_down(void *arg)

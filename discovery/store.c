@@ -74,7 +74,7 @@ struct store *store_new(struct client *client, const char *hosts, uint16_t defau
 			store_free(store);
 			return NULL;
 		}
-		store->hosts[store->host_count++] = endpoint_new(client, &addr, tls);
+		store->hosts[store->host_count++] = endpoint_new_store(client, &addr, tls);
 		addr_free(&addr);
 	}
 	return store;

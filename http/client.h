@@ -14,11 +14,15 @@ struct client *client_new(struct loop *loop);
 void client_free(struct client *client);
 
 /* Where calls go: one engine or store. Connections are kept and reused per endpoint, at most
- * ENDPOINT_IDLE_MAX of them idle. */
+ * ENDPOINT_IDLE_MAX of them idle (more for a second after a burst). */
 #define ENDPOINT_IDLE_MAX 4
 struct endpoint;
 /* tls NULL = plain. */
 struct endpoint *endpoint_new(
+	struct client *client, const struct addr *addr, struct tls_context *tls);
+/* The same over libcurl: for stores, whose addresses and TLS are more varied than engines', and
+ * where no request is urgent. */
+struct endpoint *endpoint_new_store(
 	struct client *client, const struct addr *addr, struct tls_context *tls);
 /* New connections use it; idle ones are not reused any more. */
 void endpoint_set_tls(struct endpoint *endpoint, struct tls_context *tls);

@@ -1,27 +1,97 @@
-/* What the client's files share. */
+/* What the client's files share. A call is carried by one of two: direct_call.c, our own, for
+ * engines, where every request counts; curl_call.c, libcurl, for stores. client.c is what is
+ * common. */
 #ifndef HTTP_CLIENT_PRIV_H
 #define HTTP_CLIENT_PRIV_H
 
 #include "http/client.h"
 
-#include <curl/curl.h>
+#define CALL_HEAD_MAX (256 * 1024)        /* bytes of one reply's head, interim replies included */
+#define CALL_UPLOAD_MAX (4 * 1024 * 1024) /* bytes that call_upload may have waiting */
+#define CALL_UPLOAD_HIGH_WATER (256 * 1024)
+#define CALL_CONNECT_TIMEOUT_MS 10000
+#define CALL_READ_SIZE (64 * 1024)
+
+struct curl;
+struct wire;
+
+struct client {
+	struct loop *loop;
+	struct loop_timer *janitor;
+	struct call *calls; /* all that run, doubly linked */
+	struct curl *curl;  /* libcurl's side; made when it is first needed */
+	char *scratch;      /* CALL_READ_SIZE bytes, for one read at a time */
+};
 
 struct endpoint {
 	struct client *client;
+	const struct call_carrier *carrier;
 	struct addr addr;
 	char *name; /* "tcp://10.0.0.1:2375" */
-	char *url;  /* what libcurl is given: "https://10.0.0.1:2376/" */
+	char *url;  /* for libcurl: "https://10.0.0.1:2376/" */
 	char *host; /* the Host header */
 	struct tls_context *tls;
 	bool is_freed;              /* by its owner; goes when the last call has left */
-	unsigned in_flight;         /* calls, those that wait to be removed too */
-	unsigned running;           /* calls that did not end yet */
-	struct call *calls;         /* doubly linked */
+	unsigned refs;              /* the owner's, and one for each call until its memory goes */
+	unsigned running;           /* calls that have not ended */
+	struct call *calls;         /* those, doubly linked */
 	struct raw_call *raw_calls; /* likewise */
+	/* Of direct_call.c: idle connections, the one used last first. */
+	struct wire *idle;
+	unsigned idle_len;
+	struct loop_timer *idle_timer;
+};
+void endpoint_unref(struct endpoint *e);
+
+struct call_carrier {
+	/* Memory for one call, with struct call first. */
+	struct call *(*create)(void);
+	void (*start)(struct call *call, const struct call_request *request);
+	/* Ends it on the wire, when its reply was complete or not; calls nobody back. The memory is
+	 * freed by call_release, at once or later. */
+	void (*stop)(struct call *call);
+	void (*resume)(struct call *call);
+	void (*upload_changed)(struct call *call);
+};
+extern const struct call_carrier direct_carrier, curl_carrier;
+
+struct call {
+	struct endpoint *endpoint;
+	struct call *prev, *next;         /* of the endpoint */
+	struct call *all_prev, *all_next; /* of the client */
+	const struct call_ops *ops;       /* NULL once cancelled or done */
+	void *arg;
+	struct collector *collector; /* of call_collect, owned */
+	/* The upload. */
+	bool has_upload, upload_ended, upload_full;
+	int64_t upload_left; /* of its length, -1 = chunked */
+	struct buf upload;
+	/* The reply. */
+	int status;
+	struct http_headers reply_headers;
+	bool has_head, is_paused;
+	struct err failure; /* of our own making; the carrier ends the call with it */
+	/* Deadlines. */
+	unsigned head_timeout_ms, idle_timeout_ms, total_timeout_ms;
+	uint64_t started_ms, progress_ms;
 };
 
+/* For carriers. Tells the owner; the call is stopped first. */
+void call_finish(struct call *call, const struct err *err);
+/* The head is complete; false when the owner cancelled the call. */
+bool call_take_head(struct call *call, int status);
+/* A piece of the body; false likewise. May set is_paused. */
+bool call_take_body(struct call *call, const char *data, size_t len);
+/* len bytes at the front of the upload were sent; false likewise. */
+bool call_upload_sent(struct call *call, size_t len);
+/* Frees what client.c knows of, and the memory. */
+void call_release(struct call *call);
+
+/* direct_call.c: closes what is idle. */
+void endpoint_drop_idle(struct endpoint *e);
+/* curl_call.c */
+void curl_client_free(struct curl *curl);
 /* raw_call.c: ends it with ERR_CANCELED. */
 void raw_call_abort(struct raw_call *call);
-struct loop *client_loop(const struct client *client);
 
 #endif

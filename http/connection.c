@@ -40,6 +40,7 @@ void connection_open(struct server *server, struct stream *stream, const char *p
 	buf_init(&c->in, server->limits.head_max + READ_SIZE);
 	buf_init(&c->out, OUT_MAX);
 	buf_init(&c->to_mhd, READ_SIZE * 2);
+	c->may_read = true;
 	connection_set_state(c, CONNECTION_HEAD);
 	c->next = server->connections;
 	if (c->next != NULL)
@@ -141,6 +142,8 @@ static bool drain_mhd(struct connection *c)
 {
 	char data[READ_SIZE];
 
+	if (!c->may_drain && !c->mhd_replied)
+		return true;
 	for (int i = 0; c->mhd_fd != -1 && c->out.len < EXCHANGE_HIGH_WATER && i < PUMP_TURNS;
 		i++) {
 		ssize_t n = recv(c->mhd_fd, data, sizeof(data), 0);
@@ -155,6 +158,7 @@ static bool drain_mhd(struct connection *c)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			c->may_drain = false;
 			if (c->mhd_replied && c->exchange != NULL) {
 				c->mhd_replied = false;
 				reply_done(c);
@@ -432,7 +436,7 @@ static bool read_client(struct connection *c)
 	ssize_t n;
 
 	/* A handler may have taken the stream (exchange_upgrade) in this very turn. */
-	if (c->stream == NULL || c->client_ended || c->in.len >= wanted)
+	if (c->stream == NULL || c->client_ended || !c->may_read || c->in.len >= wanted)
 		return false;
 	room = c->in.max - c->in.len < READ_SIZE ? c->in.max - c->in.len : READ_SIZE;
 	if (c->in.len == 0 && c->state == CONNECTION_HEAD)
@@ -441,6 +445,8 @@ static bool read_client(struct connection *c)
 	if (data == NULL)
 		return false;
 	n = stream_read(c->stream, data, room);
+	/* Less than there was room for: the next readiness tells of more. */
+	c->may_read = n == (ssize_t)room;
 	if (n > 0) {
 		if (c->in.len == 0 && c->state == CONNECTION_HEAD)
 			c->changed_ms = loop_now_ms(
@@ -624,13 +630,18 @@ static void connection_ready(unsigned events, void *arg)
 	/* Bytes that wait unread hide the client's end from read_client. */
 	if (events & LOOP_HANGUP)
 		client_hung_up(c);
+	if (events & (LOOP_READ | LOOP_HANGUP))
+		c->may_read = true;
 	connection_pump(c);
 }
 
 static void mhd_fd_ready(unsigned events, void *arg)
 {
-	(void)events;
-	connection_pump(arg);
+	struct connection *c = arg;
+
+	if (events & LOOP_READ)
+		c->may_drain = true;
+	connection_pump(c);
 }
 
 /* The client has ended, but the rest of its request is here and waits for whom it is meant for. */

@@ -174,15 +174,11 @@ static bool has_reply(const struct exchange *x)
 static void write_head(struct exchange *x, int status, const struct http_headers *headers)
 {
 	struct connection *c = x->connection;
-	struct http_headers copy = {0};
 	char date[64];
 	time_t now = time(NULL);
 	struct tm tm;
 
-	http_headers_copy(&copy, headers);
-	http_headers_strip_hop(&copy);
-	head_write_reply(&c->out, status, &copy);
-	http_headers_free(&copy);
+	head_write_reply(&c->out, status, headers);
 	gmtime_r(&now, &tm);
 	strftime(date, sizeof(date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
 	buf_append_str(&c->out, date);
@@ -202,7 +198,8 @@ void exchange_reply(struct exchange *x, int status, const struct http_headers *h
 	const void *body, size_t len)
 {
 	assert(!has_reply(x));
-	if (!x->body_complete || x->body_mode == EXCHANGE_BODY_STREAM) {
+	/* libmicrohttpd would give a 304 a length that is not that of the body it stands for. */
+	if (!x->body_complete || x->body_mode == EXCHANGE_BODY_STREAM || status == 304) {
 		reply_directly(x, status, headers, body, len);
 		return;
 	}

@@ -323,7 +323,8 @@ static void write_headers(struct buf *out, const struct http_headers *headers)
 	for (size_t i = 0; headers != NULL && i < headers->len; i++) {
 		const char *name = headers->items[i].name, *value = headers->items[i].value;
 
-		if (!head_is_token(name, strlen(name)) || strpbrk(value, "\r\n") != NULL)
+		if (!head_is_token(name, strlen(name)) || strpbrk(value, "\r\n") != NULL ||
+			http_headers_is_hop(headers, name))
 			continue;
 		buf_append_str(out, name);
 		buf_append(out, ": ", 2);
@@ -332,8 +333,13 @@ static void write_headers(struct buf *out, const struct http_headers *headers)
 	}
 }
 
+/* So that a head does not grow its buffer line by line. */
+#define HEAD_ROOM 1024
+
 void head_write_reply(struct buf *out, int status, const struct http_headers *headers)
 {
+	if (buf_room(out, HEAD_ROOM) == NULL)
+		return;
 	buf_printf(out, "HTTP/1.1 %d %s\r\n", status, head_reason(status));
 	write_headers(out, headers);
 }
@@ -341,6 +347,8 @@ void head_write_reply(struct buf *out, int status, const struct http_headers *he
 void head_write_request(struct buf *out, const char *method, const char *target, const char *host,
 	const struct http_headers *headers)
 {
+	if (buf_room(out, HEAD_ROOM) == NULL)
+		return;
 	buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, target, host);
 	write_headers(out, headers);
 }

@@ -110,25 +110,28 @@ void http_headers_free(struct http_headers *h)
 	h->len = 0;
 }
 
-static bool collect_token(const char *token, size_t len, void *arg)
+bool http_headers_is_hop(const struct http_headers *h, const char *name)
 {
-	str_list_add_take(arg, xstrndup(token, len));
-	return false;
+	static const char *const hop[] = {"Connection", "Content-Length", "Date", "Expect", "Host",
+		"HTTP2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"};
+
+	for (size_t i = 0; i < ARRAY_LEN(hop); i++) {
+		/* Most names fall at their first letter. */
+		if ((name[0] | 0x20) == (hop[i][0] | 0x20) && strcasecmp(name, hop[i]) == 0)
+			return true;
+	}
+	return http_headers_has_token(h, "Connection", name);
 }
 
 void http_headers_strip_hop(struct http_headers *h)
 {
-	static const char *const hop[] = {"Connection", "Keep-Alive", "Proxy-Authenticate",
-		"Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
-		"Upgrade", "HTTP2-Settings", "Content-Length", "Host", "Expect", "Date"};
-	struct str_list named CLEANUP_STR_LIST = {0};
+	struct http_headers kept = {0};
 
 	for (size_t i = 0; i < h->len; i++) {
-		if (strcasecmp(h->items[i].name, "Connection") == 0)
-			each_token(h->items[i].value, collect_token, &named);
+		if (!http_headers_is_hop(h, h->items[i].name))
+			http_headers_add(&kept, h->items[i].name, h->items[i].value);
 	}
-	for (size_t i = 0; i < named.len; i++)
-		http_headers_remove(h, named.items[i]);
-	for (size_t i = 0; i < ARRAY_LEN(hop); i++)
-		http_headers_remove(h, hop[i]);
+	http_headers_free(h);
+	*h = kept;
 }

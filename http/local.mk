@@ -6,7 +6,9 @@ http_libswarm_http_a_SOURCES = \
 	http/client.h \
 	http/client_priv.h \
 	http/connection.c \
+	http/curl_call.c \
 	http/dial.c \
+	http/direct_call.c \
 	http/exchange.c \
 	http/exchange.h \
 	http/framing.c \

@@ -5,13 +5,11 @@
 #include "http/head.h"
 #include "lib/str.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define HEAD_MAX (64 * 1024)
 #define REFUSAL_MAX (1024 * 1024)
 #define TIMEOUT_MS (30 * 1000) /* when the caller gives none */
-#define CONNECT_TIMEOUT_MS 10000
 
 struct raw_call {
 	struct endpoint *endpoint;
@@ -269,32 +267,22 @@ static void timed_out(void *arg)
 static void write_request(
 	struct raw_call *call, const struct call_request *request, const char *upgrade_token)
 {
-	struct http_headers headers = {0};
-	char length[32];
-
-	http_headers_copy(&headers, request->headers);
-	http_headers_strip_hop(&headers);
-	if (upgrade_token != NULL) {
-		http_headers_add(&headers, "Connection", "Upgrade");
-		http_headers_add(&headers, "Upgrade", upgrade_token);
-	}
-	if (request->body_len > 0 || !str_eq(request->method, "GET")) {
-		snprintf(length, sizeof(length), "%zu", request->body_len);
-		http_headers_add(&headers, "Content-Length", length);
-	}
-	head_write_request(
-		&call->out, request->method, request->target, call->endpoint->host, &headers);
+	head_write_request(&call->out, request->method, request->target, call->endpoint->host,
+		request->headers);
+	if (upgrade_token != NULL)
+		buf_printf(&call->out, "Connection: Upgrade\r\nUpgrade: %s\r\n", upgrade_token);
+	if (request->body_len > 0 || !str_eq(request->method, "GET"))
+		buf_printf(&call->out, "Content-Length: %zu\r\n", request->body_len);
 	buf_append(&call->out, "\r\n", 2);
 	if (request->body_len > 0)
 		buf_append(&call->out, request->body, request->body_len);
-	http_headers_free(&headers);
 }
 
 struct raw_call *raw_call_start(struct endpoint *e, const struct call_request *request,
 	const char *upgrade_token, const struct raw_ops *ops, void *arg)
 {
 	struct raw_call *call = xcalloc(1, sizeof(*call));
-	struct loop *loop = client_loop(e->client);
+	struct loop *loop = e->client->loop;
 
 	call->endpoint = e;
 	call->ops = ops;
@@ -313,7 +301,8 @@ struct raw_call *raw_call_start(struct endpoint *e, const struct call_request *r
 	loop_timer_start(
 		call->timer, request->head_timeout_ms > 0 ? request->head_timeout_ms : TIMEOUT_MS);
 	call->dial = stream_dial(loop, &e->addr, e->tls,
-		request->connect_timeout_ms > 0 ? request->connect_timeout_ms : CONNECT_TIMEOUT_MS,
+		request->connect_timeout_ms > 0 ? request->connect_timeout_ms
+						: CALL_CONNECT_TIMEOUT_MS,
 		dialled, call);
 	return call;
 }

@@ -56,6 +56,8 @@ struct connection {
 	bool keep_alive;
 	bool is_pumping, pump_again, pump_is_deferred;
 	bool is_linked;
+	bool may_read;       /* the client's stream may have something */
+	bool may_drain;      /* libmicrohttpd's end may have something */
 	unsigned wanted;     /* what its stream was asked to tell */
 	uint64_t changed_ms; /* last progress that the deadlines look at */
 	unsigned long requests;

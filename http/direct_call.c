@@ -1,0 +1,508 @@
+/* Calls to engines over our own sockets. Each connection carries one call at a time; when its reply
+ * is complete it waits for the next one. Why not libcurl here as well: docs/internals/http.md has
+ * the figures. */
+#include "http/client_priv.h"
+#include "http/framing.h"
+#include "http/head.h"
+#include "http/stream.h"
+#include "lib/str.h"
+
+#include <string.h>
+
+#define READS_PER_EVENT 8
+#define BURST_IDLE_MAX 64  /* connections kept for a moment after a burst */
+#define BURST_IDLE_MS 1000 /* that moment; then all but ENDPOINT_IDLE_MAX are closed */
+#define REQUEST_MAX (64 * 1024 * 1024)
+
+/* An idle connection. */
+struct wire {
+	struct wire *next;
+	struct endpoint *endpoint;
+	struct stream *stream;
+};
+
+struct direct_call {
+	struct call call;
+	struct dial *dial;
+	struct stream *stream;
+	bool is_reused;    /* the connection carried a call before */
+	bool has_answered; /* a byte of the reply came */
+	bool is_idempotent;
+	bool is_chunked; /* the upload */
+	bool last_chunk_sent;
+	bool is_stopped;
+	char *method;
+	struct buf out;  /* the request, as far as it waits to be sent */
+	struct buf kept; /* the request whole, to be sent once more; only on a connection that was
+			    used before */
+	struct buf in;
+	size_t head_bytes;
+	struct head head;
+	struct framing framing;
+	unsigned connect_timeout_ms;
+};
+
+static struct direct_call *direct_of(struct call *call)
+{
+	return CONTAINER_OF(call, struct direct_call, call);
+}
+
+/* ---- Idle connections ---- */
+
+static void wire_close(struct wire *wire)
+{
+	struct wire **at = &wire->endpoint->idle;
+
+	while (*at != wire)
+		at = &(*at)->next;
+	*at = wire->next;
+	wire->endpoint->idle_len--;
+	stream_close(wire->stream);
+	free(wire);
+}
+
+/* An idle connection has nothing to say: it has ended, or the engine is confused. */
+static void wire_ready(unsigned events, void *arg)
+{
+	(void)events;
+	wire_close(arg);
+}
+
+/* The ones used longest ago stand last. */
+static void close_surplus(void *arg)
+{
+	struct endpoint *e = arg;
+	struct wire *wire = e->idle, *next;
+
+	for (unsigned i = 0; wire != NULL; i++, wire = next) {
+		next = wire->next;
+		if (i >= ENDPOINT_IDLE_MAX)
+			wire_close(wire);
+	}
+}
+
+void endpoint_drop_idle(struct endpoint *e)
+{
+	while (e->idle != NULL)
+		wire_close(e->idle);
+	loop_timer_free(TAKE_PTR(e->idle_timer));
+}
+
+static void keep_stream(struct endpoint *e, struct stream *stream)
+{
+	struct wire *wire;
+
+	if (e->is_freed || e->idle_len >= BURST_IDLE_MAX) {
+		stream_close(stream);
+		return;
+	}
+	wire = xcalloc(1, sizeof(*wire));
+	wire->endpoint = e;
+	wire->stream = stream;
+	wire->next = e->idle;
+	e->idle = wire;
+	e->idle_len++;
+	stream_on_ready(stream, wire_ready, wire);
+	stream_want(stream, LOOP_READ);
+	if (e->idle_len <= ENDPOINT_IDLE_MAX)
+		return;
+	if (e->idle_timer == NULL)
+		e->idle_timer = loop_timer_new(e->client->loop, close_surplus, e);
+	loop_timer_start(e->idle_timer, BURST_IDLE_MS);
+}
+
+static struct stream *take_idle(struct endpoint *e)
+{
+	struct wire *wire = e->idle;
+	struct stream *stream;
+
+	if (wire == NULL)
+		return NULL;
+	stream = wire->stream;
+	stream_on_ready(stream, NULL, NULL);
+	e->idle = wire->next;
+	e->idle_len--;
+	free(wire);
+	return stream;
+}
+
+/* ---- The end ---- */
+
+static void direct_free(void *arg)
+{
+	struct direct_call *d = arg;
+
+	head_free(&d->head);
+	buf_reset(&d->out);
+	buf_reset(&d->kept);
+	buf_reset(&d->in);
+	free(d->method);
+	call_release(&d->call);
+}
+
+static bool can_be_kept(const struct direct_call *d)
+{
+	return d->stream != NULL && d->call.has_head && framing_is_done(&d->framing) &&
+	       d->head.keep_alive && d->out.len == 0 && d->in.len == 0 &&
+	       (!d->call.has_upload ||
+		       (d->call.upload.len == 0 && (d->last_chunk_sent || !d->is_chunked) &&
+			       d->call.upload_ended));
+}
+
+static void direct_stop(struct call *call)
+{
+	struct direct_call *d = direct_of(call);
+
+	d->is_stopped = true;
+	dial_cancel(TAKE_PTR(d->dial));
+	if (can_be_kept(d))
+		keep_stream(call->endpoint, TAKE_PTR(d->stream));
+	else
+		stream_close(TAKE_PTR(d->stream));
+	loop_defer(call->endpoint->client->loop, direct_free, d);
+}
+
+static void fail(struct direct_call *d, enum err_code code, const char *message)
+{
+	struct err err = ERR_INIT;
+
+	err_set(&err, code, "%s", message);
+	call_finish(&d->call, &err);
+}
+
+/* ---- The reply ---- */
+
+/* False when the call is over. */
+static bool take_head(struct direct_call *d)
+{
+	struct err err = ERR_INIT;
+	size_t end;
+
+	do {
+		end = head_find_end(d->in.data, d->in.len);
+		if (end == 0 && d->head_bytes + d->in.len <= CALL_HEAD_MAX)
+			return true;
+		d->head_bytes += end;
+		if (end == 0 || d->head_bytes > CALL_HEAD_MAX) {
+			fail(d, ERR_UPSTREAM, "the answer's head is too large");
+			return false;
+		}
+		head_free(&d->head);
+		if (head_parse_reply(d->in.data, end, d->method, &d->head, &err) != 0) {
+			call_finish(&d->call, &err);
+			return false;
+		}
+		buf_consume(&d->in, end);
+	} while (d->head.status < 200 && d->head.status != 101);
+	if (d->head.status == 101) {
+		fail(d, ERR_UPSTREAM, "the answer upgrades, and nobody asked for it");
+		return false;
+	}
+	framing_init(&d->framing, d->head.body_length);
+	d->call.reply_headers = d->head.headers;
+	memset(&d->head.headers, 0, sizeof(d->head.headers));
+	return call_take_head(&d->call, d->head.status);
+}
+
+/* Passes on what is in the buffer. False when the call is over. */
+static bool take_body(struct direct_call *d)
+{
+	while (!framing_is_done(&d->framing) && !d->call.is_paused) {
+		struct err err = ERR_INIT;
+		const char *body;
+		size_t len;
+		ssize_t used = framing_feed(&d->framing, d->in.data, d->in.len, &body, &len, &err);
+
+		if (used < 0) {
+			err.code = ERR_UPSTREAM;
+			call_finish(&d->call, &err);
+			return false;
+		}
+		if (used == 0)
+			return true;
+		if (len > 0 && !call_take_body(&d->call, body, len))
+			return false;
+		buf_consume(&d->in, (size_t)used);
+	}
+	if (!framing_is_done(&d->framing))
+		return true;
+	call_finish(&d->call, NULL);
+	return false;
+}
+
+static bool take(struct direct_call *d)
+{
+	if (!d->call.has_head && d->in.len > 0 && !take_head(d))
+		return false;
+	return !d->call.has_head || take_body(d);
+}
+
+static void direct_retry(struct direct_call *d);
+
+static void reply_ended(struct direct_call *d, bool in_order)
+{
+	if (!d->has_answered && d->is_reused && d->is_idempotent)
+		direct_retry(d);
+	else if (in_order && d->call.has_head && d->framing.state == FRAMING_UNTIL_CLOSE)
+		call_finish(&d->call, NULL);
+	else
+		fail(d, ERR_UPSTREAM,
+			d->has_answered ? "the answer broke off"
+					: "the connection was closed without an answer");
+}
+
+static void read_reply(struct direct_call *d)
+{
+	struct client *client = d->call.endpoint->client;
+
+	/* What a stop left behind while callbacks run is freed after this turn. */
+	for (int i = 0; i < READS_PER_EVENT && !d->call.is_paused; i++) {
+		ssize_t n = stream_read(d->stream, client->scratch, CALL_READ_SIZE);
+
+		if (n == STREAM_AGAIN)
+			return;
+		if (n <= 0) {
+			reply_ended(d, n == 0);
+			return;
+		}
+		d->has_answered = true;
+		if (buf_append(&d->in, client->scratch, (size_t)n) != 0) {
+			fail(d, ERR_UPSTREAM, "the answer cannot be read");
+			return;
+		}
+		if (!take(d))
+			return;
+		if (n < CALL_READ_SIZE)
+			return; /* all there is; readiness tells of more */
+	}
+}
+
+/* ---- The request ---- */
+
+/* Moves the upload into out, framed. */
+static bool fill_out(struct direct_call *d)
+{
+	struct call *call = &d->call;
+	size_t len = call->upload.len;
+
+	if (!call->has_upload || d->out.len > 0)
+		return true;
+	if (len > CALL_READ_SIZE)
+		len = CALL_READ_SIZE;
+	if (len > 0) {
+		if (d->is_chunked)
+			buf_printf(&d->out, "%zx\r\n", len);
+		buf_append(&d->out, call->upload.data, len);
+		if (d->is_chunked)
+			buf_append(&d->out, "\r\n", 2);
+		if (!call_upload_sent(call, len))
+			return false;
+	}
+	if (call->upload.len == 0 && call->upload_ended && d->is_chunked && !d->last_chunk_sent) {
+		buf_append(&d->out, "0\r\n\r\n", 5);
+		d->last_chunk_sent = true;
+	}
+	return true;
+}
+
+/* False when the call is over. */
+static bool write_request(struct direct_call *d)
+{
+	for (;;) {
+		ssize_t n;
+
+		if (d->call.failure.code != ERR_NONE) {
+			call_finish(&d->call, &d->call.failure);
+			return false;
+		}
+		if (!fill_out(d))
+			return false;
+		if (d->out.len == 0)
+			return true;
+		n = stream_write(d->stream, d->out.data, d->out.len);
+		if (n == STREAM_AGAIN)
+			return true;
+		if (n == STREAM_ERROR) {
+			/* The engine may have refused the upload and said so: what can be read
+			 * comes first. */
+			if (d->call.has_upload) {
+				buf_reset(&d->out);
+				d->call.has_upload = false;
+				d->head.keep_alive = false;
+				return true;
+			}
+			reply_ended(d, false);
+			return false;
+		}
+		buf_consume(&d->out, (size_t)n);
+	}
+}
+
+static void update_want(struct direct_call *d)
+{
+	unsigned events = d->out.len > 0 ? LOOP_WRITE : 0;
+
+	if (!d->call.is_paused)
+		events |= LOOP_READ;
+	stream_want(d->stream, events);
+}
+
+static void direct_ready(unsigned events, void *arg)
+{
+	struct direct_call *d = arg;
+
+	if ((events & LOOP_WRITE) && !write_request(d))
+		return;
+	if (events & (LOOP_READ | LOOP_HANGUP))
+		read_reply(d);
+	if (!d->is_stopped && d->stream != NULL)
+		update_want(d);
+}
+
+static void begin(struct direct_call *d, struct stream *stream)
+{
+	d->stream = stream;
+	stream_on_ready(stream, direct_ready, d);
+	if (write_request(d) && !d->is_stopped && d->stream != NULL)
+		update_want(d);
+}
+
+static void dialled(void *arg, struct stream *stream, const struct err *err)
+{
+	struct direct_call *d = arg;
+
+	d->dial = NULL;
+	if (err != NULL)
+		call_finish(&d->call, err);
+	else
+		begin(d, stream);
+}
+
+static void direct_dial(struct direct_call *d)
+{
+	struct endpoint *e = d->call.endpoint;
+
+	d->is_reused = false;
+	d->dial = stream_dial(e->client->loop, &e->addr, e->tls, d->connect_timeout_ms, dialled, d);
+}
+
+/* The connection ended just as we took it: nothing was done with the request, or doing it twice is
+ * no harm. */
+static void direct_retry(struct direct_call *d)
+{
+	stream_close(TAKE_PTR(d->stream));
+	buf_reset(&d->out);
+	buf_append(&d->out, d->kept.data, d->kept.len);
+	direct_dial(d);
+}
+
+/* An idle connection is written to from the loop, so that call_start calls nobody back. */
+static void direct_first(void *arg)
+{
+	struct direct_call *d = arg;
+
+	if (d->is_stopped)
+		return;
+	begin(d, TAKE_PTR(d->stream));
+}
+
+static void fail_first(void *arg)
+{
+	struct direct_call *d = arg;
+
+	if (!d->is_stopped)
+		call_finish(&d->call, &d->call.failure);
+}
+
+static void write_head(struct direct_call *d, const struct call_request *request)
+{
+	head_write_request(&d->out, request->method, request->target, d->call.endpoint->host,
+		request->headers);
+	d->is_chunked = request->has_upload && request->upload_length < 0;
+	if (d->is_chunked)
+		buf_append_str(&d->out, "Transfer-Encoding: chunked\r\n");
+	else if (request->has_upload)
+		buf_printf(&d->out, "Content-Length: %lld\r\n", (long long)request->upload_length);
+	else if (request->body_len > 0 || str_eq(request->method, "POST") ||
+		 str_eq(request->method, "PUT"))
+		buf_printf(&d->out, "Content-Length: %zu\r\n", request->body_len);
+	buf_append(&d->out, "\r\n", 2);
+	if (request->body_len > 0)
+		buf_append(&d->out, request->body, request->body_len);
+}
+
+static struct call *direct_create(void)
+{
+	struct direct_call *d = xcalloc(1, sizeof(*d));
+
+	return &d->call;
+}
+
+static void direct_start(struct call *call, const struct call_request *request)
+{
+	struct direct_call *d = direct_of(call);
+	struct endpoint *e = call->endpoint;
+
+	d->method = xstrdup(request->method);
+	d->connect_timeout_ms = request->connect_timeout_ms > 0 ? request->connect_timeout_ms
+								: CALL_CONNECT_TIMEOUT_MS;
+	buf_init(&d->out, REQUEST_MAX);
+	buf_init(&d->kept, REQUEST_MAX);
+	buf_init(&d->in, CALL_HEAD_MAX + CALL_READ_SIZE * 2);
+	write_head(d, request);
+	/* An upload cannot be repeated. */
+	d->is_idempotent =
+		!request->has_upload && (str_eq(d->method, "GET") || str_eq(d->method, "HEAD"));
+	if (call->failure.code != ERR_NONE) {
+		loop_defer(e->client->loop, fail_first, d);
+		return;
+	}
+	d->stream = take_idle(e);
+	if (d->stream == NULL) {
+		direct_dial(d);
+		return;
+	}
+	d->is_reused = true;
+	if (d->is_idempotent)
+		buf_append(&d->kept, d->out.data, d->out.len);
+	loop_defer(e->client->loop, direct_first, d);
+}
+
+static void resume_later(void *arg)
+{
+	struct direct_call *d = arg;
+
+	if (d->is_stopped || d->call.is_paused || d->stream == NULL)
+		return;
+	if (take(d))
+		update_want(d);
+}
+
+static void direct_resume(struct call *call)
+{
+	loop_defer(call->endpoint->client->loop, resume_later, direct_of(call));
+}
+
+static void upload_later(void *arg)
+{
+	struct direct_call *d = arg;
+
+	if (!d->is_stopped && d->stream != NULL && write_request(d) && d->stream != NULL)
+		update_want(d);
+}
+
+static void direct_upload_changed(struct call *call)
+{
+	struct direct_call *d = direct_of(call);
+
+	if (d->stream != NULL && d->out.len == 0)
+		loop_defer(call->endpoint->client->loop, upload_later, d);
+}
+
+const struct call_carrier direct_carrier = {
+	.create = direct_create,
+	.start = direct_start,
+	.stop = direct_stop,
+	.resume = direct_resume,
+	.upload_changed = direct_upload_changed,
+};
