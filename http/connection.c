@@ -47,6 +47,7 @@ void connection_open(struct server *server, struct stream *stream, const char *p
 		c->next->prev = c;
 	server->connections = c;
 	server->connections_len++;
+	server_wake_janitor(server);
 	c->is_linked = true;
 	stream_on_ready(stream, connection_ready, c);
 	connection_pump(c);

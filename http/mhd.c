@@ -253,6 +253,12 @@ struct mhd *mhd_new(struct server *server)
 	return mhd;
 }
 
+bool mhd_is_empty(const struct mhd *mhd)
+{
+	return MHD_get_daemon_info(mhd->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
+		       ->num_connections == 0;
+}
+
 void mhd_free(struct mhd *mhd)
 {
 	/* All connections are closed, so their requests were abandoned and resumed: let it see

@@ -114,6 +114,7 @@ static void set_full(struct server *server, bool is_full)
 	if (server->is_full == is_full)
 		return;
 	server->is_full = is_full;
+	server_wake_janitor(server);
 	if (is_full)
 		log_warn("no room for more client connections: open=%zu", server->connections_len);
 	for (struct listener *l = server->listeners; l != NULL; l = l->next) {
@@ -173,7 +174,15 @@ static void janitor(void *arg)
 	if (server->connections_len < server->limits.connections_max)
 		set_full(server, false);
 	mhd_wake(server->mhd); /* it looks at its deadlines only when it runs */
-	loop_timer_start(server->janitor, JANITOR_MS);
+	server_wake_janitor(server);
+}
+
+/* A server without connections has no deadlines: thousands of idle ones cost nothing. */
+void server_wake_janitor(struct server *server)
+{
+	if ((server->connections_len > 0 || server->is_full || !mhd_is_empty(server->mhd)) &&
+		!loop_timer_is_active(server->janitor))
+		loop_timer_start(server->janitor, JANITOR_MS);
 }
 
 struct server *server_new(
@@ -186,7 +195,6 @@ struct server *server_new(
 	server->limits = limits != NULL ? *limits : server_default_limits;
 	server->mhd = mhd_new(server);
 	server->janitor = loop_timer_new(loop, janitor, server);
-	loop_timer_start(server->janitor, JANITOR_MS);
 	return server;
 }
 

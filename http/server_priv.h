@@ -30,6 +30,11 @@ struct server {
 	bool is_full;
 };
 
+/* ---- server.c ---- */
+
+/* The deadlines of its connections are looked at from now on. */
+void server_wake_janitor(struct server *server);
+
 /* ---- connection.c ---- */
 
 enum connection_state {
@@ -140,6 +145,7 @@ void exchange_drained(struct exchange *x);
 
 struct mhd *mhd_new(struct server *server);
 void mhd_free(struct mhd *mhd);
+bool mhd_is_empty(const struct mhd *mhd); /* no connection, not even one that it is to forget */
 /* Gives the connection a socketpair with libmicrohttpd behind it. */
 int mhd_attach(struct mhd *mhd, struct connection *c, struct err *err);
 /* The connection is about to close its end. */
