@@ -29,6 +29,7 @@ http_libswarm_http_a_SOURCES = \
 	http/tls.h \
 	http/tls_priv.h \
 	http/tls_stream.c
+EXTRA_DIST += docs/internals/http.md
 # The only folder that sees these libraries' headers.
 http_libswarm_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(CURL_CFLAGS) $(OPENSSL_CFLAGS)
 http_libswarm_http_a_CFLAGS = $(AM_CFLAGS)
