@@ -47,12 +47,6 @@ struct request {
 const char *request_query(const struct request *r, const char *name);
 /* 1, true, True ... as an engine reads it: anything but "", 0, no, false, none is true. */
 bool request_query_bool(const struct request *r, const char *name);
-/* The value of `filters`: {"name":["a","b"]}, also the older {"name":{"a":true}}. An empty object
- * when missing. A new reference, always the first form; NULL with err. */
-json_t *request_filters(const struct request *r, struct err *err) MUSTCHECK;
-/* Refuses filters that are not in the NULL-ended list, as an engine does. */
-int filters_check(const json_t *filters, const char *const *known, struct err *err) MUSTCHECK;
-
 /* Answers with the status that belongs to err->code. */
 void request_fail(struct request *r, const struct err *err);
 

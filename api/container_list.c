@@ -1,6 +1,7 @@
 /* GET /containers/json: from the inventory alone. */
 #include "api/api_priv.h"
 #include "api/container_filter.h"
+#include "api/filters.h"
 #include "lib/str.h"
 
 #include <string.h>

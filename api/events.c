@@ -1,5 +1,5 @@
 /* GET /events: what all engines tell, one line each, with the last ones kept for `since`. */
-#include "api/api_priv.h"
+#include "api/filters.h"
 #include "lib/str.h"
 
 #include <stdio.h>
@@ -36,18 +36,6 @@ struct listening {
 
 /* ---- Filters ---- */
 
-static bool has_value(const json_t *values, const char *text)
-{
-	json_t *value;
-	size_t i;
-
-	json_array_foreach ((json_t *)values, i, value) {
-		if (str_eq(json_string_value(value), text))
-			return true;
-	}
-	return false;
-}
-
 static bool has_prefix(const json_t *values, const char *text)
 {
 	json_t *value;
@@ -67,24 +55,7 @@ static bool match_action(const json_t *values, const char *action)
 {
 	char *word CLEANUP_FREE = xstrndup(action, strcspn(action, ":"));
 
-	return has_value(values, action) || has_value(values, word);
-}
-
-static bool match_labels(const json_t *values, const json_t *attributes)
-{
-	json_t *value;
-	size_t i;
-
-	json_array_foreach ((json_t *)values, i, value) {
-		const char *text = json_string_value(value), *equals = strchr(text, '=');
-		char *key CLEANUP_FREE =
-			equals != NULL ? xstrndup(text, (size_t)(equals - text)) : xstrdup(text);
-		const char *found = json_string_value(json_object_get(attributes, key));
-
-		if (found == NULL || (equals != NULL && !str_eq(found, equals + 1)))
-			return false;
-	}
-	return true;
+	return filters_have(values, action) || filters_have(values, word);
 }
 
 /* Objects are named by a prefix of their ID or by their name; containers' images by the attribute.
@@ -97,7 +68,7 @@ static bool match_object(const char *kind, const json_t *values, const json_t *e
 
 	if (str_eq(type, kind))
 		return has_prefix(values, json_str(actor, "ID", "")) ||
-		       has_value(values, json_str(attributes, "name", ""));
+		       filters_have(values, json_str(attributes, "name", ""));
 	if (str_eq(kind, "image") && str_eq(type, "container"))
 		return has_prefix(values, json_str(attributes, "image", ""));
 	if (str_eq(kind, "container") && str_eq(type, "network"))
@@ -119,14 +90,14 @@ static bool match_event(const json_t *filters, const json_t *event)
 		if (str_eq(key, "event"))
 			matches = match_action(values, json_str(event, "Action", ""));
 		else if (str_eq(key, "type"))
-			matches = has_value(values, json_str(event, "Type", ""));
+			matches = filters_have(values, json_str(event, "Type", ""));
 		else if (str_eq(key, "scope"))
-			matches = has_value(values, json_str(event, "scope", "local"));
+			matches = filters_have(values, json_str(event, "scope", "local"));
 		else if (str_eq(key, "label"))
-			matches = match_labels(values, attributes);
+			matches = filters_allow_labels(filters, attributes);
 		else if (str_eq(key, "node"))
-			matches = has_value(values, json_str(attributes, "node.name", "")) ||
-				  has_value(values, json_str(attributes, "node.id", ""));
+			matches = filters_have(values, json_str(attributes, "node.name", "")) ||
+				  filters_have(values, json_str(attributes, "node.id", ""));
 		else
 			matches = match_object(key, values, event);
 		if (!matches)

@@ -1,6 +1,7 @@
 /* Images: the list is merged over the nodes by ID; a call about one image goes to a node that has
  * it. */
 #include "api/api_priv.h"
+#include "api/filters.h"
 #include "lib/hash.h"
 #include "lib/str.h"
 
@@ -86,23 +87,6 @@ static bool is_named(const json_t *json)
 	return false;
 }
 
-static bool match_labels(const json_t *values, const json_t *labels)
-{
-	json_t *value;
-	size_t i;
-
-	json_array_foreach ((json_t *)values, i, value) {
-		const char *text = json_string_value(value), *equals = strchr(text, '=');
-		char *key CLEANUP_FREE =
-			xstrndup(text, equals != NULL ? (size_t)(equals - text) : strlen(text));
-		const char *found = json_string_value(json_object_get(labels, key));
-
-		if (found == NULL || (equals != NULL && !str_eq(found, equals + 1)))
-			return false;
-	}
-	return true;
-}
-
 /* "alpine", "alpine:3*", "registry/alpine:latest": shell patterns over repo:tag, or over the
  * repository alone. */
 static bool match_reference(const json_t *values, const json_t *json)
@@ -144,37 +128,18 @@ static bool first_is_true(const json_t *values)
 static bool is_wanted(const struct image_query *query, const json_t *json)
 {
 	const json_t *dangling = json_object_get(query->filters, "dangling");
-	const json_t *labels = json_object_get(query->filters, "label");
 	const json_t *references = json_object_get(query->filters, "reference");
 	int64_t created = json_int(json, "Created", 0);
 
 	if (dangling != NULL && first_is_true(dangling) == is_named(json))
 		return false;
-	if (labels != NULL && !match_labels(labels, json_obj(json, "Labels")))
+	if (!filters_allow_labels(query->filters, json_obj(json, "Labels")))
 		return false;
 	if (references != NULL && !match_reference(references, json))
 		return false;
 	if (query->before >= 0 && created >= query->before)
 		return false;
 	return query->since < 0 || created > query->since;
-}
-
-static bool is_on_wanted_node(const struct image_query *query, const struct node *node)
-{
-	const json_t *values = json_object_get(query->filters, "node");
-	const struct node_view *view = node_view(node);
-	json_t *value;
-	size_t i;
-
-	if (json_array_size(values) == 0)
-		return true;
-	json_array_foreach ((json_t *)values, i, value) {
-		const char *text = json_string_value(value);
-
-		if (str_eq(text, view->name) || str_eq(text, view->id) || str_eq(text, view->addr))
-			return true;
-	}
-	return false;
 }
 
 static int compile_age(const struct request *r, const struct image_query *query, const char *name,
@@ -283,7 +248,8 @@ void images_list(struct request *r)
 		struct image *const *images;
 		size_t len;
 
-		if (node_state(nodes[i]) != NODE_HEALTHY || !is_on_wanted_node(&query, nodes[i]))
+		if (node_state(nodes[i]) != NODE_HEALTHY ||
+			!filters_allow_node(query.filters, nodes[i]))
 			continue;
 		images = node_images(nodes[i], &len);
 		for (size_t k = 0; k < len; k++)

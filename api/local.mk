@@ -12,6 +12,8 @@ api_libswarm_api_a_SOURCES = \
 	api/create.c \
 	api/events.c \
 	api/exec.c \
+	api/filters.c \
+	api/filters.h \
 	api/forward.c \
 	api/hijack.c \
 	api/images.c \

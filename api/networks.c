@@ -1,5 +1,5 @@
 /* Networks and volumes, as the inventory knows them: local ones carry their node's name. */
-#include "api/api_priv.h"
+#include "api/filters.h"
 #include "lib/str.h"
 
 #include <string.h>
@@ -7,39 +7,6 @@
 static bool is_local(const char *scope)
 {
 	return !str_eq(scope, "global") && !str_eq(scope, "swarm");
-}
-
-static bool values_match(const json_t *filters, const char *key, const char *text, bool prefix)
-{
-	json_t *values = json_object_get(filters, key), *value;
-	size_t i;
-
-	if (json_array_size(values) == 0)
-		return true;
-	json_array_foreach (values, i, value) {
-		const char *wanted = json_string_value(value);
-
-		if (prefix ? strstr(text, wanted) != NULL : str_eq(text, wanted))
-			return true;
-	}
-	return false;
-}
-
-static bool labels_match(const json_t *filters, const json_t *labels)
-{
-	json_t *value;
-	size_t i;
-
-	json_array_foreach (json_object_get(filters, "label"), i, value) {
-		const char *text = json_string_value(value), *equals = strchr(text, '=');
-		char *key CLEANUP_FREE =
-			xstrndup(text, equals != NULL ? (size_t)(equals - text) : strlen(text));
-		const char *found = json_string_value(json_object_get(labels, key));
-
-		if (found == NULL || (equals != NULL && !str_eq(found, equals + 1)))
-			return false;
-	}
-	return true;
 }
 
 /* A new copy of the entry whose name tells the node. */
@@ -68,12 +35,12 @@ static bool network_matches(const json_t *filters, const struct network *network
 
 	if (type != NULL && str_eq(type, "builtin") != is_builtin(network->name))
 		return false;
-	return values_match(filters, "driver", network->driver, false) &&
-	       values_match(filters, "id", network->id, true) &&
-	       values_match(filters, "name", full, true) &&
-	       values_match(filters, "scope", network->scope, false) &&
-	       values_match(filters, "node", node_view(network->node)->name, false) &&
-	       labels_match(filters, json_obj(network->json, "Labels"));
+	return filters_allow(filters, "driver", network->driver) &&
+	       filters_allow_part(filters, "id", network->id) &&
+	       filters_allow_part(filters, "name", full) &&
+	       filters_allow(filters, "scope", network->scope) &&
+	       filters_allow_node(filters, network->node) &&
+	       filters_allow_labels(filters, json_obj(network->json, "Labels"));
 }
 
 void networks_list(struct request *r)
@@ -134,10 +101,10 @@ static bool volume_matches(const json_t *filters, const struct volume *volume)
 {
 	char *full CLEANUP_FREE = xasprintf("%s/%s", node_view(volume->node)->name, volume->name);
 
-	return values_match(filters, "driver", volume->driver, false) &&
-	       values_match(filters, "name", full, true) &&
-	       values_match(filters, "node", node_view(volume->node)->name, false) &&
-	       labels_match(filters, json_obj(volume->json, "Labels"));
+	return filters_allow(filters, "driver", volume->driver) &&
+	       filters_allow_part(filters, "name", full) &&
+	       filters_allow_node(filters, volume->node) &&
+	       filters_allow_labels(filters, json_obj(volume->json, "Labels"));
 }
 
 void volumes_list(struct request *r)
