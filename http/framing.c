@@ -69,11 +69,10 @@ static ssize_t feed_trailer(struct framing *f, const char *data, size_t len, str
 		return 2;
 	}
 	end = head_find_end(data, len);
-	if (end == 0) {
-		if (len > FRAMING_TRAILER_MAX)
-			return err_set(err, ERR_INVALID, "trailers are too large");
+	if ((end == 0 ? len : end) > FRAMING_TRAILER_MAX)
+		return err_set(err, ERR_INVALID, "trailers are too large");
+	if (end == 0)
 		return 0;
-	}
 	if (head_parse_fields(data, end, &fields, err) != 0)
 		status = -1;
 	for (size_t i = 0; status == 0 && i < ARRAY_LEN(forbidden); i++) {

@@ -38,7 +38,7 @@ static void feed(const char *wire, size_t len, int64_t length, size_t step, stru
 			have = len;
 		used = framing_feed(&f, wire + r->used, have - r->used, &body, &body_len, &err);
 		if (used < 0) {
-			check(err.code == ERR_INVALID);
+			check(err.code == ERR_INVALID || err.code == ERR_TOO_LARGE);
 			r->failed = true;
 			return;
 		}

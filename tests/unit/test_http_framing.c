@@ -154,6 +154,10 @@ static void endless_trailers_are_refused(void **state)
 		buf_append_str(&wire, "X-Padding: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n");
 	framing_init(&f, -1);
 	assert_int_equal(feed(&f, wire.data, wire.len, FRAMING_TRAILER_MAX, 0, &out), -1);
+	/* However it comes, and though it ends. */
+	buf_append_str(&wire, "\r\n");
+	framing_init(&f, -1);
+	assert_int_equal(feed(&f, wire.data, wire.len, wire.len, 0, &out), -1);
 }
 
 int main(void)
