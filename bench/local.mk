@@ -1,0 +1,10 @@
+# Measuring: `make bench-programs` builds what bench/run needs besides swarm. Nothing is installed.
+
+EXTRA_PROGRAMS = bench/load
+bench_load_SOURCES = bench/load.c
+bench_load_LDADD = $(HTTP_LIBS)
+CLEANFILES += $(EXTRA_PROGRAMS)
+EXTRA_DIST += bench/README.md bench/RESULTS.md bench/run
+
+.PHONY: bench-programs
+bench-programs: $(EXTRA_PROGRAMS)
