@@ -59,19 +59,53 @@ void container_change(struct request *r)
 
 /* ---- Inspect ---- */
 
+#define INSPECT_NODE_MAX (4 * 1024 * 1024) /* what the node is said to be, its labels above all */
+
+/* A JSON string. What needs no escape, which is nearly everything, is written as it is: this runs
+ * for each inspect. */
+static void append_string(struct buf *out, const char *s)
+{
+	size_t plain = 0;
+
+	while (s[plain] >= 0x20 && s[plain] < 0x7f && s[plain] != '"' && s[plain] != '\\')
+		plain++;
+	if (s[plain] == '\0') {
+		buf_append_char(out, '"');
+		buf_append(out, s, plain);
+		buf_append_char(out, '"');
+	} else {
+		json_t *json =
+			json_string(s); /* NULL when it is not text, which no engine can send */
+		char *text CLEANUP_FREE = json_text(json, NULL);
+
+		buf_append_str(out, json != NULL ? text : "\"\"");
+		json_decref(json);
+	}
+}
+
 /* The manager's addition to what the engine says: where the container runs. */
-static json_t *node_json(const struct node *node)
+static void append_node(struct buf *out, const struct node *node)
 {
 	const struct node_view *view = node_view(node);
-	json_t *labels = json_object();
 
-	for (size_t i = 0; i < view->labels.len; i++)
-		json_object_set_new(labels, view->labels.items[i].key,
-			json_string(view->labels.items[i].value));
-	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:o}", "ID", view->engine_id, "IP",
-		node_ip(node), "Addr", view->addr, "Name", view->name, "Cpus",
-		(json_int_t)(view->total_nano_cpus / 1000000000), "Memory",
-		(json_int_t)view->total_memory, "Labels", labels);
+	buf_append_str(out, "{\"ID\":");
+	append_string(out, view->engine_id);
+	buf_append_str(out, ",\"IP\":");
+	append_string(out, node_ip(node));
+	buf_append_str(out, ",\"Addr\":");
+	append_string(out, view->addr);
+	buf_append_str(out, ",\"Name\":");
+	append_string(out, view->name);
+	buf_printf(out, ",\"Cpus\":%lld,\"Memory\":%lld,\"Labels\":{",
+		(long long)(view->total_nano_cpus / 1000000000), (long long)view->total_memory);
+	for (size_t i = 0; i < view->labels.len; i++) {
+		if (i > 0)
+			buf_append_char(out, ',');
+		append_string(out, view->labels.items[i].key);
+		buf_append_char(out, ':');
+		append_string(out, view->labels.items[i].value);
+	}
+	buf_append_str(out, "}}");
 }
 
 /* Puts the node in front of everything else, and its address where a port is bound to all
@@ -81,20 +115,21 @@ static char *inspect_edit(struct request *r, struct node *node, int status, cons
 	size_t len, size_t *new_len, void *arg)
 {
 	static const char any[] = "\"HostIp\":\"0.0.0.0\"";
-	json_t *json CLEANUP_JSON = NULL;
-	char *text CLEANUP_FREE = NULL;
 	const char *p, *end = body + len;
 	struct buf out;
-	size_t text_len;
 
 	(void)r;
 	(void)arg;
 	if (status != 200 || len < 2 || body[0] != '{')
 		return NULL;
-	json = node_json(node);
-	text = json_text(json, &text_len);
-	buf_init(&out, len * 4 + text_len + 64);
-	buf_printf(&out, "{\"Node\":%s%s", text, body[1] == '}' ? "" : ",");
+	buf_init(&out, len * 4 + INSPECT_NODE_MAX);
+	/* Nearly always enough, so that it is not moved. */
+	if (buf_room(&out, len + 1024) == NULL)
+		return NULL;
+	buf_append_str(&out, "{\"Node\":");
+	append_node(&out, node);
+	if (body[1] != '}')
+		buf_append_char(&out, ',');
 	body++;
 	while ((p = memmem(body, (size_t)(end - body), any, sizeof(any) - 1)) != NULL) {
 		buf_append(&out, body, (size_t)(p - body));

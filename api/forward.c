@@ -4,15 +4,24 @@
 #include "lib/log.h"
 #include "lib/str.h"
 
-#include <stdio.h>
 #include <string.h>
+
+/* The minor version of "1.41". */
+static int minor_of(const char *version, int otherwise)
+{
+	long long minor;
+
+	if (!str_has_prefix(version, "1.") ||
+		str_to_int(version + 2, 0, 9999, &minor, "API version", NULL) != 0)
+		return otherwise;
+	return (int)minor;
+}
 
 char *forward_target(const struct node *node, int minor, const char *path, const char *query)
 {
-	int min = API_VERSION_MIN_MINOR, max = API_VERSION_MAX_MINOR;
+	int min = minor_of(node_api_min_version(node), API_VERSION_MIN_MINOR);
+	int max = minor_of(node_api_version(node), API_VERSION_MAX_MINOR);
 
-	sscanf(node_api_min_version(node), "1.%d", &min);
-	sscanf(node_api_version(node), "1.%d", &max);
 	if (minor > max)
 		minor = max;
 	if (minor < min)
