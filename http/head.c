@@ -16,6 +16,9 @@ size_t head_find_end(const char *data, size_t len)
 {
 	const char *p = data, *end = data + len;
 
+	/* An empty buffer may be NULL. */
+	if (len == 0)
+		return 0;
 	while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		p++;
 		if (p < end && *p == '\n')

@@ -213,6 +213,7 @@ static void the_end_is_found_wherever_the_text_is_cut(void **state)
 	for (size_t n = 0; n < sizeof(text); n++)
 		assert_int_equal(head_find_end(text, n), n < end ? 0 : end);
 	/* Malformed ends are found too, so that they are refused at once. */
+	assert_int_equal(head_find_end(NULL, 0), 0);
 	assert_int_equal(head_find_end("a\n\nb", 4), 3);
 	assert_int_equal(head_find_end("a\n\r\nb", 5), 4);
 	assert_int_equal(head_find_end("a\r\n\nb", 5), 4);

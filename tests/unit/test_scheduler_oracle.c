@@ -52,8 +52,8 @@ static const uint16_t port_numbers[] = {80, 81, 443};
 static const char *const image_names[] = {"nginx:1.25", "nginx:latest", "reg:5000/app", "redis:7"};
 static const char *const slots[] = {"1", "2", "4", "many"};
 static const char *const values[] = {"ssd", "s*d", "*", "s.d", "/^s/", "/d$/", "web", "web*", "db",
-	"node1", "node2", "node*", "/node[12]/", "nginx", "nginx:latest", "*:7", "reg:5000/app", "reg", "",
-	"/(web|db)/", "*e*b*", "E3"};
+	"node1", "node2", "node*", "/node[12]/", "nginx", "nginx:latest", "*:7", "reg:5000/app",
+	"reg", "", "/(web|db)/", "*e*b*", "E3"};
 static const char *const constraint_keys[] = {"node", "disk", "zone"};
 static const char *const affinity_keys[] = {"container", "image", "disk", "tier"};
 static const char *const whitelist_values[] = {
