@@ -1,15 +1,17 @@
 """One run's share of this machine: a directory, a bridge with namespaces, a process mark.
 
-Every run takes a free slot and holds its lock as long as it lives. What stands under a slot that
-can be locked belongs to a run that died, and is removed.
+Every run takes a free slot and holds it as long as it lives. What stands under a slot that can be
+taken belongs to a run that died, and is removed. A slot is held by the name of an abstract socket:
+it goes with the process, and is the same for everyone who shares the network, in whatever folder
+they believe to be the root.
 """
 
 import concurrent.futures
 import ctypes
-import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -40,25 +42,22 @@ class Machine:
         if os.geteuid() != 0:
             raise RuntimeError("the integration tests run real engines and must be root")
         os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
-        os.makedirs(RUN, exist_ok=True)
+        self._hold = socket.socket(socket.AF_UNIX)
         for slot in range(SLOTS):
-            fd = os.open(f"{RUN}/{slot}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._hold.bind(f"\0swarm-lab-{slot}")
             except OSError:
-                os.close(fd)
                 continue
-            self._lock = fd
             self.slot = slot
             break
         else:
-            raise RuntimeError(f"all {SLOTS} slots of {RUN} are in use")
+            raise RuntimeError(f"all {SLOTS} slots of the lab are in use")
         self._spawner = concurrent.futures.ThreadPoolExecutor(1)
         self.run_dir = f"{RUN}/{self.slot}"
         self.data_dir = f"{DATA}/{self.slot}"
-        self.prefix = f"swl{self.slot}"
+        self.prefix = f"swlab{self.slot}"
         self.cgroup = f"swarm-lab-{self.slot}"
-        self.subnet = f"10.{177 + self.slot}.0"
+        self.subnet = f"10.{187 + self.slot}.0"
         self.bridge_ip = f"{self.subnet}.1"
         self.clean()
         os.makedirs(self.run_dir)
@@ -73,14 +72,14 @@ class Machine:
     def popen(self, args, env=None, **kw):
         """A process that dies with this one, and is found by clean() if it should not."""
         full = dict(os.environ if env is None else env)
-        full[MARK] = self.run_dir
+        full[MARK] = self.prefix
         # The kernel takes the thread that made a process for its parent; so one that stays.
         return self._spawner.submit(
             subprocess.Popen, args, env=full, preexec_fn=_die_with_parent, **kw
         ).result()
 
     def _marked(self):
-        mark = f"{MARK}={self.run_dir}".encode()
+        mark = f"{MARK}={self.prefix}".encode()
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
@@ -146,4 +145,4 @@ class Machine:
     def close(self):
         self.clean()
         self._spawner.shutdown()
-        os.close(self._lock)
+        self._hold.close()
