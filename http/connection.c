@@ -109,7 +109,9 @@ void connection_close(struct connection *c, const char *reason)
 
 void connection_detach_mhd(struct connection *c)
 {
-	connection_drop_mhd(c);
+	/* Between two requests it has nothing to do with this one, and serves the next. */
+	if (c->exchange->envelope_sent)
+		connection_drop_mhd(c);
 }
 
 /* ---- Out: to the client ---- */
@@ -142,6 +144,7 @@ static bool flush_out(struct connection *c)
 static bool drain_mhd(struct connection *c)
 {
 	char data[READ_SIZE];
+	bool is_its;
 
 	if (!c->may_drain && !c->mhd_replied)
 		return true;
@@ -166,14 +169,16 @@ static bool drain_mhd(struct connection *c)
 			}
 			return true;
 		}
-		/* Its end: after the last reply of this connection, or it gave up. */
-		if (c->exchange != NULL && !c->mhd_replied) {
+		/* Its end: after the last reply of this connection, or it gave up. An exchange that
+		 * it was never given goes on without it. */
+		is_its = c->exchange != NULL && c->exchange->envelope_sent;
+		if (is_its && !c->mhd_replied) {
 			connection_close(c, "the reply broke off");
 			return false;
 		}
 		c->mhd_replied = false;
 		connection_drop_mhd(c);
-		if (c->exchange != NULL)
+		if (is_its)
 			reply_done(c);
 	}
 	return c->state != CONNECTION_DEAD;
