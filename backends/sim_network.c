@@ -211,8 +211,8 @@ int sim_network_create(struct sim_engine *e, const json_t *body, struct sim_netw
 	json_t *labels = json_obj(body, "Labels");
 	json_t *options = json_obj(body, "Options");
 	struct sim_network *n;
-	uint32_t base;
-	uint8_t bits;
+	uint32_t base = 0;
+	uint8_t bits = 0;
 	int status;
 
 	*warning = NULL;
