@@ -14,15 +14,19 @@ from .waiting import in_parallel, wait_until
 IMAGE = "busybox:latest"
 BUSYBOX = "/bin/busybox"
 
-# Runs as process 1 of the host; $1 host name, $2 folder for /etc/docker, $3 the log; then dockerd's
-# arguments. A containerd of the machine must not be found, and files of plugins not be shared.
+# Runs as process 1 of the host; $1 host name, $2 the log, $3 an empty folder; then dockerd's arguments.
+# A containerd of the machine must not be found, and files of plugins not be shared. In a chroot the
+# root is no mount, and then dockerd cannot work: so it is made one, in the folder.
 _INIT = r"""
 set -e
-name=$1 etc=$2 log=$3
+if ! mount --make-rprivate / 2>/dev/null; then
+	mount --rbind / "$3"
+	exec chroot "$3" sh -c "$LAB_INIT" init "$@"
+fi
+hostname "$1"
+log=$2
 shift 3
-hostname "$name"
-mkdir -p /etc/docker /run/containerd /run/docker
-mount --bind "$etc" /etc/docker
+mkdir -p /run/containerd /run/docker
 mount -t tmpfs none /run/containerd
 mount -t tmpfs none /run/docker
 exec >>"$log" 2>&1 </dev/null
@@ -102,7 +106,10 @@ class Engine:
         self.log_path = f"{machine.tmp}/engine-{name}.log"
         self.socket = f"{self.dir}/docker.sock"
         self.process = None
-        os.makedirs(f"{self.dir}/etc")
+        os.makedirs(f"{self.dir}/root")
+        with open(f"{self.dir}/daemon.json", "w") as f:
+            # The engine's ID is made from its key, which would be the machine's.
+            json.dump({"deprecated-key-path": f"{self.dir}/key.json"}, f)
         self._certs_dir = certs_dir or (certs and certs.server(f"engine-{name}", ips=[self.ip]))
 
     # ---- life ----
@@ -118,14 +125,17 @@ class Engine:
             args += ["--label", f"{key}={value}"]
         self.process = self.machine.popen(
             ["nsenter", f"--net={self.netns}"]
-            + ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-            + ["sh", "-c", _INIT, "init", self.name, f"{self.dir}/etc", self.log_path]
+            + ["unshare", "--uts", "--mount", "--propagation", "unchanged"]
+            + ["--pid", "--fork", "--kill-child", "--mount-proc"]
+            + ["sh", "-c", _INIT, "init", self.name, self.log_path, f"{self.dir}/root"]
+            + ["--config-file", f"{self.dir}/daemon.json"]
             + ["--data-root", self.data, "--exec-root", f"{self.dir}/run"]
             + ["-p", f"{self.dir}/pid", "-H", f"unix://{self.socket}", "-H", f"tcp://{self.addr}"]
             + ["--storage-driver", driver, "--exec-opt", "native.cgroupdriver=cgroupfs"]
             + ["--cgroup-parent", f"/{self.machine.cgroup}", "--shutdown-timeout", "1"]
             + ["--insecure-registry", f"{self.machine.subnet}.0/24"]
             + args,
+            env={**os.environ, "LAB_INIT": _INIT},
             stdin=subprocess.DEVNULL,
         )
 

@@ -60,8 +60,11 @@ class Machine:
         self.subnet = f"10.{187 + self.slot}.0"
         self.bridge_ip = f"{self.subnet}.1"
         self.clean()
-        os.makedirs(self.run_dir)
-        os.makedirs(self.data_dir)
+        for path in (self.run_dir, self.data_dir):
+            # Mounts of its own, so that what engines mount in there stays with them.
+            os.makedirs(path)
+            sh("mount", "--bind", path, path)
+            sh("mount", "--make-private", path)
         self.tmp = tempfile.mkdtemp(prefix="tmp-", dir=self.run_dir)
         sh("ip", "link", "add", self.prefix, "type", "bridge")
         sh("ip", "addr", "add", f"{self.bridge_ip}/24", "dev", self.prefix)
@@ -99,11 +102,14 @@ class Machine:
         sh("ip", "netns", "add", ns)
         sh("ip", "link", "add", ns, "type", "veth", "peer", "name", "eth0", "netns", ns)
         sh("ip", "link", "set", ns, "master", self.prefix, "up")
-        sh("ip", "-n", ns, "addr", "add", f"{ip}/24", "dev", "eth0")
-        sh("ip", "-n", ns, "link", "set", "eth0", "up")
-        sh("ip", "-n", ns, "link", "set", "lo", "up")
-        sh("ip", "-n", ns, "route", "add", "default", "via", self.bridge_ip)
-        return f"/run/netns/{ns}", ip
+        path = f"/run/netns/{ns}"
+        # Not `ip -n`: it mounts, which a chroot does not let it do.
+        inside = ("nsenter", f"--net={path}", "ip")
+        sh(*inside, "addr", "add", f"{ip}/24", "dev", "eth0")
+        sh(*inside, "link", "set", "eth0", "up")
+        sh(*inside, "link", "set", "lo", "up")
+        sh(*inside, "route", "add", "default", "via", self.bridge_ip)
+        return path, ip
 
     def set_link(self, name, up):
         sh("ip", "link", "set", f"{self.prefix}-{name}", "up" if up else "down")
@@ -120,7 +126,7 @@ class Machine:
         with open("/proc/self/mounts") as f:
             mounts = [line.split()[1] for line in f]
         for path in reversed(mounts):
-            if path.startswith((self.run_dir + "/", self.data_dir + "/")):
+            if f"{path}/".startswith((f"{self.run_dir}/", f"{self.data_dir}/")):
                 sh("umount", "-l", path, check=False)
         for line in sh("ip", "netns", "list", check=False).splitlines():
             if line.startswith(self.prefix + "-"):
