@@ -1,9 +1,11 @@
 """A real Docker engine on a host of its own: network, host name, processes and /etc/docker."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -172,11 +174,11 @@ class Engine:
     def restart_daemon(self):
         """The host comes back."""
         self.kill()
-        for name in ("pid", "docker.sock"):
-            try:
-                os.unlink(f"{self.dir}/{name}")
-            except FileNotFoundError:
-                pass
+        # As a boot clears /run: what is in there names processes that other ones are by now.
+        shutil.rmtree(f"{self.dir}/run", ignore_errors=True)
+        for path in (f"{self.dir}/pid", self.socket):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         self.start()
         self.wait_ready()
 
