@@ -1,6 +1,7 @@
 /* TLS over a socket as a stream, and the handshakes that make one. */
 #include "http/stream.h"
 #include "http/tls_priv.h"
+#include "lib/buf.h"
 #include "lib/str.h"
 
 #include <arpa/inet.h>
@@ -216,6 +217,8 @@ struct tls_handshake {
 	struct loop_timer *timer;
 	stream_done_fn *done;
 	void *arg;
+	char *host;  /* that was connected to; NULL on the server's side */
+	char *names; /* those of its certificate, when host is not among them */
 };
 
 void tls_handshake_cancel(struct tls_handshake *h)
@@ -227,6 +230,8 @@ void tls_handshake_cancel(struct tls_handshake *h)
 	SSL_free(h->ssl);
 	if (h->fd != -1)
 		close(h->fd);
+	free(h->host);
+	free(h->names);
 	free(h);
 }
 
@@ -252,10 +257,59 @@ static void handshake_succeed(struct tls_handshake *h)
 	ts->fd = h->fd;
 	ts->ssl = TAKE_PTR(h->ssl);
 	h->fd = -1;
+	SSL_set_app_data(ts->ssl, NULL);
 	loop_watch_free(TAKE_PTR(h->watch));
 	ts->watch = loop_watch_new(ts->loop, ts->fd, tls_ready, ts);
 	tls_handshake_cancel(h);
 	done(arg, &ts->stream, NULL);
+}
+
+/* Of the names of a certificate that are shown. */
+#define NAMES_MAX 256
+
+/* The names of a certificate, as "a, 10.0.0.1", of bounded length. */
+static void append_names(X509 *cert, struct buf *out)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	const char *comma = "";
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && out->len < NAMES_MAX; i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		char text[INET6_ADDRSTRLEN] = "";
+
+		if (name->type == GEN_DNS)
+			buf_printf(out, "%s%.*s", comma, ASN1_STRING_length(name->d.dNSName),
+				(const char *)ASN1_STRING_get0_data(name->d.dNSName));
+		else if (name->type == GEN_IPADD &&
+			 inet_ntop(ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6,
+				 ASN1_STRING_get0_data(name->d.iPAddress), text, sizeof(text)))
+			buf_printf(out, "%s%s", comma, text);
+		else
+			continue;
+		comma = ", ";
+	}
+	if (comma[0] == '\0')
+		buf_append_str(out, "no name");
+	GENERAL_NAMES_free(names);
+}
+
+/* Called with each certificate of the chain; only notes what a wrong name was. The certificate is
+ * not kept when the handshake fails. */
+static int verify_names(int ok, X509_STORE_CTX *store)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls_handshake *h = SSL_get_app_data(ssl);
+	int error = X509_STORE_CTX_get_error(store);
+	struct buf text;
+
+	if (ok || h == NULL || h->names != NULL ||
+		(error != X509_V_ERR_HOSTNAME_MISMATCH && error != X509_V_ERR_IP_ADDRESS_MISMATCH))
+		return ok;
+	buf_init(&text, 2 * NAMES_MAX);
+	append_names(X509_STORE_CTX_get_current_cert(store), &text);
+	h->names = text.failed ? NULL : xstrdup(buf_str(&text));
+	buf_reset(&text);
+	return ok;
 }
 
 /* The clearest words for why a handshake failed. */
@@ -266,6 +320,13 @@ static void handshake_explain(struct tls_handshake *h)
 
 	if (verify != X509_V_OK && SSL_get_verify_mode(h->ssl) != SSL_VERIFY_NONE)
 		reason = X509_verify_cert_error_string(verify);
+	if (h->names != NULL) {
+		char *text CLEANUP_FREE = xasprintf("the certificate is not for %s but for %s",
+			h->host != NULL ? h->host : "this address", h->names);
+
+		handshake_fail(h, ERR_UNAVAILABLE, text);
+		return;
+	}
 	handshake_fail(
 		h, ERR_UNAVAILABLE, reason != NULL ? reason : "the peer closed the connection");
 }
@@ -309,6 +370,7 @@ static struct tls_handshake *handshake_start(struct loop *loop, int fd, SSL *ssl
 	h->ssl = ssl;
 	h->done = done;
 	h->arg = arg;
+	SSL_set_app_data(ssl, h);
 	SSL_set_fd(ssl, fd);
 	h->watch = loop_watch_new(loop, fd, handshake_step, h);
 	loop_watch_set(h->watch, first);
@@ -330,6 +392,7 @@ struct tls_handshake *stream_connect_tls(struct loop *loop, int fd, const struct
 	const char *host, uint64_t timeout_ms, stream_done_fn *done, void *arg)
 {
 	SSL *ssl = SSL_new(tls->client);
+	struct tls_handshake *h;
 	unsigned char ip[sizeof(struct in6_addr)];
 
 	SSL_set_connect_state(ssl);
@@ -341,5 +404,9 @@ struct tls_handshake *stream_connect_tls(struct loop *loop, int fd, const struct
 		if (tls->verify)
 			SSL_set1_host(ssl, host);
 	}
-	return handshake_start(loop, fd, ssl, LOOP_WRITE, timeout_ms, done, arg);
+	if (tls->verify)
+		SSL_set_verify(ssl, SSL_VERIFY_PEER, verify_names);
+	h = handshake_start(loop, fd, ssl, LOOP_WRITE, timeout_ms, done, arg);
+	h->host = xstrdup(host);
+	return h;
 }

@@ -185,7 +185,8 @@ def test_engines_that_cannot_be_believed(manager, fake, certs, strangers, identi
     assert m.status_of(doors["good"].addr) == "Healthy"
     assert found["good"] in ("", "(none)")
     assert "expired" in found["expired"]
-    assert "127.0.0.1" in found["wrong name"]
+    assert "not for 127.0.0.1 but for 10.9.9.9, elsewhere.example" in found["wrong name"]
+    assert "not for 127.0.0.1 but for no name" in found["no name"]
     bad = [found[k] for k in ("wrong name", "expired", "strange", "plain")]
     assert len({t.replace(d, "") for t, d in zip(bad, addrs)}) == 4, "the reasons differ"
     for door in doors.values():
