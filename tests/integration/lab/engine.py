@@ -17,13 +17,21 @@ IMAGE = "busybox:latest"
 BUSYBOX = "/bin/busybox"
 
 # Runs as process 1 of the host; $1 host name, $2 the log, $3 an empty folder; then dockerd's arguments.
-# A containerd of the machine must not be found, and files of plugins not be shared. In a chroot the
-# root is no mount, and then dockerd cannot work: so it is made one, in the folder.
+# A containerd of the machine must not be found, and files of plugins not be shared.
+#
+# In a chroot the root is no mount, and not the root of the mount namespace, which is where an exec into
+# a container begins. So a mount of it is made in the folder, and becomes both; busybox is static, and
+# so it runs while the root is the one outside.
 _INIT = r"""
 set -e
 if ! mount --make-rprivate / 2>/dev/null; then
 	mount --rbind / "$3"
-	exec chroot "$3" sh -c "$LAB_INIT" init "$@"
+	exec nsenter --mount=/proc/self/ns/mnt --wd="$3" ./bin/busybox sh -c '
+		./bin/busybox mount --make-rprivate /
+		./bin/busybox pivot_root . ./mnt
+		./bin/busybox umount -l ./mnt
+		exec ./bin/busybox chroot . /bin/sh -c "$LAB_INIT" init "$@"
+	' init "$@"
 fi
 hostname "$1"
 log=$2
