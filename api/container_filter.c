@@ -230,25 +230,18 @@ static int compile_container(const struct cluster *cluster, struct term *term, s
 	return 0;
 }
 
-static int compare_age(const struct container *a, const struct container *b)
-{
-	if (a->created != b->created)
-		return a->created < b->created ? -1 : 1;
-	return strcmp(a->view.id, b->view.id);
-}
-
 static bool match_before(
 	const struct container_filter *filter, const struct container *c, const struct term *term)
 {
 	(void)filter;
-	return compare_age(c, term->container) < 0;
+	return container_age_cmp(c, term->container) < 0;
 }
 
 static bool match_since(
 	const struct container_filter *filter, const struct container *c, const struct term *term)
 {
 	(void)filter;
-	return compare_age(c, term->container) > 0;
+	return container_age_cmp(c, term->container) > 0;
 }
 
 static bool match_volume(

@@ -139,6 +139,9 @@ char *container_status(const struct container *container, int64_t now_seconds);
  */
 struct container *cluster_container_find(
 	const struct cluster *cluster, const char *key, struct err *err);
+/* Which of two is older: < 0 when a is, 0 for the same container. To the engine's nanosecond, then
+ * by ID: the order of lists, reversed. */
+int container_age_cmp(const struct container *a, const struct container *b);
 /* All, newest first (by created, then ID). A new array, to be freed with free(); records are
  * borrowed. */
 struct container **cluster_containers(const struct cluster *cluster, size_t *len);

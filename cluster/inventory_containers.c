@@ -22,6 +22,16 @@ int record_age_cmp(const struct container_record *a, const struct container_reco
 	return 0;
 }
 
+int container_age_cmp(const struct container *a, const struct container *b)
+{
+	const struct container_record *left = (const struct container_record *)a;
+	const struct container_record *right = (const struct container_record *)b;
+
+	if (left->created_ns != right->created_ns)
+		return left->created_ns < right->created_ns ? -1 : 1;
+	return strcmp(b->view.id, a->view.id);
+}
+
 RB_GENERATE(record_tree, container_record, by_age, record_age_cmp)
 
 static struct inventory *inventory_of(const struct container_record *record)

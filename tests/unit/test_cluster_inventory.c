@@ -314,6 +314,16 @@ static void test_age_order(void **state)
 	assert_int_equal(len, COUNT(order));
 	for (size_t i = 0; i < len; i++)
 		assert_string_equal(all[i]->view.name, order[i]);
+	/* The comparison that filters use knows the same order, and parts of a second. */
+	for (size_t i = 0; i < len; i++) {
+		assert_int_equal(container_age_cmp(all[i], all[i]), 0);
+		for (size_t k = i + 1; k < len; k++) {
+			assert_true(container_age_cmp(all[i], all[k]) > 0);
+			assert_true(container_age_cmp(all[k], all[i]) < 0);
+		}
+	}
+	((struct container_record *)all[2])->created_ns += 1;
+	assert_true(container_age_cmp(all[2], all[1]) > 0);
 	free(all);
 	fixture_free(fx);
 }
