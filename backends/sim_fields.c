@@ -267,7 +267,7 @@ static const json_t *wrong_part(const json_t *value, enum field_kind kind, const
 	case FIELD_STRINGS:
 		if (json_is_string(value))
 			return NULL;
-		/* fall through */
+		__attribute__((fallthrough));
 	case FIELD_LIST:
 		if (!json_is_array(value)) {
 			*want = kind == FIELD_LIST ? "[]string" : "string";

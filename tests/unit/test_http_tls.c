@@ -41,7 +41,8 @@ static int group_setup(void **state)
 		return -1;
 	pid = fork();
 	if (pid == 0) {
-		freopen("/dev/null", "w", stderr);
+		if (freopen("/dev/null", "w", stderr) == NULL)
+			_exit(126);
 		execl("/bin/sh", "sh", "-c", script, "sh", folder, (char *)NULL);
 		_exit(127);
 	}
