@@ -4,7 +4,6 @@ import json
 import os
 import re
 import select
-import signal
 import tarfile
 import time
 from urllib.parse import quote
@@ -357,7 +356,7 @@ def test_events(cli, cluster, three):
     attributes = first["Actor"]["Attributes"]
     assert attributes["node.name"] in {e.name for e in three}
     assert {"node.id", "node.addr", "node.ip"} <= set(attributes)
-    listening.send_signal(signal.SIGINT)
+    listening.terminate()
     listening.communicate(timeout=10)
 
 
