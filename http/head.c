@@ -14,11 +14,12 @@ void head_free(struct head *head)
 
 size_t head_find_end(const char *data, size_t len)
 {
-	const char *p = data, *end = data + len;
+	const char *p = data, *end;
 
-	/* An empty buffer may be NULL. */
+	/* An empty buffer may be NULL, to which nothing may be added, not even 0. */
 	if (len == 0)
 		return 0;
+	end = data + len;
 	while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		p++;
 		if (p < end && *p == '\n')
