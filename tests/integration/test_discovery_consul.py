@@ -14,7 +14,7 @@ import urllib.request
 import pytest
 
 from lab import swarm
-from lab.swarm import Join, free_port
+from lab.swarm import Join
 from lab.waiting import wait_until
 
 ADDR = "10.1.2.3:2375"
@@ -27,9 +27,9 @@ class Server:
 
     def __init__(self, machine, folder, identity=None, config=None):
         self.machine, self.folder, self.identity = machine, str(folder), identity
-        self.port, self.token = free_port(), None
+        self.port, self.token = machine.free_ports(), None
         ports = {"dns": -1, "grpc": -1, "serf_wan": -1}
-        ports.update({"server": free_port(), "serf_lan": free_port()})
+        ports.update({"server": machine.free_ports(), "serf_lan": machine.free_ports()})
         ports.update({"http": -1, "https": self.port} if identity else {"http": self.port})
         self.config = {"ports": ports, "bind_addr": "127.0.0.1", **(config or {})}
         if identity:

@@ -143,7 +143,7 @@ def test_certificates(machine, identity, certs, tmp_path):
 
 
 def test_nothing_listens_before_all_is_well(machine, identity):
-    port = swarm.free_port()
+    port = machine.free_ports()
     args = tls(identity, cert="/no/such")
     args[2] = f"tcp://127.0.0.1:{port}"
     failing(machine, *args, status=1)
@@ -190,14 +190,13 @@ def test_list_waits_for_the_store_until_its_timeout(machine):
 def test_old_forms_of_options(machine, start):
     """One dash or two, = or a blank, program options in front, the discovery as an argument, or
     in the environment."""
-    engine_free = swarm.free_port()
     for args, env in (
         (["-l", "debug", "manage", "-H=tcp://127.0.0.1:PORT", "-strategy=binpack", GOOD], None),
         (["--log-level=debug", "manage", "--host", "tcp://127.0.0.1:PORT", GOOD], None),
         (["-D", "m", "-H", "127.0.0.1:PORT", "-discovery", GOOD], None),
         (["manage"], {"SWARM_DISCOVERY": GOOD, "SWARM_HOST": "tcp://127.0.0.1:PORT"}),
     ):
-        port = swarm.free_port()
+        port = machine.free_ports()
         args = [a.replace("PORT", str(port)) for a in args]
         env = env and {k: v.replace("PORT", str(port)) for k, v in env.items()}
         process = start(swarm.Process, args, env=env)
@@ -207,11 +206,10 @@ def test_old_forms_of_options(machine, start):
         )
         assert reply.status == 200
         assert process.is_running()
-    assert engine_free
 
 
 def test_several_listeners(machine, start, tmp_path):
-    ports = [swarm.free_port(), swarm.free_port()]
+    ports = [machine.free_ports(), machine.free_ports()]
     path = tmp_path / "sock"
     process = start(
         swarm.Process,

@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from lab import swarm
-from lab.swarm import Join, Process, free_port
+from lab.swarm import Join, Process
 from lab.waiting import holds_for, wait_until
 
 HTTP = ["--discovery-opt", "token.scheme=http"]
@@ -19,7 +19,7 @@ ADDRS = ["10.1.2.3:2375", "10.1.2.4:2375"]
 
 class TokenServer(Process):
     def __init__(self, machine, data, port=None, identity=None, verify=False):
-        self.port = port or free_port()
+        self.port = port or machine.free_ports()
         self.addr = f"127.0.0.1:{self.port}"
         self.identity = identity
         tls = []

@@ -7,6 +7,7 @@ they believe to be the root.
 """
 
 import concurrent.futures
+import contextlib
 import ctypes
 import os
 import shutil
@@ -18,6 +19,9 @@ import tempfile
 from .waiting import wait_until
 
 SLOTS = 8
+# Ports of loopback that a slot has to itself: below those that the kernel gives to whoever asks, so
+# that one can be chosen first and be listened on later.
+FIRST_PORT, PORTS = 12000, 2500
 RUN = "/run/swarm-lab"
 DATA = "/var/lib/swarm-lab"
 MARK = "SWARM_LAB_SLOT"
@@ -59,6 +63,7 @@ class Machine:
         self.cgroup = f"swarm-lab-{self.slot}"
         self.subnet = f"10.{187 + self.slot}.0"
         self.bridge_ip = f"{self.subnet}.1"
+        self._next_port = 0
         self.clean()
         for path in (self.run_dir, self.data_dir):
             # Mounts of its own, so that what engines mount in there stays with them.
@@ -94,6 +99,25 @@ class Machine:
         return found
 
     # ---- network ----
+
+    def free_ports(self, count=1):
+        """The first of so many ports in a row on which nobody listens on loopback. None comes again
+        before all others of this run did."""
+        for _ in range(PORTS):
+            if self._next_port + count > PORTS:
+                self._next_port = 0
+            base = FIRST_PORT + self.slot * PORTS + self._next_port
+            self._next_port += count
+            with contextlib.ExitStack() as stack:
+                try:
+                    for port in range(base, base + count):
+                        s = stack.enter_context(socket.socket())
+                        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                        s.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return base
+        raise RuntimeError(f"no {count} free ports in a row")
 
     def add_namespace(self, name, host):
         """A network namespace with the address subnet.host; returns (path, IP)."""

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 
 from . import http
@@ -19,12 +18,6 @@ def binary():
     if not os.access(path, os.X_OK):
         raise RuntimeError(f"{path} is not there; build it, or say where it is by SWARM=PATH")
     return os.path.abspath(path)
-
-
-def free_port(ip="127.0.0.1"):
-    with socket.socket() as s:
-        s.bind((ip, 0))
-        return s.getsockname()[1]
 
 
 def sanitizer_environment(folder):
@@ -142,7 +135,7 @@ class Manager(Process):
         if not isinstance(discovery, str):
             nodes = len(discovery) if nodes is None else nodes
             discovery = "nodes://" + ",".join(discovery)
-        self.port = free_port()
+        self.port = machine.free_ports()
         self.addr = f"127.0.0.1:{self.port}"
         self.tls, self.client = tls, client
         listen = f"0.0.0.0:{self.port}" if any_address else self.addr
@@ -266,7 +259,7 @@ class Simulator(Process):
 
     def __init__(self, machine, count, *args, base=None):
         self.count = count
-        self.base = base or self._free_range(count)
+        self.base = base or machine.free_ports(count)
         first = f"tcp://127.0.0.1:{self.base}"
         super().__init__(machine, ["simulate", "--nodes", count, "--listen", first, *args])
         self.addrs = [f"127.0.0.1:{self.base + i}" for i in range(count)]
@@ -277,24 +270,6 @@ class Simulator(Process):
             return http.request(("tcp", self.addrs[-1]), "GET", "/_ping").status == 200
 
         wait_until(answers, "the simulated engines to answer")
-
-    @staticmethod
-    def _free_range(count):
-        """A run of free ports, below the ephemeral ones."""
-        for base in range(12000, 32000, max(count, 50)):
-            sockets = []
-            try:
-                for port in range(base, base + count):
-                    s = socket.socket()
-                    sockets.append(s)
-                    s.bind(("127.0.0.1", port))
-                return base
-            except OSError:
-                continue
-            finally:
-                for s in sockets:
-                    s.close()
-        raise RuntimeError("no free ports")
 
 
 def run(machine, *args, env=None, timeout=20):
