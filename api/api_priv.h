@@ -55,6 +55,21 @@ struct container *request_container(struct request *r);
 /* Likewise for another key. */
 struct container *request_container_named(struct request *r, const char *key);
 
+/* ---- nodes.c: the nodes of a request that names no object ---- */
+
+/* All that are healthy, maybe none; an array to be freed with free(). */
+struct node **request_healthy_nodes(const struct request *r, size_t *len);
+/* Those that it names by the header X-Swarm-Node, parameters node=, or the filter node (filters may
+ * be NULL); else all that are healthy. By name, ID, engine ID or address. An array to be freed with
+ * free(), at least one node, or NULL: ERR_NOT_FOUND for an unknown one, ERR_UNAVAILABLE for one
+ * that is not healthy, ERR_NO_NODE when none is. */
+struct node **request_nodes(
+	struct request *r, const json_t *filters, size_t *len, struct err *err) MUSTCHECK;
+/* The one node that it names; NULL in *node and 0 when it names none. */
+int request_node_named(struct request *r, struct node **node, struct err *err) MUSTCHECK;
+/* That one, else one that the strategy picks; NULL with err. */
+struct node *request_any_node(struct request *r, struct err *err) MUSTCHECK;
+
 /* ---- containers.c ---- */
 
 /* What stands behind the name in the path: "/start?t=1". "" for DELETE. Borrowed. */

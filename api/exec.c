@@ -1,7 +1,7 @@
 /* Exec instances: made in a container, then named by an ID of their own. The inventory remembers
  * whose they are; those that were made before this manager started are asked for at every engine.
  */
-#include "api/api_priv.h"
+#include "api/fanout.h"
 #include "lib/str.h"
 
 #include <string.h>
@@ -49,116 +49,65 @@ void container_exec(struct request *r)
 
 /* Asks all engines at once for an instance that the inventory does not know. */
 struct search {
-	struct request *r; /* NULL once it is over */
 	void (*found)(struct request *r, struct node *node, void *arg);
 	void *arg;
-	struct asked *asked;
-	size_t len, waiting;
 };
-
-struct asked {
-	struct search *search;
-	struct node *node;
-	struct call *call;
-	struct node_waiter *waiter;
-};
-
-static void search_stop(struct search *search)
-{
-	for (size_t i = 0; i < search->len; i++) {
-		if (search->asked[i].call != NULL)
-			call_cancel(TAKE_PTR(search->asked[i].call));
-		node_waiter_free(TAKE_PTR(search->asked[i].waiter));
-	}
-}
 
 static void search_end(struct exchange *x, bool finished, void *arg)
 {
-	struct search *search = arg;
-
 	(void)x;
 	(void)finished;
-	search_stop(search);
-	free(search->asked);
-	free(search);
+	free(arg);
 }
 
-static void search_missed(struct asked *asked)
+static bool search_answered(struct request *r, const struct fanout_reply *reply, void *arg)
 {
-	struct search *search = asked->search;
-
-	if (--search->waiting == 0 && search->r != NULL)
-		exchange_reply_error(
-			search->r->x, 404, "No such exec instance: %s", search->r->name);
-}
-
-static void search_answered(void *arg, const struct reply *reply, const struct err *err)
-{
-	struct asked *asked = arg;
-	struct search *search = asked->search;
+	struct search *search = arg;
 	json_t *json CLEANUP_JSON = NULL;
 	struct container *container;
-	struct request *r = search->r;
 
-	asked->call = NULL;
-	node_waiter_free(TAKE_PTR(asked->waiter));
-	if (err == NULL && reply->status == 200)
-		json = json_parse(reply->body, reply->body_len, NULL);
-	container = json != NULL ? cluster_container_find(r->api->config.cluster,
-					   json_str(json, "ContainerID", ""), NULL)
-				 : NULL;
-	if (container == NULL || container->node != asked->node) {
-		search_missed(asked);
-		return;
-	}
+	if (reply->status != 200)
+		return false;
+	json = json_parse(reply->body, reply->len, NULL);
+	container = cluster_container_find(
+		r->api->config.cluster, json_str(json, "ContainerID", ""), NULL);
+	if (container == NULL || container->node != reply->node)
+		return false;
 	cluster_exec_add(r->api->config.cluster, r->name, container);
-	search_stop(search);
-	search->r = NULL;
 	search->found(r, container->node, search->arg);
+	return true;
 }
 
-static void search_node_down(void *arg)
+static void search_missed(struct request *r, struct fanout_reply *replies, size_t len, void *arg)
 {
-	struct asked *asked = arg;
-
-	node_waiter_free(TAKE_PTR(asked->waiter));
-	call_cancel(TAKE_PTR(asked->call));
-	search_missed(asked);
+	(void)replies;
+	(void)len;
+	(void)arg;
+	exchange_reply_error(r->x, 404, "No such exec instance: %s", r->name);
 }
 
 static void search_start(struct request *r,
 	void (*found)(struct request *r, struct node *node, void *arg), void *arg)
 {
 	char *path CLEANUP_FREE = xasprintf("/exec/%s/json", r->name);
+	struct fanout_spec spec = {.method = "GET",
+		.path = path,
+		.query = "",
+		.reply_max = ASK_REPLY_MAX,
+		.timeout_ms = ASK_TIMEOUT_MS,
+		.each = search_answered,
+		.done = search_missed};
 	struct search *search = xcalloc(1, sizeof(*search));
-	struct node *const *nodes;
-	size_t len;
+	struct node **nodes;
+	size_t len = 0;
 
-	search->r = r;
 	search->found = found;
 	search->arg = arg;
+	spec.arg = search;
 	exchange_on_end(r->x, search_end, search);
-	nodes = cluster_nodes(r->api->config.cluster, &len);
-	search->asked = xcalloc(len + 1, sizeof(*search->asked));
-	for (size_t i = 0; i < len; i++) {
-		struct asked *asked = &search->asked[search->len];
-		char *target CLEANUP_FREE = NULL;
-		struct call_request call = {.method = "GET", .total_timeout_ms = ASK_TIMEOUT_MS};
-
-		if (node_state(nodes[i]) != NODE_HEALTHY)
-			continue;
-		target = forward_target(nodes[i], r->minor, path, "");
-		call.target = target;
-		asked->search = search;
-		asked->node = nodes[i];
-		asked->waiter = node_on_down(nodes[i], search_node_down, asked);
-		asked->call = call_collect(
-			node_endpoint(nodes[i]), &call, ASK_REPLY_MAX, search_answered, asked);
-		search->len++;
-	}
-	search->waiting = search->len;
-	if (search->waiting == 0)
-		exchange_reply_error(r->x, 404, "No such exec instance: %s", r->name);
+	nodes = request_healthy_nodes(r, &len);
+	fanout(r, nodes, len, &spec);
+	free(nodes);
 }
 
 /* Calls found with the engine of the instance {name}, now or later, or sends the error. */

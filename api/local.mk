@@ -12,12 +12,15 @@ api_libswarm_api_a_SOURCES = \
 	api/create.c \
 	api/events.c \
 	api/exec.c \
+	api/fanout.c \
+	api/fanout.h \
 	api/filters.c \
 	api/filters.h \
 	api/forward.c \
 	api/hijack.c \
 	api/images.c \
 	api/networks.c \
+	api/nodes.c \
 	api/pull.c \
 	api/request.c \
 	api/routes.c \

@@ -1,0 +1,44 @@
+/* One question to several nodes at once. Inside api/ only. */
+#ifndef API_FANOUT_H
+#define API_FANOUT_H
+
+#include "api/api_priv.h"
+
+struct fanout_reply {
+	struct node *node; /* NULL once it went down */
+	char *name;        /* of the node */
+	int status;        /* the engine's; 0 = no answer: then err says why */
+	char *body;        /* NUL-ended */
+	size_t len;
+	struct err err;
+};
+
+struct fanout_spec {
+	const char *method;
+	const char *path;  /* encoded, without version: "/system/df" */
+	const char *query; /* encoded, "" = none */
+	const void *body;
+	size_t body_len;
+	size_t reply_max;    /* bytes of one node's answer */
+	unsigned timeout_ms; /* for one node's whole answer; 0 = as long as the node is healthy */
+	unsigned parts; /* NODE_IMAGES ...: refreshed on a node that did it, before it counts */
+	/* Each answer as it comes, the reply borrowed. True = enough: the other questions are taken
+	 * back, and done is not called. May be NULL. */
+	bool (*each)(struct request *r, const struct fanout_reply *reply, void *arg);
+	/* All answered or failed, in the order of nodes; borrowed. Not when the client has gone.
+	 * May be called before fanout returns when there are no nodes. */
+	void (*done)(struct request *r, struct fanout_reply *replies, size_t len, void *arg);
+	void *arg;
+};
+
+/* The request's headers go along. nodes: healthy ones. Texts of the spec are copied or used before
+ * it returns. Ends when the exchange does. */
+void fanout(
+	struct request *r, struct node *const *nodes, size_t len, const struct fanout_spec *spec);
+
+/* Why that node failed, in the engine's words if it has any; into out, which it returns. */
+const char *fanout_reply_error(const struct fanout_reply *reply, char *out, size_t size);
+/* Adds a Warning header that tells of a node whose part is missing from the reply. */
+void fanout_warn(struct http_headers *headers, const struct fanout_reply *reply);
+
+#endif
