@@ -3,6 +3,7 @@
  * held as a whole. */
 #include "cluster/live.h"
 #include "lib/json.h"
+#include "lib/json_pick.h"
 #include "lib/log.h"
 
 #include <string.h>
@@ -157,26 +158,44 @@ static bool status_agrees(const struct container *container, const char *status,
 	return false;
 }
 
-static bool is_known(struct node_live *live, const char *id, const json_t *entry)
-{
-	const struct container *container = inventory_container_get(live->node, id);
+/* What decides whether an entry has to be looked at as a whole. */
+static const struct json_pick entry_wanted[] = {
+	{"Id", NULL}, {"State", NULL}, {"Status", NULL}, {NULL, NULL}};
 
-	if (!container || strcmp(container->state, json_str(entry, "State", "")) != 0) {
+static json_t *parse_head(const char *text, size_t len, struct err *err)
+{
+	struct buf picked CLEANUP_BUF;
+
+	buf_init(&picked, LIVE_OBJECT_MAX);
+	if (json_pick(text, len, entry_wanted, &picked, err) != 0)
+		return NULL;
+	return live_parse(buf_str(&picked), picked.len, LIVE_OBJECT_VALUES, err);
+}
+
+static bool is_known(struct node_live *live, const json_t *head, const char *text, size_t len)
+{
+	const struct container *container =
+		inventory_container_get(live->node, json_str(head, "Id", ""));
+	json_t *entry CLEANUP_JSON = NULL;
+
+	if (!container || strcmp(container->state, json_str(head, "State", "")) != 0) {
 		live->sync.changed++;
 		return false;
 	}
-	return container->digest == sync_entry_digest(entry) &&
-	       status_agrees(container, json_str(entry, "Status", ""), live->sync.engine_now);
+	if (!status_agrees(container, json_str(head, "Status", ""), live->sync.engine_now))
+		return false;
+	entry = live_parse(text, len, LIVE_OBJECT_VALUES, NULL);
+	return entry && container->digest == sync_entry_digest(entry);
 }
 
 static bool list_entry(const char *text, size_t len, void *arg)
 {
 	struct node_live *live = arg;
 	struct sync *sync = &live->sync;
-	json_t *entry CLEANUP_JSON = live_parse(text, len, LIVE_OBJECT_VALUES, &sync->err);
-	const char *id = entry ? json_str(entry, "Id", "") : "";
+	json_t *head CLEANUP_JSON = parse_head(text, len, &sync->err);
+	const char *id = head ? json_str(head, "Id", "") : "";
 
-	if (!entry) {
+	if (!head) {
 		err_wrap(&sync->err, "GET /containers/json: an entry is not JSON");
 		sync->err.code = ERR_UPSTREAM;
 		return false;
@@ -191,7 +210,7 @@ static bool list_entry(const char *text, size_t len, void *arg)
 		return false;
 	}
 	json_array_append_new(sync->ids, json_pack("{s:s}", "Id", id));
-	if (!is_known(live, id, entry)) {
+	if (!is_known(live, head, text, len)) {
 		sync->outstanding++;
 		fetch_container_entry(
 			live, id, xstrndup(text, len), container_done, token_new(live));
