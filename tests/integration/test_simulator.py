@@ -44,8 +44,9 @@ def normal(text):
 class Script:
     """Sends requests to one engine and notes what comes back."""
 
-    def __init__(self, address):
+    def __init__(self, address, is_real=False):
         self.address = address
+        self.is_real = is_real
         self.notes = []
 
     def send(self, method, path, body=None, note=True):
@@ -64,6 +65,35 @@ class Script:
         body = {"Image": IMAGE, "Cmd": list(cmd), **more}
         return self.send("POST", f"/containers/create?name={name}", body, note)
 
+    def runs(self, name):
+        """top has said something, and so heeds signals. A simulated one does from the start."""
+        path = f"/containers/{name}/logs?stdout=1&tail=1"
+        if self.is_real:
+            wait_until(lambda: self.send("GET", path, note=False).body, f"{name} to run")
+
+    def now(self):
+        return self.send("GET", "/info", note=False).json()["SystemTime"]
+
+    def events(self, since, until, filters=None):
+        query = urllib.parse.quote(json.dumps(filters or {}))
+        path = f"/events?since={since}&until={until}&filters={query}"
+        reply = self.send("GET", path, note=False)
+        return [normal(line) for line in reply.body.decode().splitlines()]
+
+    def settled_at(self, start=None, last=None):
+        """The engine's time once all is told that was done before: an event may be written later
+        than the answer to what caused it. With last, that action has been told since start."""
+        since = _unix(start or self.now())
+        seen = [None]
+
+        def quiet():
+            until = self.now()
+            before, seen[0] = seen[0], self.events(since, _unix(until))
+            told = not last or any(f'"Action":"{last}"' in x for x in seen[0])
+            return until if told and before == seen[0] else None
+
+        return wait_until(quiet, "the engine to have told all its events", interval=0.25)
+
     def filters(self, path, note=True, **filters):
         query = urllib.parse.quote(json.dumps(filters))
         return self.send("GET", f"{path}{'&' if '?' in path else '?'}filters={query}", note=note)
@@ -73,6 +103,8 @@ def lifecycle(s):
     s.create("web", Labels={"b": "2", "a": "1"}, Env=["A=b"])
     for step in ("start", "start", "pause", "pause", "start", "unpause", "unpause", "stop"):
         s.send("POST", f"/containers/web/{step}")
+        if step == "start":
+            s.runs("web")
         s.send("GET", "/containers/json?all=1")
     for step in ("stop", "kill", "pause", "start", "restart?t=1", "rename?name=shop"):
         s.send("POST", f"/containers/web/{step}")
@@ -150,6 +182,7 @@ def ports(s):
     s.create("p1", ExposedPorts=exposed, HostConfig={"PortBindings": binding})
     s.create("p2", ExposedPorts=exposed, HostConfig={"PortBindings": binding})
     s.send("POST", "/containers/p1/start")
+    s.runs("p1")
     s.send("GET", "/containers/p1/json")
     s.send("POST", "/containers/p2/start")
     assert "already allocated" in s.notes[-1][3]
@@ -330,8 +363,15 @@ def execs(s):
 
 
 def events(s):
-    start = s.send("GET", "/info", note=False).json()["SystemTime"]
-    s.create("ev", Labels={"x": "y"}, HostConfig={"Binds": ["vol:/data"]}, note=False)
+    start = s.settled_at()
+    # To this signal every program ends at once; top would miss another one while it still starts.
+    s.create(
+        "ev",
+        Labels={"x": "y"},
+        StopSignal="SIGKILL",
+        HostConfig={"Binds": ["vol:/data"]},
+        note=False,
+    )
     for step in ("start", "pause", "unpause", "stop", "start", "kill", "rename?name=ev2"):
         s.send("POST", f"/containers/ev/{step}", note=False)
         if step == "kill":
@@ -342,15 +382,22 @@ def events(s):
     s.send("DELETE", "/images/other:latest", note=False)
     s.send("DELETE", "/containers/ev2", note=False)
     since = _unix(start)
+    until = _unix(s.settled_at(start, "destroy"))
     for more in ({}, {"type": ["container"]}, {"event": ["start", "die"]}, {"label": ["x=y"]}):
-        query = urllib.parse.quote(json.dumps(more))
-        until = _unix(s.send("GET", "/info", note=False).json()["SystemTime"])
-        reply = s.send("GET", f"/events?since={since}&until={until}&filters={query}", note=False)
-        lines = [normal(line) for line in reply.body.decode().splitlines()]
-        # The engine tells of networks and containers from different threads.
+        lines = s.events(since, until, more)
+        # The engine tells of networks, volumes and containers from different threads.
         s.notes.append(("events", json.dumps(more), sorted(lines)))
         own = [x for x in lines if '"Type":"container"' in x]
-        s.notes.append(("events of containers, in order", json.dumps(more), own))
+        s.notes.append(("events of containers, in order", json.dumps(more), in_order(own)))
+
+
+def in_order(lines):
+    """A stop and the end that it caused are told by two threads: the end comes first here."""
+    lines = list(lines)
+    for i in range(len(lines) - 1):
+        if '"Action":"stop"' in lines[i] and '"Action":"die"' in lines[i + 1]:
+            lines[i], lines[i + 1] = lines[i + 1], lines[i]
+    return lines
 
 
 class Raw:
@@ -470,8 +517,8 @@ def test_like_a_real_engine(script, simulate, three):
     notes = []
     version = http.request(("tcp", engine.addr), "GET", "/version").json()
     sim = simulate(1, "--server-version", version["Version"], "--name", engine.name)
-    for address in (("tcp", sim.addrs[0]), ("tcp", engine.addr)):
-        s = Script(address)
+    for address, is_real in ((sim.addrs[0], False), (engine.addr, True)):
+        s = Script(("tcp", address), is_real)
         script(s)
         notes.append(s.notes)
     compare(*notes)
