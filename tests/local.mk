@@ -13,7 +13,8 @@ AM_TESTS_ENVIRONMENT += \
 
 # Scripts, and the tests of the whole.
 EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICENSE .ci/run \
-	scripts/install-consul scripts/quickstart scripts/setup scripts/test \
+	scripts/debian-source scripts/install-consul scripts/install-newer-docker scripts/quickstart \
+	scripts/setup scripts/test \
 	tests/integration/conftest.py \
 	tests/integration/lab/__init__.py tests/integration/lab/certs.py \
 	tests/integration/lab/cli.py tests/integration/lab/consul.py \

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from lab.certs import Certificates
-from lab.cli import Docker, binaries
+from lab.cli import Compose, Docker, binaries
 from lab.consul import Consul
 from lab.engine import Engine, image_archive
 from lab.fake_engine import FakeEngine
@@ -73,6 +73,13 @@ def tls_engines_of_session(machine, archive, certs):
     yield from _boot(engines, archive)
 
 
+@pytest.fixture(scope="session")
+def newer_engine_of_session(machine, archive):
+    """One real engine that is newer than the others."""
+    engines = [Engine(machine, 31, "node-26", {"disk": "ssd"}, version=26)]
+    yield from _boot(engines, archive)
+
+
 def _used(engines):
     yield engines
     in_parallel(lambda e: e.reset(), engines)
@@ -88,6 +95,12 @@ def five(engines_of_session):
 def three(engines_of_session):
     """The first three of them."""
     yield from _used(engines_of_session[:3])
+
+
+@pytest.fixture
+def mixed(engines_of_session, newer_engine_of_session):
+    """Two engines of 20.10 and one of 26.1."""
+    yield from _used(engines_of_session[:2] + newer_engine_of_session)
 
 
 @pytest.fixture
@@ -174,13 +187,16 @@ def registry(machine):
     server.kill()
 
 
+def _host(manager_or_host, identity):
+    if isinstance(manager_or_host, Manager):
+        return f"tcp://{manager_or_host.addr}", identity or manager_or_host.client
+    return manager_or_host, identity
+
+
 def _docker(binary, machine):
-    def make(manager_or_host, identity=None):
-        host = manager_or_host
-        if isinstance(host, Manager):
-            identity = identity or host.client
-            host = f"tcp://{host.addr}"
-        return Docker(binary, host, identity, config=f"{machine.tmp}/docker-config")
+    def make(manager_or_host, identity=None, **kw):
+        host, identity = _host(manager_or_host, identity)
+        return Docker(binary, host, identity, config=f"{machine.tmp}/docker-config", **kw)
 
     return make
 
@@ -195,3 +211,16 @@ def docker(request, machine):
 def one_docker(machine):
     """The same with the first client only, where the client is not the point."""
     return _docker(binaries()[0], machine)
+
+
+@pytest.fixture(params=[1, 2], ids=["v1", "v2"])
+def compose(request, machine):
+    """compose(manager, folder): Compose in the folder of a project, once with each version."""
+
+    def make(manager_or_host, project, identity=None, **kw):
+        host, identity = _host(manager_or_host, identity)
+        config = f"{machine.tmp}/docker-config"
+        return Compose(request.param, project, host, identity, config, **kw)
+
+    make.version = request.param
+    return make

@@ -1,6 +1,7 @@
 """The docker command line clients that are on this machine, plainly and under a terminal."""
 
 import fcntl
+import json
 import os
 import pty
 import select
@@ -12,10 +13,17 @@ import termios
 import time
 
 
+# What scripts/install-newer-docker brings.
+NEWER = "/usr/local/lib/swarm-test"
+PLUGINS = f"{NEWER}/cli-plugins"
+COMPOSE_V1 = "/usr/bin/docker-compose"
+
+
 def binaries():
-    """Every docker client here, by version: the one on the PATH and the one of Debian."""
+    """Every docker client here, each once: the one on the PATH, the one of Debian and the one of the
+    newer engine."""
     found = {}
-    for path in (shutil.which("docker"), "/usr/bin/docker"):
+    for path in (shutil.which("docker"), "/usr/bin/docker", f"{NEWER}/engine-26/usr/bin/docker"):
         if path and os.access(path, os.X_OK):
             found.setdefault(os.path.realpath(path), path)
     if not found:
@@ -23,22 +31,42 @@ def binaries():
     return list(found.values())
 
 
-class Docker:
-    def __init__(self, binary, host, identity=None, config="/nonexistent"):
-        """host: "tcp://..." or "unix://...". identity: of a client, for --tlsverify."""
-        self.binary = binary
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")}
-        self.env.update(DOCKER_HOST=host, DOCKER_CONFIG=config)
-        if identity:
-            self.env.update(DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=identity.dir)
+def environment(host, identity=None, config="/nonexistent"):
+    """Of a client: which daemon it is to speak to, and nothing else that this process was told."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "COMPOSE_"))}
+    env.update(DOCKER_HOST=host, DOCKER_CONFIG=config)
+    if identity:
+        env.update(DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=identity.dir)
+    return env
+
+
+def plugins_config(folder):
+    """Makes folder a configuration with which clients have the plugins buildx and Compose v2."""
+    for plugin in ("docker-buildx", "docker-compose"):
+        if not os.access(f"{PLUGINS}/{plugin}", os.X_OK):
+            raise RuntimeError(f"{PLUGINS}/{plugin} is missing; scripts/setup --tests brings it")
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/config.json", "w") as f:
+        json.dump({"cliPluginsExtraDirs": [PLUGINS]}, f)
+    return folder
+
+
+class Command:
+    """A program that speaks to a daemon, and the environment that tells it to which."""
+
+    def __init__(self, args, env, cwd=None):
+        self.args = list(args)
+        self.env = env
+        self.cwd = cwd
 
     def run(self, *args, input=None, timeout=60, check=True):
         """stdout of the command; check=False: (status, stdout, stderr)."""
         if isinstance(input, str):
             input = input.encode()
         done = subprocess.run(
-            [self.binary, *args],
+            [*self.args, *args],
             env=self.env,
+            cwd=self.cwd,
             input=input if input is not None else b"",
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -47,27 +75,55 @@ class Docker:
         out, err = (b.decode(errors="replace") for b in (done.stdout, done.stderr))
         if not check:
             return done.returncode, out, err
-        assert done.returncode == 0, f"docker {' '.join(args)}: {done.returncode}\n{out}\n{err}"
+        assert done.returncode == 0, f"{self._show(args)}: {done.returncode}\n{out}\n{err}"
         return out.strip()
 
     def fails(self, *args, **kw):
         """stderr of a command that must fail."""
         status, out, err = self.run(*args, check=False, **kw)
-        assert status != 0, f"docker {' '.join(args)} should fail; it said {out!r} {err!r}"
+        assert status != 0, f"{self._show(args)} should fail; it said {out!r} {err!r}"
         return err
 
     def popen(self, *args, **kw):
         kw.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.Popen(
-            [self.binary, *args],
+            [*self.args, *args],
             env=self.env,
+            cwd=self.cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             **kw,
         )
 
     def terminal(self, *args, rows=30, columns=90):
-        return Terminal([self.binary, *args], self.env, rows, columns)
+        return Terminal([*self.args, *args], self.env, rows, columns)
+
+    def _show(self, args):
+        return f"{os.path.basename(self.args[0])} {' '.join([*self.args[1:], *args])}"
+
+
+class Docker(Command):
+    def __init__(self, binary, host, identity=None, config="/nonexistent", plugins=False):
+        """host: "tcp://..." or "unix://...". identity: of a client, for --tlsverify. plugins: with
+        buildx (which newer clients build by, when it is there) and Compose."""
+        if plugins:
+            config = plugins_config(f"{config}-plugins")
+        super().__init__([binary], environment(host, identity, config))
+
+
+class Compose(Command):
+    """Compose in the folder of a project: v1, a program of its own, or v2, the plugin of a client."""
+
+    def __init__(self, version, project, host, identity=None, config="/nonexistent", binary=None):
+        """binary: the docker client that v2 is a plugin of, and that v1 builds with."""
+        binary = binary or binaries()[0]
+        if version == 1:
+            args = [COMPOSE_V1]
+        else:
+            args = [binary, "compose"]
+        env = environment(host, identity, plugins_config(f"{config}-plugins"))
+        env["PATH"] = f"{os.path.dirname(binary)}:{env['PATH']}"
+        super().__init__(args, env, cwd=project)
 
 
 class Terminal:

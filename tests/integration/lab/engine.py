@@ -15,6 +15,8 @@ from .waiting import in_parallel, wait_until
 
 IMAGE = "busybox:latest"
 BUSYBOX = "/bin/busybox"
+# Where scripts/install-newer-docker puts the engines that Debian 12 does not have.
+NEWER = "/usr/local/lib/swarm-test/engine-{}/usr"
 
 # Runs as process 1 of the host; $1 host name, $2 the log, $3 an empty folder; then dockerd's arguments.
 # A containerd of the machine must not be found, and files of plugins not be shared.
@@ -102,10 +104,12 @@ def image_archive():
 
 
 class Engine:
-    def __init__(self, machine, host, name, labels=(), certs=None, certs_dir=None):
-        """host: last part of its address. certs: a Certificates, for an engine behind TLS."""
+    def __init__(self, machine, host, name, labels=(), certs=None, certs_dir=None, version=None):
+        """host: last part of its address. certs: a Certificates, for an engine behind TLS.
+        version: 26 for that one instead of the machine's 20.10."""
         self.machine = machine
         self.name = name
+        self.version = version
         self.labels = dict(labels)
         self.tls = certs
         self.link = f"e{host}"
@@ -118,8 +122,9 @@ class Engine:
         self.process = None
         os.makedirs(f"{self.dir}/root")
         with open(f"{self.dir}/daemon.json", "w") as f:
-            # The engine's ID is made from its key, which would be the machine's.
-            json.dump({"deprecated-key-path": f"{self.dir}/key.json"}, f)
+            # The engine's ID is made from its key, which would be the machine's; a newer one keeps
+            # it with its data.
+            json.dump({} if version else {"deprecated-key-path": f"{self.dir}/key.json"}, f)
         self._certs_dir = certs_dir or (certs and certs.server(f"engine-{name}", ips=[self.ip]))
 
     # ---- life ----
@@ -145,9 +150,18 @@ class Engine:
             + ["--cgroup-parent", f"/{self.machine.cgroup}", "--shutdown-timeout", "1"]
             + ["--insecure-registry", f"{self.machine.subnet}.0/24"]
             + args,
-            env={**os.environ, "LAB_INIT": _INIT},
+            env={**os.environ, "LAB_INIT": _INIT, "PATH": self._path()},
             stdin=subprocess.DEVNULL,
         )
+
+    def _path(self):
+        """A newer engine finds its own containerd first, and then the runc of the machine."""
+        if not self.version:
+            return os.environ["PATH"]
+        top = NEWER.format(self.version)
+        if not os.access(f"{top}/sbin/dockerd", os.X_OK):
+            raise RuntimeError(f"{top}/sbin/dockerd is missing; scripts/setup --tests brings it")
+        return f"{top}/sbin:{top}/bin:{os.environ['PATH']}"
 
     def wait_ready(self, timeout=60):
         def answers():
