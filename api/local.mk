@@ -21,6 +21,8 @@ api_libswarm_api_a_SOURCES = \
 	api/images.c \
 	api/networks.c \
 	api/nodes.c \
+	api/project.c \
+	api/project.h \
 	api/pull.c \
 	api/request.c \
 	api/routes.c \

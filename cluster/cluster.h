@@ -206,6 +206,37 @@ struct network *cluster_network_find(
 /* name or node/name. ("get X: no such volume") */
 struct volume *cluster_volume_find(const struct cluster *cluster, const char *key, struct err *err);
 
+/* ---- Where things are that only some nodes have ---- */
+
+/* The nodes with a local network of that name or ID (or 12 digits of one), or with a local volume
+ * of that name, or that were promised one; those that are not healthy too. None when one is not
+ * local: then every node can use it. A new array, to be freed with free(). */
+struct node **cluster_network_nodes(const struct cluster *cluster, const char *key, size_t *len);
+struct node **cluster_volume_nodes(const struct cluster *cluster, const char *name, size_t *len);
+/* Whether a network of that name is there or promised: on this node, or anywhere (NULL). */
+bool cluster_network_is_taken(
+	const struct cluster *cluster, const char *name, const struct node *node);
+
+/* The healthy node that holds something of a project already: what is promised, a local network, a
+ * local volume, a container, an image that no other node has; by the label that Compose gives them,
+ * or by a name that begins with `project_` or `project-`. NULL = none. Bounded work. */
+#define PROJECT_LABEL "com.docker.compose.project"
+struct node *cluster_project_home(const struct cluster *cluster, const char *project);
+
+/* The name of a network or volume, and the project that it is of ("" = none), that the engine of
+ * this node is being asked to make: until its record is in the inventory, the functions above know
+ * it by its promise. Names need not be unique. ERR_UNAVAILABLE when there are too many. */
+enum promise_kind {
+	PROMISE_NETWORK,
+	PROMISE_VOLUME,
+};
+struct promise;
+struct promise *cluster_promise(struct cluster *cluster, enum promise_kind kind, struct node *node,
+	const char *name, const char *project, struct err *err) MUSTCHECK;
+/* Good for as long as the promise, also when the node has gone; NULL after cluster_free. */
+struct node *promise_node(const struct promise *promise);
+void promise_free(struct promise *promise); /* NULL is fine */
+
 /* ---- Reservations ---- */
 
 /* Takes name, ports, slot, CPU and memory of `want` on a node before anything is sent to it,

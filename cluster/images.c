@@ -15,7 +15,7 @@
 
 struct image_item {
 	struct image image; /* first */
-	struct index_entry by_id;
+	struct index_entry by_id, by_project;
 	struct index_entry *by_name; /* view.names_len of them */
 	const char **names;
 };
@@ -110,6 +110,8 @@ static void image_enter(struct inventory *inventory, void *image)
 
 	index_insert(&inventory->image_ids, &item->by_id, item->image.view.id + strlen(ALGORITHM),
 		node, item);
+	project_enter(inventory, PROJECT_IMAGES, &item->by_project,
+		project_of_json(item->image.json), item->image.node, item);
 	for (size_t i = 0; i < item->image.view.names_len; i++)
 		index_insert(
 			&inventory->image_names, &item->by_name[i], item->names[i], node, item);
@@ -120,6 +122,7 @@ static void image_leave(struct inventory *inventory, void *image)
 	struct image_item *item = image;
 
 	index_remove(&inventory->image_ids, &item->by_id);
+	index_remove(&inventory->projects[PROJECT_IMAGES], &item->by_project);
 	for (size_t i = 0; i < item->image.view.names_len; i++)
 		index_remove(&inventory->image_names, &item->by_name[i]);
 }

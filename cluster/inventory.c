@@ -43,6 +43,7 @@ void inventory_free(struct inventory *inventory)
 	loop_prepare_free(inventory->sweep);
 	inventory->sweep = NULL;
 	reservations_detach_all(inventory);
+	promises_detach_all(inventory);
 	execs_free(inventory);
 	inventory_sweep(inventory);
 	free(inventory->nodes);

@@ -21,9 +21,20 @@
 
 struct interned;
 struct execs;
+struct promise;
 struct reservation;
 struct container_record;
 RB_HEAD(record_tree, container_record);
+
+/* What may say where a project is, the strongest first. */
+enum project_kind {
+	PROJECT_PROMISED,
+	PROJECT_NETWORKS,
+	PROJECT_VOLUMES,
+	PROJECT_CONTAINERS,
+	PROJECT_IMAGES,
+	PROJECT_KINDS,
+};
 
 /* Embedded in struct cluster. Private to the data half. */
 struct inventory {
@@ -39,7 +50,11 @@ struct inventory {
 	struct record_tree by_age;
 	struct index image_ids, image_names, network_ids, network_names;
 	struct index volume_names, shared_volume_names; /* shared: those not of scope local */
-	struct image_tally *image_tallies;              /* by ID: on how many healthy nodes */
+	struct index projects[PROJECT_KINDS];           /* by the label of Compose's projects */
+	struct promise *promises;
+	size_t promises_len;
+	struct index promised_networks, promised_volumes;
+	struct image_tally *image_tallies; /* by ID: on how many healthy nodes */
 	struct interned *strings;
 	struct reservation *reservations;       /* oldest first */
 	struct reservation *ended_reservations; /* hold nothing; their makers free them */

@@ -69,6 +69,8 @@ static void index_record(struct container_record *record)
 	if (container->view.swarm_id[0])
 		index_insert(&inventory->swarm_ids, &record->by_swarm_id, container->view.swarm_id,
 			node, container);
+	project_enter(inventory, PROJECT_CONTAINERS, &record->by_project,
+		project_of_labels(&container->view.labels), container->node, container);
 	/* Without the slash that every name begins with. */
 	for (size_t i = 0; i < container->names.len; i++)
 		index_insert(&inventory->names, &record->by_name[i], container->names.items[i] + 1,
@@ -82,6 +84,7 @@ static void unindex_record(struct container_record *record)
 
 	index_remove(&inventory->ids, &record->by_id);
 	index_remove(&inventory->swarm_ids, &record->by_swarm_id);
+	index_remove(&inventory->projects[PROJECT_CONTAINERS], &record->by_project);
 	for (size_t i = 0; i < record->container.names.len; i++)
 		index_remove(&inventory->names, &record->by_name[i]);
 	RB_REMOVE(record_tree, &inventory->by_age, record);

@@ -196,6 +196,7 @@ void inventory_node_remove(struct node *node)
 
 	inventory_node_set_health(node, false);
 	reservations_drop_node(node);
+	promises_drop_node(node);
 	containers_drop_node(node);
 	node_parts_drop_node(node);
 	unindex_node(inventory, node);

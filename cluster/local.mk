@@ -27,6 +27,9 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/networks.c \
 	cluster/node_parts.c \
 	cluster/node_parts.h \
+	cluster/places.c \
+	cluster/project.c \
+	cluster/promise.c \
 	cluster/record.c \
 	cluster/record.h \
 	cluster/reservation.c \
@@ -36,7 +39,8 @@ if HAVE_CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_cluster_container \
 	tests/unit/test_cluster_inventory \
-	tests/unit/test_cluster_model
+	tests/unit/test_cluster_model \
+	tests/unit/test_cluster_places
 endif
 EXTRA_DIST += tests/unit/data/engine_20_10.json
 cluster_fixture = tests/unit/cluster_fixture.c tests/unit/cluster_fixture.h
@@ -51,6 +55,9 @@ tests_unit_test_cluster_inventory_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_cluster_model_SOURCES = tests/unit/test_cluster_model.c $(cluster_fixture)
 tests_unit_test_cluster_model_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_model_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_cluster_places_SOURCES = tests/unit/test_cluster_places.c $(cluster_fixture)
+tests_unit_test_cluster_places_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_places_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
 
 # The live half: node states, synchronisation, events.
 cluster_libswarm_cluster_a_SOURCES += \

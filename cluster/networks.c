@@ -8,12 +8,12 @@
 
 struct network_item {
 	struct network network; /* first */
-	struct index_entry by_id, by_name;
+	struct index_entry by_id, by_name, by_project;
 };
 
 struct volume_item {
 	struct volume volume; /* first */
-	struct index_entry by_name, by_shared_name;
+	struct index_entry by_name, by_shared_name, by_project;
 };
 
 static const struct field network_fields[] = {
@@ -106,6 +106,8 @@ static void network_enter(struct inventory *inventory, void *network)
 
 	index_insert(&inventory->network_ids, &item->by_id, item->network.id, node, item);
 	index_insert(&inventory->network_names, &item->by_name, item->network.name, node, item);
+	project_enter(inventory, PROJECT_NETWORKS, &item->by_project,
+		project_of_json(item->network.json), item->network.node, item);
 }
 
 static void network_leave(struct inventory *inventory, void *network)
@@ -114,6 +116,7 @@ static void network_leave(struct inventory *inventory, void *network)
 
 	index_remove(&inventory->network_ids, &item->by_id);
 	index_remove(&inventory->network_names, &item->by_name);
+	index_remove(&inventory->projects[PROJECT_NETWORKS], &item->by_project);
 }
 
 const struct part_kind part_networks = {
@@ -167,6 +170,8 @@ static void volume_enter(struct inventory *inventory, void *volume)
 	if (strcmp(item->volume.scope, "local") != 0)
 		index_insert(&inventory->shared_volume_names, &item->by_shared_name,
 			item->volume.name, node, item);
+	project_enter(inventory, PROJECT_VOLUMES, &item->by_project,
+		project_of_json(item->volume.json), item->volume.node, item);
 }
 
 static void volume_leave(struct inventory *inventory, void *volume)
@@ -175,6 +180,7 @@ static void volume_leave(struct inventory *inventory, void *volume)
 
 	index_remove(&inventory->volume_names, &item->by_name);
 	index_remove(&inventory->shared_volume_names, &item->by_shared_name);
+	index_remove(&inventory->projects[PROJECT_VOLUMES], &item->by_project);
 }
 
 const struct part_kind part_volumes = {

@@ -11,7 +11,7 @@ struct exec;
 struct container_record {
 	struct container container; /* first: a container is its record */
 	RB_ENTRY(container_record) by_age;
-	struct index_entry by_id, by_swarm_id;
+	struct index_entry by_id, by_swarm_id, by_project;
 	struct index_entry *by_name; /* names.len of them */
 	int64_t created_ns;
 	uint64_t seq;            /* of the put that entered it; 0 = not in the inventory */
@@ -101,6 +101,16 @@ void reservations_cover(struct container_record *record);
 void reservations_uncover(struct container_record *record);
 void reservations_drop_node(struct node *node);
 void reservations_detach_all(struct inventory *inventory);
+/* promise.c */
+void promises_drop_node(struct node *node);
+void promises_detach_all(struct inventory *inventory);
+
+/* project.c: the project that something is of, by its label; "" = none. */
+const char *project_of_labels(const struct view_labels *labels);
+const char *project_of_json(const json_t *entry);
+void project_enter(struct inventory *inventory, enum project_kind kind, struct index_entry *entry,
+	const char *project, const struct node *node, void *item);
+
 /* execs.c */
 void execs_move(struct container_record *from, struct container_record *to);
 void execs_drop(struct container_record *record);

@@ -1,0 +1,128 @@
+/* Which nodes have a network or a volume that is not everywhere. */
+#include "cluster/record.h"
+
+#include "lib/mem.h"
+
+#include <string.h>
+
+#define SHORT_ID 12
+
+struct places {
+	struct node **nodes;
+	size_t len, cap;
+	bool is_everywhere; /* one is not local */
+};
+
+static void places_add(struct places *places, struct node *node, const char *scope)
+{
+	places->is_everywhere |= strcmp(scope, "local") != 0;
+	if (places->len == places->cap) {
+		places->cap = places->cap ? places->cap * 2 : 4;
+		places->nodes = xreallocarray(places->nodes, places->cap, sizeof(*places->nodes));
+	}
+	places->nodes[places->len++] = node;
+}
+
+static int by_coming(const void *left, const void *right)
+{
+	const struct node *const *a = left, *const *b = right;
+	uint64_t x = (*a)->inventory.seq, y = (*b)->inventory.seq;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Each node once, in the order of their coming. */
+static struct node **places_take(struct places *places, size_t *len)
+{
+	*len = 0;
+	if (places->is_everywhere)
+		places->len = 0;
+	if (places->len > 1)
+		qsort(places->nodes, places->len, sizeof(*places->nodes), by_coming);
+	for (size_t i = 0; i < places->len; i++) {
+		if (*len == 0 || places->nodes[*len - 1] != places->nodes[i])
+			places->nodes[(*len)++] = places->nodes[i];
+	}
+	return places->nodes;
+}
+
+static void promised(struct places *places, const struct index *index, const char *name)
+{
+	struct index_entry *entry = index_first(index, name);
+
+	for (; entry; entry = index_next_same(entry))
+		places_add(places, promise_node(entry->item), "local");
+}
+
+/* ---- Networks ---- */
+
+static void networks_exact(struct places *places, const struct index *index, const char *key)
+{
+	struct index_entry *entry = index_first(index, key);
+
+	for (; entry; entry = index_next_same(entry)) {
+		const struct network *network = entry->item;
+
+		places_add(places, network->node, network->scope);
+	}
+}
+
+static void networks_short(struct places *places, const struct index *index, const char *prefix)
+{
+	struct index_entry *entry = index_from(index, prefix, 0);
+
+	for (; entry && str_has_prefix(entry->key, prefix); entry = index_next(entry)) {
+		const struct network *network = entry->item;
+
+		places_add(places, network->node, network->scope);
+	}
+}
+
+struct node **cluster_network_nodes(const struct cluster *cluster, const char *key, size_t *len)
+{
+	const struct inventory *inventory = &cluster->inventory;
+	struct places places = {.len = 0};
+
+	networks_exact(&places, &inventory->network_ids, key);
+	if (places.len == 0) {
+		networks_exact(&places, &inventory->network_names, key);
+		promised(&places, &inventory->promised_networks, key);
+	}
+	if (places.len == 0 && strlen(key) == SHORT_ID)
+		networks_short(&places, &inventory->network_ids, key);
+	return places_take(&places, len);
+}
+
+bool cluster_network_is_taken(
+	const struct cluster *cluster, const char *name, const struct node *node)
+{
+	const struct inventory *inventory = &cluster->inventory;
+	const struct index *const indexes[] = {
+		&inventory->network_names, &inventory->promised_networks};
+
+	for (size_t i = 0; i < ARRAY_LEN(indexes); i++) {
+		uint64_t seq = node ? node->inventory.seq : 0;
+		const struct index_entry *entry = index_from(indexes[i], name, seq);
+
+		if (entry && strcmp(entry->key, name) == 0 && (!node || entry->order == seq))
+			return true;
+	}
+	return false;
+}
+
+/* ---- Volumes ---- */
+
+struct node **cluster_volume_nodes(const struct cluster *cluster, const char *name, size_t *len)
+{
+	const struct inventory *inventory = &cluster->inventory;
+	struct index_entry *entry = index_first(&inventory->volume_names, name);
+	struct places places = {.len = 0};
+
+	for (; entry; entry = index_next_same(entry)) {
+		const struct volume *volume = entry->item;
+
+		places_add(&places, volume->node, volume->scope);
+	}
+	promised(&places, &inventory->promised_volumes, name);
+	return places_take(&places, len);
+}
