@@ -23,6 +23,9 @@ struct create {
 	bool is_finished;
 	bool follows_image; /* it has been sent after the image already */
 	struct reservation *reservation;
+	struct promise **promises; /* of the volumes that the engine may make for it */
+	size_t promises_len;
+	unsigned refreshes; /* under way */
 	struct node *node;
 	struct call *call;
 	struct node_waiter *waiter;
@@ -35,10 +38,35 @@ struct create {
 
 static void create_attempt(struct create *c);
 
+/* Nothing is held any more on the node that was asked. */
+static void create_release(struct create *c)
+{
+	for (size_t i = 0; i < c->promises_len; i++)
+		promise_free(c->promises[i]);
+	free(TAKE_PTR(c->promises));
+	c->promises_len = 0;
+	if (c->reservation != NULL)
+		reservation_cancel(TAKE_PTR(c->reservation));
+}
+
+/* Whoever wants the same volumes at this moment goes to the same node. */
+static void create_promise(struct create *c)
+{
+	const struct placement *placement = create_request_placement(c->request);
+
+	c->promises = xcalloc(placement->volumes_len + 1, sizeof(struct promise *));
+	for (size_t i = 0; i < placement->volumes_len; i++) {
+		struct promise *promise = cluster_promise(c->api->config.cluster, PROMISE_VOLUME,
+			c->node, placement->volumes[i], "", NULL);
+
+		if (promise != NULL)
+			c->promises[c->promises_len++] = promise;
+	}
+}
+
 static void create_free(struct create *c)
 {
-	if (c->reservation != NULL)
-		reservation_cancel(c->reservation);
+	create_release(c);
 	create_request_free(c->request);
 	http_headers_free(&c->headers);
 	http_headers_free(&c->reply_headers);
@@ -80,8 +108,22 @@ static void create_refreshed(void *arg, const struct err *err)
 
 	if (err != NULL)
 		log_warn("a container was created, and its engine cannot show it: %s", err->msg);
+	if (--c->refreshes > 0)
+		return;
 	reservation_commit(TAKE_PTR(c->reservation));
 	create_finish(c, NULL);
+}
+
+/* It was made: the inventory is to show it before the client hears of it, and so are the volumes
+ * that were made with it. */
+static void create_refresh(struct create *c, const char *id)
+{
+	bool with_volumes = create_request_names_volumes(c->request);
+
+	c->refreshes = 1 + with_volumes;
+	node_refresh_container(c->node, id, create_refreshed, c);
+	if (with_volumes)
+		node_refresh_parts(c->node, NODE_VOLUMES, create_refreshed, c);
 }
 
 /* Gives up on this node; true when another one is tried. */
@@ -133,7 +175,7 @@ static void create_answered(void *arg, const struct reply *reply, const struct e
 	if (why != NULL) {
 		node_report_failure(c->node, why);
 		forward_describe_failure(c->node, why, &err);
-		reservation_cancel(TAKE_PTR(c->reservation));
+		create_release(c);
 		c->status = 502;
 		/* Whether it was made is not known, unless the engine was never reached. */
 		if (why->code == ERR_UNAVAILABLE && create_elsewhere(c))
@@ -150,10 +192,10 @@ static void create_answered(void *arg, const struct reply *reply, const struct e
 	json = reply->status == 201 ? json_parse(reply->body, reply->body_len, NULL) : NULL;
 	id = json_str(json, "Id", "");
 	if (strlen(id) == 64) {
-		node_refresh_container(c->node, id, create_refreshed, c);
+		create_refresh(c, id);
 		return;
 	}
-	reservation_cancel(TAKE_PTR(c->reservation));
+	create_release(c);
 	if (reply->status == 404 && create_at_image(c))
 		return;
 	if (reply->status >= 500 && create_elsewhere(c))
@@ -171,7 +213,7 @@ static void create_node_down(void *arg)
 
 	node_waiter_free(TAKE_PTR(c->waiter));
 	call_cancel(TAKE_PTR(c->call));
-	reservation_cancel(TAKE_PTR(c->reservation));
+	create_release(c);
 	err_set(&err, ERR_TIMEOUT, "node %s went down before it answered: %s",
 		node_view(c->node)->name, node_error(c->node));
 	create_finish(c, &err);
@@ -190,10 +232,13 @@ static void create_attempt(struct create *c)
 	c->reservation = scheduler_place(
 		c->api->config.scheduler, c->api->config.cluster, c->request, &c->excluded, &err);
 	if (c->reservation == NULL) {
-		create_finish(c, &err);
+		/* Where the image is it cannot be: that the engine has no image is what a client
+		 * can do something about. */
+		create_finish(c, c->follows_image && c->status == 404 ? NULL : &err);
 		return;
 	}
 	c->node = reservation_node(c->reservation);
+	create_promise(c);
 	body = create_request_body(
 		c->request, node_view(c->node), json_int(node_info(c->node), "NCPU", 0));
 	text = json_text(body, &call.body_len);

@@ -66,6 +66,14 @@ struct node_view {
 	size_t images_len;
 };
 
+/* A volume or network that only some nodes have: what uses it has to be on one of them. */
+struct view_need {
+	const char *option; /* "--volume", "--net": what it is for the user */
+	const char *name;
+	const char *const *nodes; /* their IDs, sorted (strcmp) */
+	size_t nodes_len;
+};
+
 /* What a container that is to be created wants. Owned by whoever made it; everything inside lives
  * as long. */
 struct placement {
@@ -81,6 +89,14 @@ struct placement {
 	const char *const *links; /* "name:alias" */
 	size_t links_len;
 	const char *network_container; /* of NetworkMode "container:X"; NULL = none */
+	const char *const *volumes;    /* names of volumes that it mounts, wherever they are */
+	size_t volumes_len;
+	const char *const *networks; /* names or IDs of networks that it joins */
+	size_t networks_len;
+	/* Those of both that are local to some nodes. Found anew for each selection over a
+	 * cluster. */
+	const struct view_need *needs;
+	size_t needs_len;
 };
 
 #endif

@@ -1,4 +1,5 @@
-/* dependency: containers whose volumes, links or network are to be shared are on the node. */
+/* dependency: what a container uses is on the node: containers whose volumes, links or network are
+ * to be shared, and volumes and networks that only some nodes have. */
 #include "filters/filter_priv.h"
 #include "filters/text.h"
 #include "lib/str.h"
@@ -69,6 +70,25 @@ static bool has_link(const struct node_view *node, const char *link)
 	return filter_container_find(node, name) != NULL;
 }
 
+static bool has_need(const struct node_view *node, const struct view_need *need)
+{
+	size_t low = 0;
+	size_t high = need->nodes_len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(need->nodes[middle], node->id);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
 static bool check(struct filter_request *request, const struct node_view *node,
 	struct filter_verdict *verdict)
 {
@@ -92,34 +112,47 @@ static bool check(struct filter_request *request, const struct node_view *node,
 		verdict->why = place;
 		return false;
 	}
+	place += p->network_container != NULL;
+	for (size_t i = 0; i < p->needs_len; i++, place++) {
+		if (!has_need(node, &p->needs[i])) {
+			verdict->why = place;
+			return false;
+		}
+	}
 	return true;
 }
 
-/* The dependency at this place, as the command line has it. False behind the last. */
-static bool dependency_print(const struct placement *p, size_t place, struct buf *out)
+static size_t containers_len(const struct placement *p)
+{
+	return p->volumes_from_len + p->links_len + (p->network_container != NULL);
+}
+
+/* The dependency at this place, as the command line has it. */
+static void dependency_print(const struct placement *p, size_t place, struct buf *out)
 {
 	struct text_clip clip;
 
 	if (place < p->volumes_from_len) {
 		buf_printf(out, "--volumes-from=%s", text_clip(&clip, p->volumes_from[place]));
-		return true;
+		return;
 	}
 	place -= p->volumes_from_len;
 	if (place < p->links_len) {
 		buf_printf(out, "--link=%s", text_clip(&clip, p->links[place]));
-		return true;
+		return;
 	}
 	place -= p->links_len;
-	if (place > 0 || p->network_container == NULL)
-		return false;
-	buf_printf(out, "--net=container:%s", text_clip(&clip, p->network_container));
-	return true;
+	if (p->network_container != NULL && place-- == 0) {
+		buf_printf(out, "--net=container:%s", text_clip(&clip, p->network_container));
+		return;
+	}
+	buf_printf(out, "%s=%s", p->needs[place].option, text_clip(&clip, p->needs[place].name));
 }
 
 static void conditions(const struct filter_request *request, struct buf *out)
 {
 	const struct placement *p = request->placement;
-	size_t count = p->volumes_from_len + p->links_len + (p->network_container != NULL);
+	size_t count = containers_len(p) + p->needs_len;
 
 	for (size_t place = 0; place < count; place++) {
 		if (place > 0)
@@ -130,7 +163,8 @@ static void conditions(const struct filter_request *request, struct buf *out)
 
 static void reason(const struct filter_request *request, size_t why, struct buf *out)
 {
-	buf_append_str(out, "the container of ");
+	if (why < containers_len(request->placement))
+		buf_append_str(out, "the container of ");
 	dependency_print(request->placement, why, out);
 	buf_append_str(out, " is not there");
 }

@@ -312,74 +312,6 @@ static int read_resources(struct create_request *request, const json_t *host, st
 	return 0;
 }
 
-/* "node/network": the engine gets the network's own name, and the node is preferred. */
-static const char *network_local_name(struct create_request *request, const char *name)
-{
-	const char *slash = strchr(name, '/');
-	CLEANUP_FREE char *term = NULL;
-
-	if (slash == NULL || slash == name || slash[1] == '\0')
-		return NULL;
-	term = xasprintf("node==~%.*s", (int)(slash - name), name);
-	if (!str_list_has(&request->constraints, term))
-		str_list_add(&request->constraints, term);
-	return slash + 1;
-}
-
-static int read_network_mode(struct create_request *request, json_t *host, struct err *err)
-{
-	static const char by_container[] = "container:";
-	json_t *mode;
-	const char *text;
-	const char *local;
-
-	if (create_field(host, "HostConfig.", "NetworkMode", JSON_STRING, &mode, err) < 0)
-		return -1;
-	text = mode == NULL ? "" : json_string_value(mode);
-	if (str_has_prefix(text, by_container)) {
-		request->network_container = xstrdup(text + strlen(by_container));
-		return 0;
-	}
-	request->placement.want.host_network = str_eq(text, "host");
-	/* Without a network of its own a container binds nothing. */
-	if (str_eq(text, "host") || str_eq(text, "none"))
-		request->placement.want.ports_len = 0;
-	local = network_local_name(request, text);
-	if (local != NULL)
-		create_field_set(host, "NetworkMode", json_string(local));
-	return 0;
-}
-
-static int read_endpoints(struct create_request *request, struct err *err)
-{
-	json_t *networking;
-	json_t *endpoints;
-	json_t *renamed;
-	const char *key;
-	json_t *value;
-
-	if (create_field(request->body, "", "NetworkingConfig", JSON_OBJECT, &networking, err) <
-			0 ||
-		create_fields_check(networking, "NetworkingConfig", err) < 0 ||
-		create_field(networking, "NetworkingConfig.", "EndpointsConfig", JSON_OBJECT,
-			&endpoints, err) < 0)
-		return -1;
-	if (endpoints == NULL)
-		return 0;
-	if (json_object_size(endpoints) > CREATE_FIELDS_MAX)
-		return err_set(err, ERR_INVALID,
-			"NetworkingConfig.EndpointsConfig has more than %d networks",
-			CREATE_FIELDS_MAX);
-	renamed = json_object();
-	json_object_foreach (endpoints, key, value) {
-		const char *local = network_local_name(request, key);
-
-		json_object_set(renamed, local == NULL ? key : local, value);
-	}
-	create_field_set(networking, "EndpointsConfig", renamed);
-	return 0;
-}
-
 static int read_dependencies(struct create_request *request, const json_t *host, struct err *err)
 {
 	if (create_field_texts(host, "HostConfig.", "VolumesFrom", &request->volumes_from, err) <
@@ -402,9 +334,7 @@ int create_read_fields(struct create_request *request, struct err *err)
 		create_field(request->body, "", "HostConfig", JSON_OBJECT, &host, err) < 0 ||
 		create_fields_check(host, "HostConfig", err) < 0 ||
 		read_bindings(request, host, err) < 0 || read_exposed(request, err) < 0 ||
-		read_resources(request, host, err) < 0 ||
-		read_dependencies(request, host, err) < 0 ||
-		read_network_mode(request, host, err) < 0)
+		read_resources(request, host, err) < 0 || read_dependencies(request, host, err) < 0)
 		return -1;
-	return read_endpoints(request, err);
+	return create_read_places(request, host, err);
 }

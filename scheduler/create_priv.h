@@ -15,6 +15,8 @@ struct create_request {
 	struct str_list constraints, affinities, whitelists, reschedules;
 	struct str_list volumes_from, links;
 	char *network_container;
+	struct str_list volumes, networks;
+	bool names_volumes; /* those of `node/name` too, which are not in volumes */
 	int64_t cpu_shares; /* as asked for: a number of CPUs */
 	struct view_port *ports, *exposed;
 	struct str_list ips;       /* owns the host addresses in ports */
@@ -37,6 +39,10 @@ int create_fields_check(const json_t *object, const char *where, struct err *err
 
 /* Reads ports, network, resources and dependencies of request->body into request. */
 int create_read_fields(struct create_request *request, struct err *err) MUSTCHECK;
+
+/* Reads which networks and volumes request->body names into request, and takes the nodes out of
+ * `node/name`. host may be NULL. */
+int create_read_places(struct create_request *request, json_t *host, struct err *err) MUSTCHECK;
 
 /* Moves the terms of Env into labels, and into the lists of the request; checks them and the
  * reschedule policy. Changes request->body. */

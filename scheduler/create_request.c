@@ -34,6 +34,10 @@ void create_placement_update(struct create_request *request)
 	p->links = (const char *const *)request->links.items;
 	p->links_len = request->links.len;
 	p->network_container = request->network_container;
+	p->volumes = (const char *const *)request->volumes.items;
+	p->volumes_len = request->volumes.len;
+	p->networks = (const char *const *)request->networks.items;
+	p->networks_len = request->networks.len;
 	p->want.ports = request->ports;
 	p->want.exposed = request->exposed;
 }
@@ -172,6 +176,8 @@ void create_request_free(struct create_request *request)
 	str_list_free(&request->reschedules);
 	str_list_free(&request->volumes_from);
 	str_list_free(&request->links);
+	str_list_free(&request->volumes);
+	str_list_free(&request->networks);
 	str_list_free(&request->ips);
 	free(request->network_container);
 	free(request->ports);
@@ -198,6 +204,11 @@ const char *create_request_image(const struct create_request *request)
 const char *create_request_swarm_id(const struct create_request *request)
 {
 	return request->swarm_id;
+}
+
+bool create_request_names_volumes(const struct create_request *request)
+{
+	return request->names_volumes;
 }
 
 bool create_request_is_pinned(const struct create_request *request)

@@ -23,6 +23,7 @@
  * of the objects that are read. */
 #define CREATE_NAME_MAX 255
 #define CREATE_DEPENDENCIES_MAX 64
+#define CREATE_PLACES_MAX 256 /* volumes, and networks, that one request names */
 #define CREATE_PORTS_MAX 4096
 #define CREATE_FIELDS_MAX 1000
 
@@ -52,6 +53,8 @@ const struct placement *create_request_placement(const struct create_request *re
 const char *create_request_name(const struct create_request *request);  /* "" = none */
 const char *create_request_image(const struct create_request *request); /* "" = none */
 const char *create_request_swarm_id(const struct create_request *request);
+/* True when it names volumes, which its engine makes if they are not there. */
+bool create_request_names_volumes(const struct create_request *request);
 /* True when a hard constraint is about `node`: the user has decided where. */
 bool create_request_is_pinned(const struct create_request *request);
 

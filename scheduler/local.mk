@@ -4,6 +4,7 @@ noinst_LIBRARIES += scheduler/libswarm_scheduler.a
 scheduler_libswarm_scheduler_a_SOURCES = \
 	scheduler/create_body.c \
 	scheduler/create_fields.c \
+	scheduler/create_places.c \
 	scheduler/create_priv.h \
 	scheduler/create_request.c \
 	scheduler/create_request.h \

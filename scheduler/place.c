@@ -3,17 +3,80 @@
 #include "scheduler/create_request.h"
 #include "scheduler/scheduler.h"
 
+#include <string.h>
+
+/* ---- What only some nodes have ---- */
+
+static int by_text(const void *left, const void *right)
+{
+	const char *const *a = left, *const *b = right;
+
+	return strcmp(*a, *b);
+}
+
+/* Takes the nodes' array. Nothing is needed when no node has it, or all can reach it. */
+static void need_add(struct view_need *needs, size_t *len, const char *option, const char *name,
+	struct node **nodes_take, size_t nodes_len)
+{
+	const char **ids = NULL;
+
+	if (nodes_len > 0) {
+		ids = xcalloc(nodes_len, sizeof(const char *));
+		for (size_t i = 0; i < nodes_len; i++)
+			ids[i] = node_view(nodes_take[i])->id;
+		qsort(ids, nodes_len, sizeof(const char *), by_text);
+		needs[(*len)++] = (struct view_need){
+			.option = option, .name = name, .nodes = ids, .nodes_len = nodes_len};
+	}
+	free(nodes_take);
+}
+
+/* The needs of a placement in this cluster, now; to be freed with needs_free. */
+static struct view_need *needs_new(
+	const struct cluster *cluster, const struct placement *p, size_t *len)
+{
+	struct view_need *needs = xcalloc(p->volumes_len + p->networks_len + 1, sizeof(*needs));
+
+	*len = 0;
+	for (size_t i = 0; i < p->volumes_len; i++) {
+		size_t nodes_len;
+		struct node **nodes = cluster_volume_nodes(cluster, p->volumes[i], &nodes_len);
+
+		need_add(needs, len, "--volume", p->volumes[i], nodes, nodes_len);
+	}
+	for (size_t i = 0; i < p->networks_len; i++) {
+		size_t nodes_len;
+		struct node **nodes = cluster_network_nodes(cluster, p->networks[i], &nodes_len);
+
+		need_add(needs, len, "--net", p->networks[i], nodes, nodes_len);
+	}
+	return needs;
+}
+
+static void needs_free(struct view_need *needs, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		free((void *)(uintptr_t)needs[i].nodes);
+	free(needs);
+}
+
+/* ---- A node ---- */
+
 struct node *scheduler_pick(struct scheduler *scheduler, const struct cluster *cluster,
 	const struct placement *placement, const struct str_list *excluded, struct err *err)
 {
 	size_t len;
 	struct node *const *nodes = cluster_nodes(cluster, &len);
 	const struct node_view **views = xcalloc(len + 1, sizeof(const struct node_view *));
+	struct placement here = *placement;
+	struct view_need *needs = needs_new(cluster, placement, &here.needs_len);
 	ssize_t chosen;
 
+	here.needs = needs;
 	for (size_t i = 0; i < len; i++)
 		views[i] = node_view(nodes[i]);
-	chosen = scheduler_select(scheduler, views, len, placement, excluded, err);
+	chosen = scheduler_select(scheduler, views, len, &here, excluded, err);
+	needs_free(needs, here.needs_len);
 	free(views);
 	return chosen < 0 ? NULL : nodes[chosen];
 }

@@ -258,6 +258,41 @@ static void test_dependency(void **state)
 	assert_false(ask("dependency", &placement, &node, NULL));
 }
 
+static void test_needs(void **state)
+{
+	const struct node_view node = a_node(NULL, 0);
+	const struct view_need here[] = {
+		{"--volume", "data", LIST(char *, "A|a", "ENGINE|10.0.0.1:2375", "Z|z"), 3},
+		{"--net", "back", LIST(char *, "ENGINE|10.0.0.1:2375"), 1},
+	};
+	const struct view_need elsewhere[] = {
+		here[0],
+		{"--net", "back", LIST(char *, "ENGINE|10.0.0.1:23", "ENGINE|10.0.0.1:2375x"), 2},
+	};
+	struct placement placement = {.needs = here, .needs_len = 2};
+	struct filter_request *request;
+	struct filter_verdict verdict = {0};
+	struct buf out;
+
+	(void)state;
+	assert_true(ask("dependency", &placement, &node, NULL));
+	placement.needs = elsewhere;
+	assert_false(ask("dependency", &placement, &node, NULL));
+	/* What they are called, behind those that are containers. */
+	placement.needs_len = 1;
+	placement.network_container = "other";
+	assert_false(ask("dependency", &placement, &node, NULL));
+	placement.network_container = NULL;
+	placement.needs_len = 2;
+	request = filter_request_new(&placement, NULL);
+	assert_false(filter_find("dependency", NULL)->check(request, &node, &verdict));
+	buf_init(&out, 4096);
+	filter_find("dependency", NULL)->reason(request, verdict.why, &out);
+	assert_string_equal(buf_str(&out), "--net=back is not there");
+	buf_reset(&out);
+	filter_request_free(request);
+}
+
 static void test_affinity(void **state)
 {
 	static const char *const names[] = {"nginx:1.25", "reg.example.com:5000/team/app:2",
@@ -476,18 +511,26 @@ static void test_conditions(void **state)
 		.links_len = 1,
 		.network_container = "d",
 	};
+	const struct view_need needs[] = {
+		{"--volume", "data", LIST(char *, "x"), 1},
+		{"--net", "back", LIST(char *, "x"), 1},
+	};
 	static const char *const expected[][2] = {
 		{"port", "port 80 (Bridge mode) port 53 (Bridge mode)"},
 		{"containerslots", "available container slots"},
-		{"dependency", "--volumes-from=a --link=b:c --net=container:d"},
+		{"dependency",
+			"--volumes-from=a --link=b:c --net=container:d --volume=data --net=back"},
 		{"affinity", "container==x (soft=false) image!=y (soft=true)"},
 		{"constraint", "node==x disk!=ssd"},
 		{"whitelist", "node==a|b"},
 	};
-	struct filter_request *request = filter_request_new(&placement, NULL);
+	struct filter_request *request;
 	struct buf out;
 
 	(void)state;
+	placement.needs = needs;
+	placement.needs_len = ARRAY_LEN(needs);
+	request = filter_request_new(&placement, NULL);
 	assert_non_null(request);
 	buf_init(&out, 4096);
 	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
@@ -513,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_containerslots),
 		cmocka_unit_test(test_container_find),
 		cmocka_unit_test(test_dependency),
+		cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_affinity),
 		cmocka_unit_test(test_affinity_huge_image_name),
 		cmocka_unit_test(test_constraint),

@@ -48,6 +48,19 @@ const struct node_view *node_view(const struct node *node)
 	return &node->view;
 }
 
+struct node **cluster_network_nodes(const struct cluster *cluster, const char *key, size_t *len)
+{
+	(void)cluster;
+	(void)key;
+	*len = 0;
+	return NULL;
+}
+
+struct node **cluster_volume_nodes(const struct cluster *cluster, const char *name, size_t *len)
+{
+	return cluster_network_nodes(cluster, name, len);
+}
+
 struct reservation *cluster_reserve(struct cluster *cluster, struct node *node,
 	const struct container_view *want, struct err *err)
 {

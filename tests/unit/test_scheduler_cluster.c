@@ -167,6 +167,78 @@ static void test_cpus(void **state)
 	setup_clear(&setup);
 }
 
+static void put_parts(struct node *node, const char *networks, const char *volumes)
+{
+	CLEANUP_JSON json_t *list = fixture_json(networks);
+	CLEANUP_JSON json_t *answer = fixture_json(volumes);
+
+	assert_int_equal(inventory_networks_replace(node, list, NULL, NULL), 0);
+	assert_int_equal(inventory_volumes_replace(node, answer, NULL, NULL), 0);
+}
+
+/* The names of the nodes that five creates of this body come to, or the error. */
+static const char *where(struct setup *setup, const char *body)
+{
+	static char text[1100];
+	struct reservation *held[NODES];
+	struct err err = ERR_INIT;
+	int len = 0;
+
+	while (len < NODES && (held[len] = place(setup, body, NULL, &err)) != NULL)
+		len++;
+	snprintf(text, sizeof(text), "%s", len < NODES ? err.msg : "");
+	for (int i = 0; i < NODES && len == NODES; i++) {
+		int count = 0;
+
+		for (int j = 0; j < NODES; j++)
+			count += reservation_node(held[j]) == setup->nodes[i];
+		if (count > 0)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ",
+				node_view(setup->nodes[i])->name);
+	}
+	while (len > 0)
+		reservation_cancel(held[--len]);
+	return text;
+}
+
+/* Volumes and networks that only some nodes have draw the container there. */
+static void test_places(void **state)
+{
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	put_parts(setup.nodes[1],
+		"[{'Id':'a','Name':'back','Scope':'local'},{'Id':'c','Name':'wide','Scope':'swarm'}"
+		"]",
+		"{'Volumes':[{'Name':'data','Scope':'local'},{'Name':'nfs','Scope':'global'}]}");
+	put_parts(setup.nodes[3], "[{'Id':'b','Name':'back','Scope':'local'}]",
+		"{'Volumes':[{'Name':'logs','Scope':'local'},{'Name':'data','Scope':'local'}]}");
+	assert_string_equal(where(&setup, "{'HostConfig':{'Binds':['logs:/x']}}"), "node4 ");
+	assert_string_equal(where(&setup, "{'HostConfig':{'Binds':['data:/x']}}"), "node2 node4 ");
+	assert_string_equal(where(&setup, "{'HostConfig':{'NetworkMode':'back','Mounts':"
+					  "[{'Type':'volume','Source':'logs'}]}}"),
+		"node4 ");
+	/* Everywhere, or nowhere yet. */
+	assert_string_equal(
+		where(&setup, "{'HostConfig':{'NetworkMode':'wide','Binds':['nfs:/x','new:/y']}}"),
+		"node1 node2 node3 node4 node5 ");
+	/* The node that is named, whoever else has one of the name. */
+	assert_string_equal(where(&setup, "{'HostConfig':{'Binds':['node1/logs:/x']}}"), "node1 ");
+	assert_string_equal(where(&setup, "{'HostConfig':{'NetworkMode':'node4/back'}}"), "node4 ");
+	/* Two that are on no node together. */
+	assert_string_equal(where(&setup, "{'HostConfig':{'NetworkMode':'a','Binds':['logs:/x']}}"),
+		"Unable to find a node that satisfies the following conditions "
+		"\n[available container slots]\n[--volume=logs --net=a]"
+		"\ndependency: 5 of 5 nodes removed (--volume=logs is not there: node1, node2, "
+		"node3, node5; --net=a is not there: node4)");
+	/* A volume does not move away from a node that is down. */
+	inventory_node_set_health(setup.nodes[3], false);
+	assert_non_null(strstr(where(&setup, "{'HostConfig':{'Binds':['logs:/x']}}"),
+		"health: 1 of 5 nodes removed"));
+	setup_clear(&setup);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +246,7 @@ int main(void)
 		cmocka_unit_test(test_one_name),
 		cmocka_unit_test(test_a_thousand_containers),
 		cmocka_unit_test(test_cpus),
+		cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -434,6 +434,96 @@ static void test_network_of_a_node(void **state)
 	create_request_free(request);
 }
 
+static void test_networks(void **state)
+{
+	struct create_request *request =
+		good("{\"HostConfig\":{\"NetworkMode\":\"front\"},\"NetworkingConfig\":"
+		     "{\"EndpointsConfig\":{\"front\":{},\"node7/"
+		     "back\":{},\"bridge\":{},\"none\":{}}}}");
+	const struct placement *p = create_request_placement(request);
+
+	(void)state;
+	assert_int_equal(p->networks_len, 2);
+	assert_string_equal(p->networks[0], "front");
+	assert_string_equal(p->networks[1], "back");
+	assert_int_equal(p->needs_len, 0);
+	create_request_free(request);
+	request = good("{\"HostConfig\":{\"NetworkMode\":\"default\"}}");
+	assert_int_equal(create_request_placement(request)->networks_len, 0);
+	create_request_free(request);
+	request = good("{\"HostConfig\":{\"NetworkMode\":\"container:x\"}}");
+	assert_int_equal(create_request_placement(request)->networks_len, 0);
+	create_request_free(request);
+}
+
+static void test_volumes(void **state)
+{
+	struct create_request *request = good(
+		"{\"Labels\":{},\"HostConfig\":{\"binds\":[\"data:/d\",\"/a/b:/c\",\"/only\","
+		"\"C:\\\\x:C:\\\\y\",\"data:/e:ro\"],\"Mounts\":[{\"Type\":\"volume\",\"Source\":"
+		"\"more\",\"Target\":\"/m\"},{\"Type\":\"volume\",\"Source\":\"\"},{\"Type\":"
+		"\"bind\",\"Source\":\"/x\"},{\"Type\":\"tmpfs\"}]}}");
+	const struct placement *p = create_request_placement(request);
+
+	(void)state;
+	assert_int_equal(p->volumes_len, 2);
+	assert_string_equal(p->volumes[0], "data");
+	assert_string_equal(p->volumes[1], "more");
+	assert_int_equal(p->constraints_len, 0);
+	assert_true(create_request_names_volumes(request));
+	create_request_free(request);
+	request = good("{\"HostConfig\":{\"Binds\":[\"/a:/b\"]}}");
+	assert_false(create_request_names_volumes(request));
+	create_request_free(request);
+	bad("{\"HostConfig\":{\"Binds\":[7]}}", ERR_INVALID, "HostConfig.Binds");
+	bad("{\"HostConfig\":{\"Binds\":\"a:b\"}}", ERR_INVALID, "HostConfig.Binds");
+	bad("{\"HostConfig\":{\"Mounts\":[7]}}", ERR_INVALID, "HostConfig.Mounts");
+	bad("{\"HostConfig\":{\"Mounts\":[{\"Type\":7}]}}", ERR_INVALID, "HostConfig.Mounts.Type");
+	bad("{\"HostConfig\":{\"Mounts\":[{\"Source\":[]}]}}", ERR_INVALID,
+		"HostConfig.Mounts.Source");
+	bad("{\"HostConfig\":{\"Mounts\":[{\"Source\":\"a\",\"source\":\"b\"}]}}", ERR_INVALID,
+		"more than once");
+}
+
+/* The node is decided, and what other nodes have of that name is another volume. */
+static void test_volumes_of_a_node(void **state)
+{
+	struct create_request *request =
+		good("{\"HostConfig\":{\"Binds\":[\"node7/data:/d:ro\"],\"Mounts\":[{\"Type\":"
+		     "\"volume\",\"source\":\"node7/more\",\"Target\":\"/m\"}]}}");
+	const struct placement *p = create_request_placement(request);
+
+	(void)state;
+	assert_int_equal(p->constraints_len, 1);
+	assert_string_equal(p->constraints[0], "node==node7");
+	assert_true(create_request_is_pinned(request));
+	assert_int_equal(p->volumes_len, 0);
+	assert_true(create_request_names_volumes(request));
+	expect_body(request, &no_node, 4,
+		"{\"Labels\":{\"com.docker.swarm.constraints\":\"[\\\"node==node7\\\"]\"},"
+		"\"HostConfig\":{\"Binds\":[\"data:/d:ro\"],\"Mounts\":[{\"Type\":\"volume\","
+		"\"source\":\"more\",\"Target\":\"/m\"}]}}");
+	create_request_free(request);
+}
+
+/* A request cannot name so many that looking them up is felt. */
+static void test_too_many_places(void **state)
+{
+	struct buf body;
+
+	(void)state;
+	buf_init(&body, 1 << 20);
+	buf_append_str(&body, "{\"HostConfig\":{\"Binds\":[\"/a:/b\"");
+	for (int i = 0; i < CREATE_PLACES_MAX; i++)
+		buf_printf(&body, ",\"v%d:/%d\"", i + 10, i);
+	buf_append_str(&body, "]}}");
+	create_request_free(good(buf_str(&body)));
+	body.len -= 3;
+	buf_append_str(&body, ",\"one:/more\"]}}");
+	bad(buf_str(&body), ERR_INVALID, "HostConfig.Binds names more than 256");
+	buf_reset(&body);
+}
+
 static void test_pinned(void **state)
 {
 	static const struct {
@@ -580,6 +670,10 @@ int main(void)
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_dependencies),
 		cmocka_unit_test(test_network_of_a_node),
+		cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_volumes),
+		cmocka_unit_test(test_volumes_of_a_node),
+		cmocka_unit_test(test_too_many_places),
 		cmocka_unit_test(test_pinned),
 		cmocka_unit_test(test_added_terms),
 		cmocka_unit_test(test_wrong_types),

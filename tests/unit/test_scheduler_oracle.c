@@ -79,6 +79,8 @@ struct world {
 	char terms[3][TERMS_MAX][64];
 	const char *term_list[3][TERMS_MAX];
 	const char *dependencies[2];
+	struct view_need needs[2];
+	const char *need_nodes[2][NODES_MAX + 1];
 };
 
 static size_t random_ports(struct view_port *ports, bool exposed)
@@ -189,6 +191,22 @@ static size_t random_terms(struct world *w, int kind)
 	return len;
 }
 
+/* Something that some of the nodes have; they come in the order of their IDs. */
+static void random_need(struct world *w, size_t at)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < w->nodes_len; i++) {
+		if (below(3) > 0)
+			w->need_nodes[at][len++] = w->ids[i];
+	}
+	/* A node that has left since. */
+	if (below(3) == 0)
+		w->need_nodes[at][len++] = "Z|z";
+	w->needs[at] = (struct view_need){
+		.option = "--volume", .name = "data", .nodes = w->need_nodes[at], .nodes_len = len};
+}
+
 static void random_world(struct world *w)
 {
 	struct placement *p = &w->placement;
@@ -219,6 +237,10 @@ static void random_world(struct world *w)
 	p->links = w->dependencies + 1;
 	p->links_len = below(8) == 0;
 	p->network_container = below(8) == 0 ? PICK(names) : NULL;
+	p->needs = w->needs;
+	p->needs_len = below(4) == 0 ? 1 + below(2) : 0;
+	for (size_t i = 0; i < p->needs_len; i++)
+		random_need(w, i);
 }
 
 /* ---- The oracle ---- */
@@ -404,6 +426,13 @@ static bool oracle_dependency(const struct placement *p, const struct node_view 
 		pass &= oracle_has(node, p->links[i], strcspn(p->links[i], ":"));
 	if (p->network_container != NULL)
 		pass &= oracle_has(node, p->network_container, strlen(p->network_container));
+	for (size_t i = 0; i < p->needs_len; i++) {
+		bool any = false;
+
+		for (size_t k = 0; k < p->needs[i].nodes_len; k++)
+			any |= strcmp(p->needs[i].nodes[k], node->id) == 0;
+		pass &= any;
+	}
 	return pass;
 }
 
