@@ -29,6 +29,10 @@ lib_libswarm_lib_a_SOURCES = \
 	lib/mem.h \
 	lib/regex.cc \
 	lib/regex.h \
+	lib/spool.c \
+	lib/spool.h \
+	lib/spool_file.c \
+	lib/spool_file.h \
 	lib/str.c \
 	lib/str.h \
 	lib/str_parse.c
@@ -48,6 +52,7 @@ check_PROGRAMS += \
 	tests/unit/test_lib_loop_file \
 	tests/unit/test_lib_loop_watch \
 	tests/unit/test_lib_regex \
+	tests/unit/test_lib_spool \
 	tests/unit/test_lib_str
 endif
 tests_unit_test_lib_addr_SOURCES = tests/unit/test_lib_addr.c tests/unit/cmocka_all.h
@@ -71,6 +76,9 @@ tests_unit_test_lib_log_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lib_regex_SOURCES = tests/unit/test_lib_regex.c
 tests_unit_test_lib_regex_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_regex_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_spool_SOURCES = tests/unit/test_lib_spool.c
+tests_unit_test_lib_spool_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_spool_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lib_str_SOURCES = tests/unit/test_lib_str.c
 tests_unit_test_lib_str_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_str_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
