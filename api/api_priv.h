@@ -110,6 +110,8 @@ void forward_collected_with(
 	struct request *r, const struct forward_spec *spec, const void *body, size_t len);
 /* Bodies stream both ways as they come. */
 void forward_streamed(struct request *r, struct node *node, char *path_take);
+/* The same; parts (NODE_IMAGES ...) are refreshed before a reply of success ends. */
+void forward_streamed_then(struct request *r, struct node *node, char *path_take, unsigned parts);
 
 /* ---- hijack.c ---- */
 
@@ -139,7 +141,10 @@ void container_attach(struct request *r);
 void container_exec(struct request *r);
 void container_commit(struct request *r);
 void images_list(struct request *r);
-void images_pull(struct request *r);
+void images_create(struct request *r);
+void images_load(struct request *r);
+void images_save(struct request *r);
+void image_save(struct request *r);
 void image_inspect(struct request *r);
 void image_history(struct request *r);
 void networks_list(struct request *r);

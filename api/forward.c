@@ -241,7 +241,16 @@ struct pipe {
 	struct call *call;
 	struct node_waiter *waiter;
 	bool upload_is_full;
+	unsigned parts; /* refreshed before a reply of success ends */
+	int status;
+	unsigned refs; /* the exchange's, and that of a refresh under way */
 };
+
+static void pipe_unref(struct pipe *p)
+{
+	if (--p->refs == 0)
+		free(p);
+}
 
 static void pipe_stop(struct pipe *p)
 {
@@ -257,7 +266,8 @@ static void pipe_end(struct exchange *x, bool finished, void *arg)
 	(void)x;
 	(void)finished;
 	pipe_stop(p);
-	free(p);
+	p->r = NULL;
+	pipe_unref(p);
 }
 
 static void pipe_fail(struct pipe *p, const struct err *why)
@@ -287,6 +297,7 @@ static void pipe_head(struct call *call, int status, const struct http_headers *
 	struct pipe *p = arg;
 
 	(void)call;
+	p->status = status;
 	exchange_reply_start(p->r->x, status, headers, announced_length(headers));
 }
 
@@ -298,18 +309,34 @@ static bool pipe_body(struct call *call, const char *data, size_t len, void *arg
 	return exchange_reply_write(p->r->x, data, len);
 }
 
+static void pipe_refreshed(void *arg, const struct err *err)
+{
+	struct pipe *p = arg;
+
+	if (err != NULL)
+		log_debug("refresh after a change failed: %s", err->msg);
+	if (p->r != NULL)
+		exchange_reply_end(p->r->x);
+	pipe_unref(p);
+}
+
 static void pipe_done(struct call *call, const struct err *err, void *arg)
 {
 	struct pipe *p = arg;
 
 	(void)call;
 	p->call = NULL;
-	if (err == NULL) {
+	if (err != NULL) {
+		node_report_failure(p->node, err);
+		pipe_fail(p, err);
+	} else if (p->parts != 0 && p->status < 300) {
+		/* Certain from here on, whatever becomes of the node. */
+		node_waiter_free(TAKE_PTR(p->waiter));
+		p->refs++;
+		node_refresh_parts(p->node, p->parts, pipe_refreshed, p);
+	} else {
 		exchange_reply_end(p->r->x);
-		return;
 	}
-	node_report_failure(p->node, err);
-	pipe_fail(p, err);
 }
 
 static void pipe_upload_drain(struct call *call, void *arg)
@@ -366,6 +393,11 @@ static void pipe_node_down(void *arg)
 
 void forward_streamed(struct request *r, struct node *node, char *path_take)
 {
+	forward_streamed_then(r, node, path_take, 0);
+}
+
+void forward_streamed_then(struct request *r, struct node *node, char *path_take, unsigned parts)
+{
 	struct endpoint *endpoint = node_endpoint(node);
 	char *path CLEANUP_FREE = path_take;
 	char *target CLEANUP_FREE = NULL;
@@ -380,6 +412,8 @@ void forward_streamed(struct request *r, struct node *node, char *path_take)
 
 	p->r = r;
 	p->node = node;
+	p->parts = parts;
+	p->refs = 1;
 	exchange_on_end(r->x, pipe_end, p);
 	if (endpoint == NULL) {
 		err_set(&err, ERR_UNAVAILABLE, "it was removed from the cluster");

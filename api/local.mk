@@ -5,6 +5,8 @@ api_libswarm_api_a_SOURCES = \
 	api/api.c \
 	api/api.h \
 	api/api_priv.h \
+	api/broadcast.c \
+	api/broadcast.h \
 	api/container_filter.c \
 	api/container_filter.h \
 	api/container_list.c \
@@ -19,6 +21,7 @@ api_libswarm_api_a_SOURCES = \
 	api/forward.c \
 	api/hijack.c \
 	api/images.c \
+	api/load.c \
 	api/networks.c \
 	api/nodes.c \
 	api/project.c \

@@ -1,0 +1,463 @@
+/* One request to several nodes at once. The reply begins when the first node has something to tell,
+ * so that what all refuse is refused with the engines' status. */
+#include "api/broadcast.h"
+#include "cluster/json_split.h"
+#include "lib/log.h"
+#include "lib/spool.h"
+#include "lib/str.h"
+
+#include <string.h>
+
+#define LINE_MAX_BYTES (1024 * 1024)
+#define FAILURES_MAX (64 * 1024)
+#define UPLOAD_PIECE ((size_t)64 * 1024)
+
+struct broadcast {
+	struct request *r; /* NULL when the client has gone, or the reply is complete */
+	char *path, *title, *success;
+	unsigned parts;
+	struct spool *spool; /* NULL = the request has no body */
+	struct receiver *receivers;
+	size_t len, running;
+	size_t refs;   /* the exchange's, and one for each refresh under way */
+	bool is_whole; /* all healthy nodes were asked */
+};
+
+/* One of the nodes. */
+struct receiver {
+	struct broadcast *b;
+	struct node *node; /* NULL once it went down */
+	char *name;
+	struct call *call;
+	struct node_waiter *waiter;
+	struct spool_reader *upload;
+	bool upload_is_full;
+	struct json_split split;
+	int status;  /* 0 = no answer */
+	char *last;  /* what was told last */
+	char *error; /* the first that came */
+	bool is_over, is_refreshing;
+};
+
+static void receiver_stop(struct receiver *n)
+{
+	if (n->call != NULL)
+		call_cancel(TAKE_PTR(n->call));
+	node_waiter_free(TAKE_PTR(n->waiter));
+	spool_reader_free(TAKE_PTR(n->upload));
+}
+
+static void broadcast_stop(struct broadcast *b)
+{
+	for (size_t i = 0; i < b->len; i++)
+		receiver_stop(&b->receivers[i]);
+	spool_free(TAKE_PTR(b->spool));
+}
+
+static void broadcast_unref(struct broadcast *b)
+{
+	if (--b->refs > 0)
+		return;
+	for (size_t i = 0; i < b->len; i++) {
+		struct receiver *n = &b->receivers[i];
+
+		json_split_reset(&n->split);
+		free(n->name);
+		free(n->last);
+		free(n->error);
+	}
+	free(b->receivers);
+	free(b->path);
+	free(b->title);
+	free(b->success);
+	free(b);
+}
+
+static void broadcast_end(struct exchange *x, bool finished, void *arg)
+{
+	struct broadcast *b = arg;
+
+	(void)x;
+	(void)finished;
+	broadcast_stop(b);
+	b->r = NULL;
+	broadcast_unref(b);
+}
+
+/* ---- What the client sees ---- */
+
+static void write_object(struct broadcast *b, json_t *json_take)
+{
+	size_t len;
+	char *text CLEANUP_FREE = json_text(json_take, &len);
+
+	json_decref(json_take);
+	exchange_reply_write(b->r->x, text, len);
+	exchange_reply_write(b->r->x, "\r\n", 2);
+}
+
+static void tell_of(struct broadcast *b, const char *name, const char *status)
+{
+	char *text CLEANUP_FREE =
+		b->title == NULL
+			? xstrdup(status)
+			: xasprintf("%s%s%s", b->title, status[0] != '\0' ? " : " : "", status);
+
+	write_object(b, json_pack("{s:s,s:s}", "status", text, "id", name));
+}
+
+/* The same is told once. */
+static void tell(struct receiver *n, const char *status)
+{
+	if (str_eq(n->last, status))
+		return;
+	free(n->last);
+	n->last = xstrdup(status);
+	tell_of(n->b, n->name, status);
+}
+
+static void tell_of_skipped(struct broadcast *b)
+{
+	size_t len;
+	struct node *const *nodes = cluster_nodes(b->r->api->config.cluster, &len);
+
+	for (size_t i = 0; i < len && b->is_whole; i++) {
+		if (node_state(nodes[i]) != NODE_HEALTHY) {
+			char *text CLEANUP_FREE = xasprintf(
+				"skipped, the node is %s", node_state_name(node_state(nodes[i])));
+
+			tell_of(b, node_view(nodes[i])->name, text);
+		}
+	}
+}
+
+static void start_reply(struct broadcast *b)
+{
+	struct http_headers headers = {0};
+
+	if (exchange_reply_started(b->r->x))
+		return;
+	http_headers_add(&headers, "Content-Type", "application/json");
+	exchange_reply_start(b->r->x, 200, &headers, -1);
+	http_headers_free(&headers);
+	tell_of_skipped(b);
+	for (size_t i = 0; i < b->len; i++) {
+		struct receiver *n = &b->receivers[i];
+
+		if (b->title != NULL)
+			tell(n, "");
+		if (n->is_over && n->error != NULL)
+			tell(n, n->error);
+	}
+}
+
+/* ---- The end ---- */
+
+/* "node: why; node: why" */
+static char *failures(const struct broadcast *b)
+{
+	struct buf text;
+
+	buf_init(&text, FAILURES_MAX);
+	for (size_t i = 0; i < b->len; i++) {
+		const struct receiver *n = &b->receivers[i];
+
+		if (n->error != NULL)
+			buf_printf(&text, "%s%s: %s", text.len > 0 ? "; " : "", n->name, n->error);
+	}
+	return buf_take(&text);
+}
+
+/* All have refused, and nothing was told yet: when they agree, it is one engine's answer. */
+static void refuse(struct broadcast *b)
+{
+	const struct receiver *first = &b->receivers[0];
+	char *text CLEANUP_FREE = failures(b);
+	int status = first->status;
+	bool agree = true;
+
+	for (size_t i = 1; i < b->len; i++) {
+		agree &= str_eq(b->receivers[i].error, first->error);
+		if (b->receivers[i].status != status)
+			status = 500;
+	}
+	exchange_reply_error(b->r->x, status > 0 ? status : 502, "%s",
+		agree && status > 0 ? first->error : text);
+}
+
+static void finish(struct broadcast *b)
+{
+	char *text CLEANUP_FREE = failures(b);
+	struct request *r = b->r;
+
+	broadcast_stop(b);
+	if (!exchange_reply_started(r->x)) {
+		refuse(b);
+	} else {
+		if (text[0] != '\0')
+			write_object(b, json_pack("{s:s,s:{s:s}}", "error", text, "errorDetail",
+						"message", text));
+		exchange_reply_end(r->x);
+	}
+	b->r = NULL;
+}
+
+static void receiver_over(struct receiver *n)
+{
+	struct broadcast *b = n->b;
+
+	if (n->is_over || b->r == NULL)
+		return;
+	n->is_over = true;
+	receiver_stop(n);
+	if (n->error == NULL)
+		start_reply(b);
+	if (exchange_reply_started(b->r->x)) {
+		if (n->error != NULL)
+			tell(n, n->error);
+		else if (b->title != NULL)
+			tell(n, b->success);
+	}
+	if (--b->running == 0)
+		finish(b);
+}
+
+static void receiver_fail(struct receiver *n, const char *error)
+{
+	if (n->error == NULL)
+		n->error = xstrdup(error);
+	receiver_over(n);
+}
+
+static void receiver_refreshed(void *arg, const struct err *err)
+{
+	struct receiver *n = arg;
+	struct broadcast *b = n->b;
+
+	if (err != NULL)
+		log_debug("refresh after a change failed: %s", err->msg);
+	receiver_over(n);
+	broadcast_unref(b);
+}
+
+static void on_node_down(void *arg)
+{
+	struct receiver *n = arg;
+	struct node *node = TAKE_PTR(n->node);
+	char *text CLEANUP_FREE = xasprintf("the node went down: %s", node_error(node));
+
+	receiver_stop(n);
+	/* A refresh under way tells its end by itself. */
+	if (!n->is_refreshing)
+		receiver_fail(n, text);
+}
+
+/* ---- What a node says ---- */
+
+static void pass_on(struct receiver *n, json_t *json)
+{
+	const char *id = json_str(json, "id", ""), *status = json_str(json, "status", "");
+	char *text CLEANUP_FREE = NULL;
+
+	if (n->b->title != NULL) {
+		if (status[0] != '\0')
+			tell(n, status);
+		return;
+	}
+	text = id[0] == '\0' ? xstrdup(n->name) : xasprintf("%s/%s", n->name, id);
+	json_object_set_new(json, "id", json_string(text));
+	write_object(n->b, json_incref(json));
+}
+
+static bool on_object(const char *text, size_t len, void *arg)
+{
+	struct receiver *n = arg;
+	json_t *json CLEANUP_JSON = json_parse(text, len, NULL);
+	const char *error = json_str(json, "error", NULL);
+
+	if (n->status >= 300)
+		error = json_str(json, "message", NULL);
+	if (error == NULL)
+		error = json_str(json_obj(json, "errorDetail"), "message", NULL);
+	if (error != NULL && n->error == NULL)
+		n->error = xstrdup(error);
+	if (error == NULL && n->status < 300 && json != NULL)
+		pass_on(n, json);
+	return true;
+}
+
+static void on_head(struct call *call, int status, const struct http_headers *headers, void *arg)
+{
+	struct receiver *n = arg;
+
+	(void)call;
+	(void)headers;
+	n->status = status;
+}
+
+static bool on_body(struct call *call, const char *data, size_t len, void *arg)
+{
+	struct receiver *n = arg;
+	struct err err = ERR_INIT;
+
+	(void)call;
+	if (n->status < 300)
+		start_reply(n->b);
+	if (json_split_feed(&n->split, data, len, on_object, n, &err) != 0 && n->error == NULL)
+		n->error = xstrdup(err.msg);
+	/* Stop when the client does not take what it was told. */
+	return !exchange_reply_started(n->b->r->x) || exchange_reply_write(n->b->r->x, "", 0);
+}
+
+static void on_done(struct call *call, const struct err *err, void *arg)
+{
+	struct receiver *n = arg;
+
+	(void)call;
+	n->call = NULL;
+	spool_reader_free(TAKE_PTR(n->upload));
+	if (err != NULL) {
+		node_report_failure(n->node, err);
+		n->status = 0;
+		receiver_fail(n, err->msg);
+	} else if (n->status >= 300) {
+		receiver_fail(n, "the engine refused, and gave no reason");
+	} else if (n->error != NULL || n->b->parts == 0) {
+		receiver_over(n);
+	} else {
+		n->is_refreshing = true;
+		n->b->refs++;
+		node_refresh_parts(n->node, n->b->parts, receiver_refreshed, n);
+	}
+}
+
+static void on_reply_drain(struct exchange *x, void *arg)
+{
+	struct broadcast *b = arg;
+
+	(void)x;
+	for (size_t i = 0; i < b->len; i++) {
+		if (b->receivers[i].call != NULL)
+			call_resume(b->receivers[i].call);
+	}
+}
+
+/* ---- What the nodes are sent ---- */
+
+static void upload_more(void *arg)
+{
+	struct receiver *n = arg;
+	struct err err = ERR_INIT;
+	const char *data;
+
+	while (n->call != NULL && n->upload != NULL && !n->upload_is_full) {
+		ssize_t len = spool_look(n->upload, &data, &err);
+
+		if (len < 0) {
+			receiver_fail(n, err.msg);
+			return;
+		}
+		if (len == 0 && spool_reader_is_done(n->upload)) {
+			spool_reader_free(TAKE_PTR(n->upload));
+			call_upload_end(n->call);
+		}
+		if (len == 0)
+			return;
+		if ((size_t)len > UPLOAD_PIECE)
+			len = (ssize_t)UPLOAD_PIECE;
+		n->upload_is_full = !call_upload(n->call, data, (size_t)len);
+		spool_take(n->upload, (size_t)len);
+	}
+}
+
+static void on_upload_drain(struct call *call, void *arg)
+{
+	struct receiver *n = arg;
+
+	(void)call;
+	n->upload_is_full = false;
+	upload_more(n);
+}
+
+static size_t on_request_body(struct exchange *x, const char *data, size_t len, void *arg)
+{
+	struct broadcast *b = arg;
+
+	(void)x;
+	if (b->spool == NULL)
+		return len; /* the reply is complete: the rest is dropped */
+	if (len == 0) {
+		spool_end(b->spool);
+		return 0;
+	}
+	return spool_write(b->spool, data, len);
+}
+
+static void on_spool_room(void *arg)
+{
+	struct broadcast *b = arg;
+
+	if (b->r != NULL)
+		exchange_body_resume(b->r->x);
+}
+
+static const struct call_ops receiver_ops = {
+	.head = on_head,
+	.body = on_body,
+	.upload_drain = on_upload_drain,
+	.done = on_done,
+};
+
+static void receiver_start(struct broadcast *b, struct node *node)
+{
+	struct receiver *n = &b->receivers[b->len++];
+	struct exchange *x = b->r->x;
+	char *target CLEANUP_FREE = forward_target(node, b->r->minor, b->path, b->r->raw_query);
+	struct call_request call = {
+		.method = exchange_method(x),
+		.target = target,
+		.headers = exchange_headers(x),
+		.has_upload = b->spool != NULL,
+		.upload_length = exchange_body_length(x),
+	};
+
+	n->b = b;
+	n->node = node;
+	n->name = xstrdup(node_view(node)->name);
+	json_split_init(&n->split, LINE_MAX_BYTES, false);
+	if (b->spool != NULL)
+		n->upload = spool_reader_new(b->spool, upload_more, n);
+	n->waiter = node_on_down(node, on_node_down, n);
+	n->call = call_start(node_endpoint(node), &call, &receiver_ops, n);
+	/* So that it is called when the first bytes are there. */
+	upload_more(n);
+}
+
+void broadcast(
+	struct request *r, struct node *const *nodes, size_t len, const struct broadcast_spec *spec)
+{
+	struct broadcast *b = xcalloc(1, sizeof(*b));
+	struct spool_config spool = {.room = on_spool_room, .arg = b};
+	struct node **healthy;
+	size_t healthy_len;
+
+	b->r = r;
+	b->path = xstrdup(spec->path);
+	b->title = spec->title != NULL ? xstrdup(spec->title) : NULL;
+	b->success = spec->success != NULL ? xstrdup(spec->success) : NULL;
+	b->parts = spec->parts;
+	b->refs = 1;
+	b->receivers = xcalloc(len, sizeof(*b->receivers));
+	b->running = len;
+	healthy = request_healthy_nodes(r, &healthy_len);
+	b->is_whole = len == healthy_len;
+	free(healthy);
+	exchange_on_end(r->x, broadcast_end, b);
+	exchange_on_drain(r->x, on_reply_drain, b);
+	if (exchange_body_length(r->x) != 0)
+		b->spool = spool_new(r->api->config.loop, &spool);
+	for (size_t i = 0; i < len; i++)
+		receiver_start(b, nodes[i]);
+	if (b->spool != NULL)
+		exchange_stream_body(r->x, on_request_body, b);
+}
