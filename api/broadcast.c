@@ -350,7 +350,7 @@ static void upload_more(void *arg)
 	struct err err = ERR_INIT;
 	const char *data;
 
-	while (n->call != NULL && n->upload != NULL && !n->upload_is_full) {
+	while (n->call != NULL && n->upload != NULL) {
 		ssize_t len = spool_look(n->upload, &data, &err);
 
 		if (len < 0) {
@@ -361,7 +361,7 @@ static void upload_more(void *arg)
 			spool_reader_free(TAKE_PTR(n->upload));
 			call_upload_end(n->call);
 		}
-		if (len == 0)
+		if (len == 0 || n->upload_is_full)
 			return;
 		if ((size_t)len > UPLOAD_PIECE)
 			len = (ssize_t)UPLOAD_PIECE;

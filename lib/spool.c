@@ -168,6 +168,7 @@ static void reader_fail(struct spool_reader *r, const struct err *err)
 {
 	reader_leave(r);
 	r->err = *err;
+	r->waits = true;
 	notify_soon(r->spool);
 }
 

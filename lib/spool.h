@@ -47,7 +47,7 @@ size_t spool_write(struct spool *spool, const void *data, size_t len) MUSTCHECK;
 void spool_end(struct spool *spool);
 
 /* A reader stands where the writer began: make all of them before the first write. ready is called
- * when a look that found nothing would now find something. */
+ * when a look that found nothing would now find something, and when one would fail. */
 struct spool_reader *spool_reader_new(struct spool *spool, void (*ready)(void *arg), void *arg);
 void spool_reader_free(struct spool_reader *reader); /* NULL is fine */
 /* The bytes that come next, borrowed until anything else is done with the spool; 0 = none now; -1

@@ -50,6 +50,7 @@ class FakeEngine:
         ]
         self.requests = []
         self._behaviours = []  # (method, path pattern, function(conn, request))
+        self._early = []
         self._connections = set()
         self._events = set()
         self._lock = threading.Lock()
@@ -69,12 +70,19 @@ class FakeEngine:
         with self._lock:
             self._behaviours.insert(0, (method, re.compile(pattern), behaviour))
 
+    def on_head(self, method, pattern, behaviour):
+        """The same before the request's body is read: Request.body holds what has come of it. The
+        connection is closed afterwards."""
+        with self._lock:
+            self._early.insert(0, (method, re.compile(pattern), behaviour))
+
     def on_all(self, behaviour):
         self.on(None, "", behaviour)
 
     def behave(self):
         with self._lock:
             self._behaviours.clear()
+            self._early.clear()
 
     def seen(self, method, pattern):
         with self._lock:
@@ -146,6 +154,15 @@ class FakeEngine:
                     (k, v.strip()) for k, _, v in (line.partition(":") for line in lines[1:])
                 ]
                 names = {k.lower(): v for k, v in headers}
+                early = Request(head, method, target, headers, buffer)
+                with self._lock:
+                    behaviours = list(self._early)
+                for wanted, pattern, behaviour in behaviours:
+                    if wanted in (None, method) and pattern.search(early.path):
+                        with self._lock:
+                            self.requests.append(early)
+                        behaviour(c, early)
+                        return
                 body = b""
                 if "chunked" in names.get("transfer-encoding", ""):
                     while True:
