@@ -15,13 +15,29 @@ void buf_init(struct buf *b, size_t max)
 	b->max = max < SIZE_MAX ? max : SIZE_MAX - 1;
 }
 
-void buf_reset(struct buf *b)
+static void drop_memory(struct buf *b)
 {
-	free(b->data);
+	if (b->data)
+		free(b->data - b->gap);
 	b->data = NULL;
 	b->len = 0;
 	b->cap = 0;
+	b->gap = 0;
+}
+
+void buf_reset(struct buf *b)
+{
+	drop_memory(b);
 	b->failed = false;
+}
+
+static void close_gap(struct buf *b)
+{
+	if (!b->gap)
+		return;
+	memmove(b->data - b->gap, b->data, b->len + 1);
+	b->data -= b->gap;
+	b->gap = 0;
 }
 
 char *buf_room(struct buf *b, size_t len)
@@ -32,12 +48,19 @@ char *buf_room(struct buf *b, size_t len)
 	if (len > b->max - b->len)
 		return NULL;
 	need = b->len + len + 1;
-	if (need > b->cap) {
-		cap = b->cap ? b->cap : FIRST_CAP;
-		while (cap < need)
-			cap = cap > SIZE_MAX / 2 ? need : cap * 2;
-		if (cap > b->max + 1)
-			cap = b->max + 1;
+	if (b->gap + need <= b->cap)
+		return b->data + b->len;
+	/* Moving no more than was consumed since the last time costs little; else it grows, as far
+	 * as it may. */
+	cap = b->cap ? b->cap : FIRST_CAP;
+	if (need <= cap && b->gap < b->len && cap <= b->max / 2)
+		cap *= 2;
+	close_gap(b);
+	while (cap < need)
+		cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+	if (cap > b->max + 1)
+		cap = b->max + 1;
+	if (cap > b->cap) {
 		b->data = xrealloc(b->data, cap);
 		b->cap = cap;
 		b->data[b->len] = '\0';
@@ -48,7 +71,7 @@ char *buf_room(struct buf *b, size_t len)
 void buf_added(struct buf *b, size_t len)
 {
 	/* Writing past the room given has corrupted memory already: do not go on. */
-	if (len && (!b->data || len > b->cap - 1 - b->len))
+	if (len && (!b->data || len > b->cap - 1 - b->gap - b->len))
 		abort();
 	b->len += len;
 	if (b->data)
@@ -107,19 +130,22 @@ void buf_consume(struct buf *b, size_t len)
 	if (!len)
 		return;
 	b->len -= len;
-	if (!b->len && b->cap > KEEP_CAP) {
-		free(b->data);
-		b->data = NULL;
-		b->cap = 0;
+	b->data += len;
+	b->gap += len;
+	if (b->len)
 		return;
-	}
-	memmove(b->data, b->data + len, b->len + 1);
+	if (b->cap > KEEP_CAP)
+		drop_memory(b);
+	else
+		close_gap(b);
 }
 
 char *buf_take(struct buf *b)
 {
-	char *data = b->data ? b->data : xstrdup("");
+	char *data;
 
+	close_gap(b);
+	data = b->data ? b->data : xstrdup("");
 	b->data = NULL;
 	b->len = 0;
 	b->cap = 0;

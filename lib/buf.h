@@ -12,7 +12,8 @@
 struct buf {
 	char *data;  /* len bytes; always followed by a NUL when not NULL */
 	size_t len;  /* bytes in use */
-	size_t cap;  /* bytes allocated */
+	size_t cap;  /* bytes allocated, those in front of data included */
+	size_t gap;  /* bytes in front of data that were consumed */
 	size_t max;  /* most bytes it may ever hold */
 	bool failed; /* an append did not fit; sticky until buf_reset */
 };
@@ -34,8 +35,8 @@ int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf
 char *buf_room(struct buf *b, size_t len) MUSTCHECK;
 void buf_added(struct buf *b, size_t len);
 
-/* Drops len (<= b->len) bytes from the front; memory goes back when it becomes empty and was large.
- */
+/* Drops len (<= b->len) bytes from the front, without moving the others; memory goes back when it
+ * becomes empty and was large. */
 void buf_consume(struct buf *b, size_t len);
 
 /* The bytes as an owned NUL-ended string (never NULL); the buffer is left empty. */

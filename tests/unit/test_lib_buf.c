@@ -116,6 +116,58 @@ static void large_memory_goes_back_when_empty(void **state)
 	assert_int_equal(buf_append_str(&b, "again"), 0);
 }
 
+/* What is a queue of many megabytes over time never moves much, nor grows. */
+static void a_queue_keeps_order_and_size(void **state)
+{
+	CLEANUP_BUF struct buf b;
+	unsigned in = 0, out = 0, seed = 1;
+	char *text;
+
+	(void)state;
+	buf_init(&b, 3000);
+	for (unsigned turn = 0; turn < 200000; turn++) {
+		unsigned len = (seed = seed * 1103515245 + 12345) >> 16 & 255;
+
+		if (turn % 2 == 0 && b.len + len <= 3000) {
+			char *room = buf_room(&b, len);
+
+			assert_non_null(room);
+			for (unsigned i = 0; i < len; i++)
+				room[i] = (char)(in++ % 251);
+			buf_added(&b, len);
+		} else {
+			len = len > b.len ? (unsigned)b.len : len;
+			for (unsigned i = 0; i < len; i++)
+				assert_int_equal(b.data[i], (char)(out++ % 251));
+			buf_consume(&b, len);
+		}
+		assert_true(b.len == 0 || b.data[b.len] == '\0');
+		assert_true(b.cap <= 3001);
+	}
+	assert_true(out > 100000);
+	buf_append_str(&b, "end");
+	text = buf_take(&b);
+	assert_string_equal(text + (in - out), "end");
+	free(text);
+	assert_int_equal(b.cap, 0);
+	assert_int_equal(b.gap, 0);
+}
+
+static void consuming_moves_nothing(void **state)
+{
+	CLEANUP_BUF struct buf b;
+	const char *end;
+
+	(void)state;
+	buf_init(&b, 100000);
+	for (unsigned i = 0; i < 1000; i++)
+		buf_append_str(&b, "0123456789");
+	end = b.data + b.len;
+	buf_consume(&b, 9994);
+	assert_ptr_equal(b.data + b.len, end);
+	assert_string_equal(b.data, "456789");
+}
+
 static void take_hands_the_bytes_over(void **state)
 {
 	CLEANUP_BUF struct buf b;
@@ -176,6 +228,8 @@ int main(void)
 		cmocka_unit_test(a_huge_maximum_allocates_nothing),
 		cmocka_unit_test(consume_keeps_the_rest),
 		cmocka_unit_test(large_memory_goes_back_when_empty),
+		cmocka_unit_test(a_queue_keeps_order_and_size),
+		cmocka_unit_test(consuming_moves_nothing),
 		cmocka_unit_test(take_hands_the_bytes_over),
 		cmocka_unit_test(every_byte_is_followed_by_nul),
 		cmocka_unit_test(memory_helpers),
