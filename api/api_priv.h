@@ -47,7 +47,14 @@ struct request {
 const char *request_query(const struct request *r, const char *name);
 /* 1, true, True ... as an engine reads it: anything but "", 0, no, false, none is true. */
 bool request_query_bool(const struct request *r, const char *name);
-/* Answers with the status that belongs to err->code. */
+/* Adds a parameter, encoded, to a query that is being made. */
+void request_query_add(struct buf *query, const char *name, const char *value);
+/* Adds a Warning header with this text. */
+void request_warn(struct http_headers *headers, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The status that belongs to a code. */
+int request_status_of(enum err_code code);
+/* Answers with that of err->code. */
 void request_fail(struct request *r, const struct err *err);
 
 /* The container that {name} stands for, on a node that can be asked. NULL: the error was sent. */
@@ -65,6 +72,11 @@ struct node **request_healthy_nodes(const struct request *r, size_t *len);
  * that is not healthy, ERR_NO_NODE when none is. */
 struct node **request_nodes(
 	struct request *r, const json_t *filters, size_t *len, struct err *err) MUSTCHECK;
+/* The query for the nodes: without what names them (node=, the filter node), as filters (may be
+ * NULL) are. Owned by the caller. */
+char *request_nodes_query(const struct request *r, const json_t *filters);
+/* Adds a Warning header that names the nodes which cannot be asked now, when there are some. */
+void request_warn_unhealthy(const struct request *r, struct http_headers *headers);
 /* The one node that it names; NULL in *node and 0 when it names none. */
 int request_node_named(struct request *r, struct node **node, struct err *err) MUSTCHECK;
 /* That one, else one that the strategy picks; NULL with err. */
@@ -129,6 +141,22 @@ void events_free(struct events *events);
 void system_ping(struct request *r);
 void system_version(struct request *r);
 void system_info(struct request *r);
+void system_df(struct request *r);
+void containers_prune(struct request *r);
+void images_prune(struct request *r);
+void networks_prune(struct request *r);
+void volumes_prune(struct request *r);
+void plugins_list(struct request *r);
+void plugin_privileges(struct request *r);
+void plugin_call(struct request *r);
+void plugin_add(struct request *r);
+void swarm_mode_ask(struct request *r);
+void swarm_mode_services(struct request *r);
+void swarm_mode_logs(struct request *r);
+void swarm_mode_leave(struct request *r);
+void swarm_mode_enter(struct request *r);
+void swarm_mode_create(struct request *r);
+void swarm_mode_update(struct request *r);
 void events_stream(struct request *r);
 void containers_list(struct request *r);
 void containers_create(struct request *r);

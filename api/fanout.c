@@ -143,7 +143,10 @@ static void asked_node_down(void *arg)
 static void ask(struct fanout *f, struct node *node)
 {
 	struct asked *asked = &f->asked[f->len++];
-	char *target CLEANUP_FREE = forward_target(node, f->r->minor, f->spec.path, f->spec.query);
+	char *own CLEANUP_FREE =
+		f->spec.query_of != NULL ? f->spec.query_of(node, f->spec.arg) : NULL;
+	char *target CLEANUP_FREE =
+		forward_target(node, f->r->minor, f->spec.path, own != NULL ? own : f->spec.query);
 	struct call_request call = {
 		.method = f->spec.method,
 		.target = target,
@@ -193,18 +196,113 @@ const char *fanout_reply_error(const struct fanout_reply *reply, char *out, size
 	return out;
 }
 
+bool fanout_is_good(const struct fanout_reply *reply)
+{
+	return reply->status >= 200 && reply->status < 300;
+}
+
+/* JSON grows when it is parsed: an upper bound of the values in it. */
+static size_t values_in(const char *text, size_t len)
+{
+	size_t values = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		values += text[i] == ',';
+		values += 2 * (text[i] == '{' || text[i] == '[');
+	}
+	return values;
+}
+
+json_t *fanout_json(struct fanout_reply *reply)
+{
+	struct err why = ERR_INIT;
+	json_t *json = NULL;
+
+	if (!fanout_is_good(reply))
+		return NULL;
+	if (values_in(reply->body, reply->len) > FANOUT_VALUES_MAX)
+		err_set(&why, ERR_UPSTREAM, "more than %d values", FANOUT_VALUES_MAX);
+	else
+		json = json_parse(reply->body, reply->len, &why);
+	if (json == NULL) {
+		reply->status = 0;
+		err_set(&reply->err, ERR_UPSTREAM, "the engine's answer is of no use: %s", why.msg);
+	}
+	return json;
+}
+
+json_int_t fanout_sum(json_int_t a, json_int_t b)
+{
+	json_int_t sum;
+
+	if (__builtin_add_overflow(a, b, &sum))
+		return a > 0 ? INT64_MAX : INT64_MIN;
+	return sum;
+}
+
+/* What all of them say; of several each with its name. */
+static char *errors_text(const struct fanout_reply *replies, size_t len)
+{
+	char reason[1024];
+	struct buf out;
+
+	buf_init(&out, 16 * 1024);
+	for (size_t i = 0; i < len; i++) {
+		fanout_reply_error(&replies[i], reason, sizeof(reason));
+		/* What does not fit is left out. */
+		if (len == 1)
+			buf_append_str(&out, reason);
+		else
+			buf_printf(
+				&out, "%snode %s: %s", i > 0 ? "; " : "", replies[i].name, reason);
+	}
+	return buf_take(&out);
+}
+
+bool fanout_all_failed(struct request *r, const struct fanout_reply *replies, size_t len)
+{
+	const struct fanout_reply *first = NULL;
+	char *text CLEANUP_FREE = NULL;
+
+	for (size_t i = 0; i < len; i++) {
+		if (fanout_is_good(&replies[i]))
+			return false;
+		if (first == NULL || (first->status == 0 && replies[i].status != 0))
+			first = &replies[i];
+	}
+	if (first == NULL) {
+		exchange_reply_error(r->x, 503, "No healthy node available in the cluster");
+		return true;
+	}
+	text = errors_text(replies, len);
+	/* One that answered knows better what is wrong than one that did not. */
+	exchange_reply_error(r->x,
+		first->status >= 400 ? first->status : request_status_of(first->err.code), "%s",
+		text);
+	return true;
+}
+
+void fanout_reply_json(
+	struct request *r, json_t *json_take, const struct fanout_reply *replies, size_t len)
+{
+	struct http_headers headers = {0};
+	size_t text_len;
+	char *text CLEANUP_FREE = json_text(json_take, &text_len);
+
+	json_decref(json_take);
+	http_headers_add(&headers, "Content-Type", "application/json");
+	for (size_t i = 0; i < len; i++) {
+		if (!fanout_is_good(&replies[i]))
+			fanout_warn(&headers, &replies[i]);
+	}
+	exchange_reply(r->x, 200, &headers, text, text_len);
+	http_headers_free(&headers);
+}
+
 void fanout_warn(struct http_headers *headers, const struct fanout_reply *reply)
 {
 	char reason[1024];
-	char *text;
 
 	fanout_reply_error(reply, reason, sizeof(reason));
-	for (char *p = reason; *p != '\0'; p++) {
-		if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e || *p == '"' || *p == '\\')
-			*p = '?';
-	}
-	/* RFC 7234 section 5.5: code, agent, quoted text. */
-	text = xasprintf("199 swarm \"node %s: %s\"", reply->name, reason);
-	http_headers_add(headers, "Warning", text);
-	free(text);
+	request_warn(headers, "node %s: %s", reply->name, reason);
 }

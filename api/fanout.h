@@ -4,6 +4,8 @@
 
 #include "api/api_priv.h"
 
+#define FANOUT_VALUES_MAX 1000000 /* in one JSON answer */
+
 struct fanout_reply {
 	struct node *node; /* NULL once it went down */
 	char *name;        /* of the node */
@@ -17,6 +19,9 @@ struct fanout_spec {
 	const char *method;
 	const char *path;  /* encoded, without version: "/system/df" */
 	const char *query; /* encoded, "" = none */
+	/* In its place, where each node is asked something else. Owned by the caller. May be NULL.
+	 */
+	char *(*query_of)(const struct node *node, void *arg);
 	const void *body;
 	size_t body_len;
 	size_t reply_max;    /* bytes of one node's answer */
@@ -38,7 +43,20 @@ void fanout(
 
 /* Why that node failed, in the engine's words if it has any; into out, which it returns. */
 const char *fanout_reply_error(const struct fanout_reply *reply, char *out, size_t size);
+/* The engine did what it was asked. */
+bool fanout_is_good(const struct fanout_reply *reply);
+/* What it answered, a new reference; NULL when it is not good, or no JSON, or more of it than a
+ * list can be: that is its failure from then on. */
+json_t *fanout_json(struct fanout_reply *reply);
+/* The sum of two numbers that engines told, held within bounds. */
+json_int_t fanout_sum(json_int_t a, json_int_t b);
+/* When none did it: answers the request with the first one's status and what all of them say, and
+ * returns true. */
+bool fanout_all_failed(struct request *r, const struct fanout_reply *replies, size_t len);
 /* Adds a Warning header that tells of a node whose part is missing from the reply. */
 void fanout_warn(struct http_headers *headers, const struct fanout_reply *reply);
+/* 200 with this JSON, and a Warning for each node whose part is missing. */
+void fanout_reply_json(
+	struct request *r, json_t *json_take, const struct fanout_reply *replies, size_t len);
 
 #endif

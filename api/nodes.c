@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define WARN_NAMES_MAX 10
+
 struct node **request_healthy_nodes(const struct request *r, size_t *len)
 {
 	struct node *const *all;
@@ -56,6 +58,42 @@ static void names_of(const struct request *r, const json_t *filters, struct str_
 	}
 	json_array_foreach (json_object_get(filters, "node"), i, value)
 		str_list_add(names, json_string_value(value));
+}
+
+/* As clients have sent filters since API 1.22: {"label":{"a=b":true}}. NULL without any. */
+static char *filters_for_nodes(const json_t *filters)
+{
+	json_t *out CLEANUP_JSON = json_object();
+	const char *key;
+	json_t *values, *value;
+	size_t i;
+
+	json_object_foreach ((json_t *)filters, key, values) {
+		json_t *set = json_object();
+
+		json_array_foreach (values, i, value)
+			json_object_set_new(set, json_string_value(value), json_true());
+		json_object_set_new(out, key, set);
+	}
+	json_object_del(out, "node");
+	return json_object_size(out) > 0 ? json_text(out, NULL) : NULL;
+}
+
+char *request_nodes_query(const struct request *r, const json_t *filters)
+{
+	char *rest CLEANUP_FREE = filters_for_nodes(filters);
+	struct buf out;
+
+	buf_init(&out, strlen(r->raw_query) * 8 + 256);
+	for (size_t i = 0; i < r->query_len; i++) {
+		const char *name = r->query[i].name;
+
+		if (!str_eq(name, "node") && !(str_eq(name, "filters") && filters != NULL))
+			request_query_add(&out, name, r->query[i].value);
+	}
+	if (rest != NULL)
+		request_query_add(&out, "filters", rest);
+	return buf_take(&out);
 }
 
 struct node **request_nodes(struct request *r, const json_t *filters, size_t *len, struct err *err)
@@ -115,4 +153,29 @@ struct node *request_any_node(struct request *r, struct err *err)
 		return node;
 	return scheduler_pick(
 		r->api->config.scheduler, r->api->config.cluster, &anywhere, NULL, err);
+}
+
+void request_warn_unhealthy(const struct request *r, struct http_headers *headers)
+{
+	struct node *const *nodes;
+	size_t len, names = 0;
+	struct buf out CLEANUP_BUF;
+
+	nodes = cluster_nodes(r->api->config.cluster, &len);
+	buf_init(&out, 4096);
+	for (size_t i = 0; i < len; i++) {
+		const struct node_view *view = node_view(nodes[i]);
+
+		if (node_state(nodes[i]) == NODE_HEALTHY)
+			continue;
+		if (names++ < WARN_NAMES_MAX)
+			buf_printf(
+				&out, "%s%s (%s)", names > 1 ? ", " : "", view->name, view->addr);
+	}
+	if (names == 0)
+		return;
+	if (names > WARN_NAMES_MAX)
+		buf_printf(&out, " and %zu more", names - WARN_NAMES_MAX);
+	request_warn(
+		headers, "what is on nodes that do not answer may have changed: %s", buf_str(&out));
 }

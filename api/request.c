@@ -22,7 +22,34 @@ bool request_query_bool(const struct request *r, const char *name)
 	       !str_ieq(value, "false") && !str_ieq(value, "none");
 }
 
-static int status_of(enum err_code code)
+void request_query_add(struct buf *query, const char *name, const char *value)
+{
+	char *encoded_name CLEANUP_FREE = str_url_encode(name, strlen(name));
+	char *encoded CLEANUP_FREE = str_url_encode(value, strlen(value));
+
+	buf_printf(query, "%s%s=%s", query->len > 0 ? "&" : "", encoded_name, encoded);
+}
+
+void request_warn(struct http_headers *headers, const char *fmt, ...)
+{
+	char text[2048];
+	char *value;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (char *p = text; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e || *p == '"' || *p == '\\')
+			*p = '?';
+	}
+	/* RFC 7234 section 5.5: code, agent, quoted text. */
+	value = xasprintf("199 swarm \"%s\"", text);
+	http_headers_add(headers, "Warning", value);
+	free(value);
+}
+
+int request_status_of(enum err_code code)
 {
 	switch (code) {
 	case ERR_INVALID:
@@ -53,7 +80,7 @@ static int status_of(enum err_code code)
 
 void request_fail(struct request *r, const struct err *err)
 {
-	exchange_reply_error(r->x, status_of(err->code), "%s", err->msg);
+	exchange_reply_error(r->x, request_status_of(err->code), "%s", err->msg);
 }
 
 struct container *request_container_named(struct request *r, const char *key)

@@ -154,7 +154,10 @@ struct container *const *node_containers(const struct node *node, size_t *len);
  * container are merged, but none that started before this call. */
 void node_refresh_container(struct node *node, const char *id,
 	void (*done)(void *arg, const struct err *err), void *arg);
-/* The same for the whole lists of images, networks, volumes of the node. */
+/* The engine said that it removed this container: it leaves the inventory now, as by the event that
+ * will follow. No question to the engine is needed for that, however many they are. */
+void node_container_gone(struct node *node, const char *id);
+/* As node_refresh_container, for the whole lists of images, networks, volumes of the node. */
 enum node_part {
 	NODE_IMAGES = 1,
 	NODE_NETWORKS = 2,

@@ -399,6 +399,15 @@ void node_refresh_container(struct node *node, const char *id,
 	live_later(node->cluster->live, done, arg, &err);
 }
 
+void node_container_gone(struct node *node, const char *id)
+{
+	if (!str_is_hex(id, 64))
+		return;
+	if (node->live)
+		fetch_forget(node->live, id);
+	inventory_container_remove(node, id);
+}
+
 void node_refresh_parts(struct node *node, unsigned parts,
 	void (*done)(void *arg, const struct err *err), void *arg)
 {

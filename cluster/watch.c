@@ -147,8 +147,7 @@ static void container_event(struct held_event *event, const struct event_key *ke
 		ask_container(event, key->id);
 		return;
 	}
-	fetch_forget(event->live, key->id);
-	inventory_container_remove(event->live->node, key->id);
+	node_container_gone(event->live->node, key->id);
 }
 
 static void network_event(struct held_event *event, const struct event_key *key)
