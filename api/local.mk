@@ -12,6 +12,7 @@ api_libswarm_api_a_SOURCES = \
 	api/container_list.c \
 	api/containers.c \
 	api/create.c \
+	api/disk_usage.c \
 	api/events.c \
 	api/exec.c \
 	api/fanout.c \
@@ -24,11 +25,14 @@ api_libswarm_api_a_SOURCES = \
 	api/load.c \
 	api/networks.c \
 	api/nodes.c \
+	api/plugins.c \
+	api/prune.c \
 	api/project.c \
 	api/project.h \
 	api/pull.c \
 	api/request.c \
 	api/routes.c \
 	api/routes.h \
+	api/swarm_mode.c \
 	api/system.c
 api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)
