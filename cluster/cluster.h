@@ -80,6 +80,8 @@ const char *node_server_version(
 const char *node_api_version(
 	const struct node *node); /* highest of the engine: "1.41", "" before */
 const char *node_api_min_version(const struct node *node);
+/* Its engine tells clients to build with BuildKit: Builder-Version 2 in its /_ping. */
+bool node_prefers_buildkit(const struct node *node);
 /* The target of a call to this engine: "/containers/json?all=1" becomes
  * "/v1.41/containers/json?all=1", with the highest API version that both sides speak (ours goes up
  * to NODE_API_MAX). target starts with '/'. Owned by the caller. */

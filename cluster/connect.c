@@ -1,5 +1,6 @@
-/* The way from an address to a node that is known: version, info, event stream, then everything the
- * engine has, in this order, so that no change falls between the list and the stream. */
+/* The way from an address to a node that is known: version, ping, info, event stream, then
+ * everything the engine has, in this order, so that no change falls between the list and the
+ * stream. */
 #include "cluster/live.h"
 #include "lib/addr.h"
 #include "lib/json.h"
@@ -322,6 +323,25 @@ void connect_stream_open(struct node_live *live)
 	slot_ask(live);
 }
 
+/* Which builder it prefers stands in the headers of its /_ping alone. */
+static void ping_done(void *arg, const struct reply *reply, const struct err *failed)
+{
+	struct node_live *live = arg;
+	struct err err = ERR_INIT;
+
+	live->connect_call = NULL;
+	if (failed)
+		err_set(&err, failed->code, "GET /_ping: %s", failed->msg);
+	else if (reply->status != 200)
+		live_status_error("/_ping", reply, &err);
+	if (err.code != ERR_NONE) {
+		connect_failed(live, &err);
+		return;
+	}
+	live_pinged(live, reply);
+	ask_info(live);
+}
+
 static void version_done(void *arg, const struct reply *reply, const struct err *failed)
 {
 	struct node_live *live = arg;
@@ -336,7 +356,9 @@ static void version_done(void *arg, const struct reply *reply, const struct err 
 		connect_failed(live, &err);
 		return;
 	}
-	ask_info(live);
+	live->stage = CONNECT_PING;
+	live->connect_call =
+		live_get(live, "/_ping", LIVE_PING_MAX, live->shared->timing.head, ping_done, live);
 }
 
 /* ---- The address for lists ---- */

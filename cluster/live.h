@@ -97,6 +97,7 @@ void live_later(struct cluster_live *shared, live_done_fn *done, void *arg, cons
 enum connect_stage {
 	CONNECT_NONE,
 	CONNECT_VERSION,
+	CONNECT_PING,
 	CONNECT_INFO,
 	CONNECT_EVENTS,
 	CONNECT_SLOT,
@@ -179,7 +180,8 @@ struct node_live {
 	json_t *info;
 	char api_max[12], api_min[12], api[12];
 	char server_version[64];
-	int64_t updated_at; /* unix seconds */
+	bool prefers_buildkit; /* says its /_ping */
+	int64_t updated_at;    /* unix seconds */
 
 	/* Attempts: a probe when the stream is open, else a connection (connect.c). */
 	struct loop_timer *timer;
@@ -219,7 +221,8 @@ void live_free(struct node_live *live); /* after live_remove */
 /* An attempt failed: counts, schedules the next, changes the state when it is time. */
 void live_failed(struct node_live *live, const struct err *err);
 void live_connected(struct node_live *live); /* the connection sequence is complete */
-void live_answered(struct node_live *live);  /* and is to be trusted */
+void live_pinged(struct node_live *live, const struct reply *reply); /* 200 from /_ping */
+void live_answered(struct node_live *live);                          /* and is to be trusted */
 /* The stream ended, or a resynchronisation failed: the engine must be connected anew.
  * is_suspicious: it told nonsense. */
 void live_lost(struct node_live *live, bool is_suspicious, const struct err *err);

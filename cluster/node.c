@@ -191,6 +191,11 @@ static void resync(void *arg)
 	}
 }
 
+void live_pinged(struct node_live *live, const struct reply *reply)
+{
+	live->prefers_buildkit = str_eq(http_headers_get(reply->headers, "Builder-Version"), "2");
+}
+
 static void probe_done(void *arg, const struct reply *reply, const struct err *failed)
 {
 	struct node_live *live = arg;
@@ -201,10 +206,12 @@ static void probe_done(void *arg, const struct reply *reply, const struct err *f
 		err_set(&err, failed->code, "GET /_ping: %s", failed->msg);
 	else if (reply->status != 200)
 		live_status_error("/_ping", reply, &err);
-	if (err.code != ERR_NONE)
+	if (err.code != ERR_NONE) {
 		live_failed(live, &err);
-	else
-		live_answered(live);
+		return;
+	}
+	live_pinged(live, reply);
+	live_answered(live);
 }
 
 static void attempt(void *arg)
@@ -450,6 +457,11 @@ const char *node_api_version(const struct node *node)
 const char *node_api_min_version(const struct node *node)
 {
 	return node->live ? node->live->api_min : "";
+}
+
+bool node_prefers_buildkit(const struct node *node)
+{
+	return node->live && node->live->prefers_buildkit;
 }
 
 char *node_path(const struct node *node, const char *target)
