@@ -127,9 +127,23 @@ void forward_streamed_then(struct request *r, struct node *node, char *path_take
 
 /* ---- hijack.c ---- */
 
-/* Attach and exec start: the connection becomes a raw stream to the engine. body may be NULL. */
-void hijack(
-	struct request *r, struct node *node, const char *path, const void *body, size_t body_len);
+/* A connection that becomes a raw stream to an engine. */
+struct hijack_spec {
+	struct node *node;
+	const char *path; /* encoded, without version: "/grpc" */
+	/* The only protocol that is passed on. Another one is 400: behind an upgrade nothing of
+	 * what the client sends is looked at any more. */
+	const char *protocol;
+	bool is_optional; /* the client may do without an upgrade: attach and exec of old */
+	const void *body; /* may be NULL */
+	size_t body_len;
+	/* Called once when the stream is over, or it is certain that there will be none; never from
+	 * inside. May be NULL. */
+	void (*over)(void *arg);
+	void *arg;
+};
+/* The request's body has been read. Texts are copied or used before it returns. */
+void hijack(struct request *r, const struct hijack_spec *spec);
 
 /* ---- events.c ---- */
 
@@ -166,6 +180,7 @@ void container_stream(struct request *r);
 void container_change(struct request *r);
 void container_rename(struct request *r);
 void container_attach(struct request *r);
+void container_attach_ws(struct request *r);
 void container_exec(struct request *r);
 void container_commit(struct request *r);
 void images_list(struct request *r);

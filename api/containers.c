@@ -257,5 +257,24 @@ void container_attach(struct request *r)
 		return;
 	}
 	path = request_container_path(r, container);
-	hijack(r, container->node, path, NULL, 0);
+	hijack(r, &(struct hijack_spec){.node = container->node,
+			  .path = path,
+			  .protocol = "tcp",
+			  .is_optional = true});
+}
+
+void container_attach_ws(struct request *r)
+{
+	struct container *container = request_container(r);
+	char *path CLEANUP_FREE = NULL;
+
+	if (container == NULL)
+		return;
+	if (exchange_body_length(r->x) != 0) {
+		exchange_reply_error(r->x, 400, "a WebSocket's handshake has no body");
+		return;
+	}
+	path = xasprintf("/containers/%s/attach/ws", container->view.id);
+	hijack(r, &(struct hijack_spec){
+			  .node = container->node, .path = path, .protocol = "websocket"});
 }

@@ -169,7 +169,12 @@ static void exec_found(struct request *r, struct node *node, void *arg)
 
 		forward_collected_with(r, &spec, body->data, body->len);
 	} else {
-		hijack(r, node, path, body->data, body->len);
+		hijack(r, &(struct hijack_spec){.node = node,
+				  .path = path,
+				  .protocol = "tcp",
+				  .is_optional = true,
+				  .body = body->data,
+				  .body_len = body->len});
 	}
 }
 

@@ -1,4 +1,5 @@
-/* Attach and exec: one raw stream from client to engine, half-closes included. */
+/* Connections that become one raw stream from client to engine, half-closes included: attach, exec,
+ * WebSockets, BuildKit. */
 #include "api/api_priv.h"
 #include "http/relay.h"
 #include "lib/log.h"
@@ -15,12 +16,16 @@ struct hijack {
 	struct raw_call *call;
 	struct relay *relay;
 	struct node_waiter *waiter;
+	void (*over)(void *arg);
+	void *arg;
 };
 
 static void hijack_free(struct hijack *h)
 {
 	raw_call_cancel(h->call);
 	node_waiter_free(h->waiter);
+	if (h->over != NULL)
+		h->over(h->arg);
 	free(h);
 }
 
@@ -103,38 +108,61 @@ static const struct raw_ops hijack_ops = {
 	.refused = refused,
 };
 
-void hijack(
-	struct request *r, struct node *node, const char *path, const void *body, size_t body_len)
+/* The protocol to ask the engine for; NULL = none. Only one is passed on, whatever the client
+ * wants: any other would be a tunnel past everything here. */
+static int choose_protocol(
+	struct request *r, const struct hijack_spec *spec, const char **out, struct err *err)
 {
-	struct endpoint *endpoint = node_endpoint(node);
 	const struct http_headers *headers = exchange_headers(r->x);
-	struct hijack *h;
+	const char *wanted = http_headers_get(headers, "Upgrade");
+
+	*out = NULL;
+	if (!http_headers_has_token(headers, "Connection", "Upgrade") || wanted == NULL) {
+		if (spec->is_optional)
+			return 0;
+		return err_set(
+			err, ERR_INVALID, "this call wants an upgrade to %s", spec->protocol);
+	}
+	if (!str_ieq(wanted, spec->protocol))
+		return err_set(err, ERR_INVALID,
+			"protocol %.100s not supported: this call is upgraded to %s", wanted,
+			spec->protocol);
+	*out = spec->protocol;
+	return 0;
+}
+
+void hijack(struct request *r, const struct hijack_spec *spec)
+{
+	struct endpoint *endpoint = node_endpoint(spec->node);
+	struct hijack *h = xcalloc(1, sizeof(*h));
+	struct err err = ERR_INIT;
+	const char *protocol;
 	char *target CLEANUP_FREE = NULL;
 	struct call_request call = {
 		.method = exchange_method(r->x),
-		.headers = headers,
-		.body = body,
-		.body_len = body_len,
+		.headers = exchange_headers(r->x),
+		.body = spec->body,
+		.body_len = spec->body_len,
 		.head_timeout_ms = ANSWER_TIMEOUT_MS,
 	};
-	bool wants_upgrade;
 
-	if (endpoint == NULL) {
-		exchange_reply_error(
-			r->x, 503, "node %s was removed from the cluster", node_view(node)->name);
-		return;
-	}
-	h = xcalloc(1, sizeof(*h));
 	h->api = r->api;
 	h->r = r;
-	h->node = node;
-	target = forward_target(node, r->minor, path, r->raw_query);
-	call.target = target;
+	h->node = spec->node;
+	h->over = spec->over;
+	h->arg = spec->arg;
 	exchange_on_end(r->x, hijack_end, h);
-	h->waiter = node_on_down(node, node_down, h);
-	/* No other upgrade than this one is passed on: "h2c" would be a tunnel past everything
-	 * here. */
-	wants_upgrade = http_headers_has_token(headers, "Connection", "Upgrade") &&
-			str_ieq(http_headers_get(headers, "Upgrade"), "tcp");
-	h->call = raw_call_start(endpoint, &call, wants_upgrade ? "tcp" : NULL, &hijack_ops, h);
+	if (choose_protocol(r, spec, &protocol, &err) != 0) {
+		request_fail(r, &err);
+		return;
+	}
+	if (endpoint == NULL) {
+		exchange_reply_error(r->x, 503, "node %s was removed from the cluster",
+			node_view(spec->node)->name);
+		return;
+	}
+	target = forward_target(spec->node, r->minor, spec->path, r->raw_query);
+	call.target = target;
+	h->waiter = node_on_down(spec->node, node_down, h);
+	h->call = raw_call_start(endpoint, &call, protocol, &hijack_ops, h);
 }

@@ -31,7 +31,7 @@ const struct route routes[] = {
 	{"POST", "/containers/{name}/update", container_change},
 	{"POST", "/containers/{name}/rename", container_rename},
 	{"POST", "/containers/{name}/attach", container_attach},
-	{"GET", "/containers/{name}/attach/ws", NULL},
+	{"GET", "/containers/{name}/attach/ws", container_attach_ws},
 	{"POST", "/containers/{name}/exec", container_exec},
 	{"POST", "/containers/{name}/copy", container_stream},
 	{"POST", "/containers/prune", containers_prune},

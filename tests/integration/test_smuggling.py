@@ -196,9 +196,18 @@ def test_deep_json(cluster):
 
 
 def test_upgrades_that_are_not_for_streams(cluster):
-    """h2c and websocket are not passed on, and an upgrade elsewhere is ignored."""
-    for upgrade in ("h2c", "websocket", "tcp, h2c", "TLS/1.0"):
-        for method, path in (("GET", "/version"), ("POST", "/session"), ("POST", "/grpc")):
+    """Each call that can be upgraded is so to one protocol, and an upgrade elsewhere is ignored."""
+    attach = ("POST", "/containers/target/attach?stream=1")
+    for upgrade in ("h2c", "websocket", "tcp, h2c", "h2c, tcp", "TLS/1.0"):
+        for method, path, wanted, allowed in (
+            ("GET", "/version", 200, None),
+            ("GET", "/containers/target/json", 200, None),
+            ("POST", "/build", 501, None),
+            ("GET", "/containers/target/attach/ws", 400, "websocket"),
+            (*attach, 400, "tcp"),
+        ):
+            if upgrade == allowed:
+                continue
             with cluster.connect() as c:
                 reply = c.request(
                     method,
@@ -209,7 +218,7 @@ def test_upgrades_that_are_not_for_streams(cluster):
                         "HTTP2-Settings": "AAMAAABkAAQAAP__",
                     },
                 )
-                assert reply.status != 101, reply
+                assert reply.status == wanted, reply
     for request in cluster.engine.requests:
         assert request.header("HTTP2-Settings") is None
         assert request.header("Upgrade") in (None, "tcp")
