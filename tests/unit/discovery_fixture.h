@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 /* Long enough for a loaded machine under sanitizers; no test waits for it to pass. */
-#define FIXTURE_DEADLINE_MS 20000
+#define FIXTURE_DEADLINE_MS 60000
 
 struct fixture_wait {
 	struct loop *loop;
