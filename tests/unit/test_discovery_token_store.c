@@ -40,14 +40,20 @@ static uint64_t clock_now(const struct env *env)
 	return ((const struct clock *)env)->now;
 }
 
+/* A write that was under way holds the folder until it has ended, which the loop's end waits for.
+ */
+static void close_store(struct state *s)
+{
+	token_store_close(TAKE_PTR(s->store));
+	loop_free(s->loop);
+	s->loop = loop_new();
+}
+
 static void reopen(struct state *s)
 {
 	struct err err = ERR_INIT;
 
-	token_store_close(TAKE_PTR(s->store));
-	/* A write that was under way holds the folder until it has ended. */
-	loop_free(s->loop);
-	s->loop = loop_new();
+	close_store(s);
 	s->store = token_store_open(s->loop, &s->clock.env, s->data, &err);
 	if (s->store == NULL)
 		fail_msg("%s", err.msg);
@@ -503,7 +509,7 @@ static void what_was_told_survives_kill(void **state)
 	unsigned next = 0;
 
 	create(s, id);
-	token_store_close(TAKE_PTR(s->store));
+	close_store(s);
 	for (unsigned round = 0; round < 8; round++) {
 		struct str_list list = {0};
 		unsigned got, count = 0;
@@ -542,7 +548,7 @@ static void what_was_told_survives_kill(void **state)
 			assert_true(str_list_has(&list, addr));
 		}
 		str_list_free(&list);
-		token_store_close(TAKE_PTR(s->store));
+		close_store(s);
 	}
 }
 
