@@ -101,3 +101,19 @@ json_t *json_arr(const json_t *object, const char *key)
 
 	return json_is_array(value) ? value : NULL;
 }
+
+void json_put(json_t *object, const char *key, json_t *value_take)
+{
+	const char *name;
+	json_t *value;
+
+	if (json_object_get(object, key) == NULL) {
+		json_object_foreach (object, name, value) {
+			if (str_ieq(name, key)) {
+				json_object_set_new(object, name, value_take);
+				return;
+			}
+		}
+	}
+	json_object_set_new(object, key, value_take);
+}

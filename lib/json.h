@@ -36,4 +36,7 @@ bool json_bool(const json_t *object, const char *key, bool otherwise);
 json_t *json_obj(const json_t *object, const char *key); /* NULL unless an object */
 json_t *json_arr(const json_t *object, const char *key); /* NULL unless an array */
 
+/* Sets a field, under the spelling that it has there already if it differs in case. */
+void json_put(json_t *object, const char *key, json_t *value_take);
+
 #endif

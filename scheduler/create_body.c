@@ -63,7 +63,7 @@ static void network_container_rewrite(
 	if (reference == NULL)
 		return;
 	mode = xasprintf("container:%s", reference);
-	create_field_set(host, "NetworkMode", json_string(mode));
+	json_put(host, "NetworkMode", json_string(mode));
 }
 
 json_t *create_request_body(
@@ -75,8 +75,7 @@ json_t *create_request_body(
 	if (host == NULL)
 		return body;
 	if (request->cpu_shares > 0)
-		create_field_set(
-			host, "CpuShares", json_integer(shares_of(request->cpu_shares, ncpu)));
+		json_put(host, "CpuShares", json_integer(shares_of(request->cpu_shares, ncpu)));
 	references_rewrite(host, "VolumesFrom", node);
 	references_rewrite(host, "Links", node);
 	network_container_rewrite(request, host, node);

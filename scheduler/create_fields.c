@@ -55,22 +55,6 @@ int create_field_texts(const json_t *object, const char *where, const char *key,
 	return 0;
 }
 
-void create_field_set(json_t *object, const char *key, json_t *value_take)
-{
-	const char *name;
-	json_t *value;
-
-	if (json_object_get(object, key) == NULL) {
-		json_object_foreach (object, name, value) {
-			if (str_ieq(name, key)) {
-				json_object_set_new(object, name, value_take);
-				return;
-			}
-		}
-	}
-	json_object_set_new(object, key, value_take);
-}
-
 /* Go's decoder folds two letters beyond ASCII onto `s` and `k`. */
 static bool is_folded(const char *key)
 {

@@ -89,7 +89,7 @@ static int read_network_mode(struct create_request *request, json_t *host, struc
 	if (network_add(request, "HostConfig.NetworkMode", local == NULL ? text : local, err) < 0)
 		return -1;
 	if (local != NULL)
-		create_field_set(host, "NetworkMode", json_string(local));
+		json_put(host, "NetworkMode", json_string(local));
 	return 0;
 }
 
@@ -117,7 +117,7 @@ static int read_endpoints(struct create_request *request, struct err *err)
 			return -1;
 		json_object_set(renamed, name, value);
 	}
-	create_field_set(networking, "EndpointsConfig", json_incref(renamed));
+	json_put(networking, "EndpointsConfig", json_incref(renamed));
 	return 0;
 }
 
@@ -209,7 +209,7 @@ static int read_mount(struct create_request *request, json_t *mount, struct err 
 	if (volume_read(request, "HostConfig.Mounts", json_string_value(source), &rename, err) < 0)
 		return -1;
 	if (rename != NULL)
-		create_field_set(mount, "Source", json_string(rename));
+		json_put(mount, "Source", json_string(rename));
 	return 0;
 }
 

@@ -31,8 +31,6 @@ int create_field(const json_t *object, const char *where, const char *key, json_
 /* The same for a list of texts, appended to out. */
 int create_field_texts(const json_t *object, const char *where, const char *key,
 	struct str_list *out, struct err *err) MUSTCHECK;
-/* Sets a field under the spelling that it has already. Takes value. */
-void create_field_set(json_t *object, const char *key, json_t *value_take);
 /* -1 and ERR_INVALID when two fields of the object differ in case only, so that the engine might
  * read the other one. object may be NULL. */
 int create_fields_check(const json_t *object, const char *where, struct err *err) MUSTCHECK;
@@ -47,6 +45,8 @@ int create_read_places(struct create_request *request, json_t *host, struct err 
 /* Moves the terms of Env into labels, and into the lists of the request; checks them and the
  * reschedule policy. Changes request->body. */
 int create_read_terms(struct create_request *request, struct err *err) MUSTCHECK;
+/* Reads the terms in the labels of request->body into its lists; changes nothing there. */
+int create_read_labels(struct create_request *request, struct err *err) MUSTCHECK;
 /* Takes the terms out of the arguments of a build, request->body. */
 int create_read_build_args(struct create_request *request, struct err *err) MUSTCHECK;
 

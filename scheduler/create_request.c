@@ -164,6 +164,30 @@ fail:
 	return NULL;
 }
 
+struct create_request *create_request_new_labels(const json_t *body, struct err *err)
+{
+	struct create_request *request = xcalloc(1, sizeof(*request));
+
+	if (!json_is_object(body)) {
+		err_set(err, ERR_INVALID, "the body must be a JSON object");
+		goto fail;
+	}
+	request->body = json_deep_copy(body);
+	request->name = xstrdup("");
+	if (create_fields_check(request->body, "the request", err) < 0 ||
+		create_read_labels(request, err) < 0)
+		goto fail;
+	request->placement.want = (struct container_view){
+		.id = "", .swarm_id = "", .name = "", .image = "", .image_id = ""};
+	create_placement_update(request);
+	if (terms_check(request, err) < 0)
+		goto fail;
+	return request;
+fail:
+	create_request_free(request);
+	return NULL;
+}
+
 void create_request_free(struct create_request *request)
 {
 	if (request == NULL)

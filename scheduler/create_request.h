@@ -46,6 +46,9 @@ struct create_request *create_request_new(
  * constraint:disk==ssd` arrives) and nothing else wanted. create_request_body then gives the
  * arguments without them. args: an object, or NULL. */
 struct create_request *create_request_new_build(const json_t *args, struct err *err) MUSTCHECK;
+/* The terms in the labels of what is to be made (a network, a volume), and nothing else wanted.
+ * Fields that an engine could read in two ways are refused as above. */
+struct create_request *create_request_new_labels(const json_t *body, struct err *err) MUSTCHECK;
 void create_request_free(struct create_request *request);
 
 /* Borrowed; good until the request is freed or a term is added. */

@@ -111,7 +111,7 @@ static int env_read(struct create_request *request, struct err *err)
 			return -1;
 	}
 	if (json_array_size(kept) < json_array_size(env))
-		create_field_set(request->body, "Env", TAKE_PTR(kept));
+		json_put(request->body, "Env", TAKE_PTR(kept));
 	return 0;
 }
 
@@ -160,20 +160,30 @@ static int swarm_id_set(struct create_request *request, json_t *labels, struct e
 	return 0;
 }
 
-int create_read_terms(struct create_request *request, struct err *err)
+int create_read_labels(struct create_request *request, struct err *err)
 {
 	json_t *labels;
 
 	if (create_field(request->body, "", "Labels", JSON_OBJECT, &labels, err) < 0 ||
 		labels_check(labels, err) < 0)
 		return -1;
-	if (labels == NULL) {
-		labels = json_object();
-		create_field_set(request->body, "Labels", labels);
-	}
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		if (label_read(request, labels, &kinds[i], err) < 0)
 			return -1;
+	}
+	return 0;
+}
+
+int create_read_terms(struct create_request *request, struct err *err)
+{
+	json_t *labels;
+
+	if (create_read_labels(request, err) < 0)
+		return -1;
+	labels = json_obj(request->body, "Labels");
+	if (labels == NULL) {
+		labels = json_object();
+		json_put(request->body, "Labels", labels);
 	}
 	if (env_read(request, err) < 0 || reschedule_check(&request->reschedules, err) < 0 ||
 		swarm_id_set(request, labels, err) < 0)
