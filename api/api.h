@@ -21,7 +21,8 @@ struct api_config {
 	const char *version;            /* of this program: "2.0.0" */
 	const char *strategy;           /* name in use, for /info */
 	const struct str_list *filters; /* names in use, in order, for /info */
-	unsigned create_retry; /* further attempts after a create that failed on its engine */
+	bool volumes_everywhere; /* a volume is made on every node, as the classic program did */
+	unsigned create_retry;   /* further attempts after a create that failed on its engine */
 };
 
 /* Owned by the caller (handler_free). Never NULL. */

@@ -66,6 +66,14 @@ static int read_create_retry(const char *text, unsigned *out, struct err *err)
 	return 0;
 }
 
+static int read_volumes(const char *text, bool *everywhere, struct err *err)
+{
+	if (!str_eq(text, "one") && !str_eq(text, "all"))
+		return err_set(err, ERR_USAGE, "swarm.volumes is one or all, %s is invalid", text);
+	*everywhere = str_eq(text, "all");
+	return 0;
+}
+
 static int read_cluster_options(
 	const struct options *options, struct manage_config *config, struct err *err)
 {
@@ -80,10 +88,14 @@ static int read_cluster_options(
 			if (read_create_retry(strchr(text, '=') + 1, &config->create_retry, err) <
 				0)
 				return -1;
+		} else if (str_has_prefix(text, "swarm.volumes=")) {
+			if (read_volumes(strchr(text, '=') + 1, &config->volumes_everywhere, err) <
+				0)
+				return -1;
 		} else {
 			return err_set(err, ERR_USAGE,
-				"unknown --cluster-opt: %s. Known are swarm.overcommit=NUMBER and "
-				"swarm.createretry=COUNT",
+				"unknown --cluster-opt: %s. Known are swarm.overcommit=NUMBER, "
+				"swarm.createretry=COUNT and swarm.volumes=one|all",
 				text);
 		}
 	}

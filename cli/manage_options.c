@@ -54,7 +54,8 @@ static const struct option_spec specs[] = {
 		.argument = "KEY=VALUE",
 		.help = "swarm.overcommit=0.05: share of CPU and memory that may be promised "
 			"beyond what a node has. swarm.createretry=0: how often a create that "
-			"failed on its engine is tried again.",
+			"failed on its engine is tried again. swarm.volumes=one: where a volume "
+			"is made that names no node, on one or on all.",
 	},
 	TLS_OPTIONS("clients and engines"),
 	{

@@ -114,6 +114,7 @@ static void make_server(struct manage *m)
 		.strategy = scheduler_strategy(m->scheduler),
 		.filters = scheduler_filters(m->scheduler),
 		.create_retry = m->config->create_retry,
+		.volumes_everywhere = m->config->volumes_everywhere,
 	};
 	m->gate = gate_new(api_new(&ac));
 	m->server = server_new(m->loop, m->gate, NULL);

@@ -30,6 +30,7 @@ struct manage_config {
 	unsigned failure_retry;                  /* >= 1 */
 	double overcommit;                       /* > -1 */
 	unsigned create_retry;
+	bool volumes_everywhere; /* a volume that names no node is made on all of them */
 };
 
 /* Time that exchanges in flight have to end after SIGTERM. */

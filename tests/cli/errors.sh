@@ -94,6 +94,8 @@ done
 fails 2 "swarm.createretry can not be negative, -1 is invalid" \
 	manage --cluster-opt swarm.createretry=-1 $d
 fails 2 "swarm.createretry" manage --cluster-opt swarm.createretry=x $d
+fails 2 "swarm.volumes is one or all, some is invalid" \
+	manage --cluster-opt swarm.volumes=some $d
 for bad in nosuch=1 swarm.nosuch=1 swarm.overcommit; do
 	fails 2 "unknown --cluster-opt: $bad." manage --cluster-opt $bad $d
 done
