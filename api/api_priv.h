@@ -66,6 +66,9 @@ struct container *request_container_named(struct request *r, const char *key);
 
 /* All that are healthy, maybe none; an array to be freed with free(). */
 struct node **request_healthy_nodes(const struct request *r, size_t *len);
+/* The one of that name, ID, engine ID or address, when it is healthy; else NULL: ERR_NOT_FOUND or
+ * ERR_UNAVAILABLE, which names it. */
+struct node *request_node(struct request *r, const char *name, struct err *err) MUSTCHECK;
 /* Those that it names by the header X-Swarm-Node, parameters node=, or the filter node (filters may
  * be NULL); else all that are healthy. By name, ID, engine ID or address. An array to be freed with
  * free(), at least one node, or NULL: ERR_NOT_FOUND for an unknown one, ERR_UNAVAILABLE for one
@@ -108,7 +111,8 @@ struct forward_spec {
 	struct node *node;
 	char *path_take;          /* "/containers/<id>/json", encoded */
 	const char *container_id; /* refreshed before the reply is sent; NULL = none. Copied */
-	unsigned parts;           /* NODE_IMAGES ... refreshed before the reply is sent */
+	unsigned parts;           /* NODE_IMAGES ... refreshed before the reply is sent, */
+	bool parts_everywhere;    /* and on all healthy nodes: it changes what they all have */
 	/* May look at the reply, and return another body (owned by it) in its place, or NULL to
 	 * keep it. It is called for every status, before anything is refreshed. */
 	char *(*edit)(struct request *r, struct node *node, int status, const char *body,
@@ -192,8 +196,15 @@ void image_inspect(struct request *r);
 void image_history(struct request *r);
 void networks_list(struct request *r);
 void network_inspect(struct request *r);
+void network_create(struct request *r);
+void network_remove(struct request *r);
+void network_connect(struct request *r);
+void network_disconnect(struct request *r);
 void volumes_list(struct request *r);
 void volume_inspect(struct request *r);
+void volume_create(struct request *r);
+void volume_update(struct request *r);
+void volume_remove(struct request *r);
 void exec_start(struct request *r);
 void exec_forward(struct request *r);
 

@@ -126,6 +126,25 @@ static void forward_refreshed(void *arg, const struct err *err)
 	forward_unref(f);
 }
 
+static void refresh_parts(struct forward *f, struct node *node)
+{
+	f->refreshes++;
+	f->refs++;
+	node_refresh_parts(node, f->spec.parts, forward_refreshed, f);
+}
+
+static void refresh_parts_everywhere(struct forward *f)
+{
+	size_t len;
+	struct node **nodes = request_healthy_nodes(f->r, &len);
+
+	for (size_t i = 0; i < len; i++) {
+		if (nodes[i] != f->node)
+			refresh_parts(f, nodes[i]);
+	}
+	free(nodes);
+}
+
 /* Keeps the reply until the inventory shows what it tells. */
 static void forward_refresh(struct forward *f, const struct reply *reply)
 {
@@ -135,12 +154,15 @@ static void forward_refresh(struct forward *f, const struct reply *reply)
 		memcpy(f->body, reply->body, reply->body_len);
 		f->body_len = reply->body_len;
 	}
-	f->refreshes = (f->container_id != NULL) + (f->spec.parts != 0);
-	f->refs += f->refreshes;
-	if (f->container_id != NULL)
+	if (f->container_id != NULL) {
+		f->refreshes++;
+		f->refs++;
 		node_refresh_container(f->node, f->container_id, forward_refreshed, f);
+	}
 	if (f->spec.parts != 0)
-		node_refresh_parts(f->node, f->spec.parts, forward_refreshed, f);
+		refresh_parts(f, f->node);
+	if (f->spec.parts != 0 && f->spec.parts_everywhere)
+		refresh_parts_everywhere(f);
 }
 
 static void forward_answered(void *arg, const struct reply *reply, const struct err *err)

@@ -22,8 +22,14 @@ api_libswarm_api_a_SOURCES = \
 	api/forward.c \
 	api/hijack.c \
 	api/images.c \
+	api/listing.c \
+	api/listing.h \
+	api/making.c \
+	api/making.h \
+	api/network_connect.c \
 	api/load.c \
 	api/networks.c \
+	api/networks.h \
 	api/nodes.c \
 	api/plugins.c \
 	api/prune.c \
@@ -34,5 +40,6 @@ api_libswarm_api_a_SOURCES = \
 	api/routes.c \
 	api/routes.h \
 	api/swarm_mode.c \
-	api/system.c
+	api/system.c \
+	api/volumes.c
 api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)

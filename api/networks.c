@@ -1,161 +1,298 @@
-/* Networks and volumes, as the inventory knows them: local ones carry their node's name. */
-#include "api/filters.h"
+/* Networks, as the inventory knows them: local ones carry their node's name. Each is made and
+ * removed by one engine. */
+#include "api/networks.h"
+#include "api/listing.h"
+#include "api/making.h"
 #include "lib/str.h"
 
 #include <string.h>
 
-static bool is_local(const char *scope)
+static bool is_local(const struct network *network)
 {
-	return !str_eq(scope, "global") && !str_eq(scope, "swarm");
+	return str_eq(network->scope, "local");
 }
-
-/* A new copy of the entry whose name tells the node. */
-static json_t *with_node_name(
-	const json_t *json, const struct node *node, const char *name, const char *scope)
-{
-	json_t *copy = json_copy((json_t *)json);
-	char *full CLEANUP_FREE = xasprintf("%s/%s", node_view(node)->name, name);
-
-	if (is_local(scope))
-		json_object_set_new(copy, "Name", json_string(full));
-	return copy;
-}
-
-/* ---- Networks ---- */
 
 static bool is_builtin(const char *name)
 {
 	return str_eq(name, "bridge") || str_eq(name, "host") || str_eq(name, "none");
 }
 
-static bool network_matches(const json_t *filters, const struct network *network)
+struct network *request_usable_network(struct request *r, struct network *network)
 {
-	const char *type = json_string_value(json_array_get(json_object_get(filters, "type"), 0));
-	char *full CLEANUP_FREE = xasprintf("%s/%s", node_view(network->node)->name, network->name);
+	const struct node_view *view = node_view(network->node);
 
-	if (type != NULL && str_eq(type, "builtin") != is_builtin(network->name))
-		return false;
-	return filters_allow(filters, "driver", network->driver) &&
-	       filters_allow_part(filters, "id", network->id) &&
-	       filters_allow_part(filters, "name", full) &&
-	       filters_allow(filters, "scope", network->scope) &&
-	       filters_allow_node(filters, network->node) &&
-	       filters_allow_labels(filters, json_obj(network->json, "Labels"));
+	if (node_state(network->node) == NODE_HEALTHY)
+		return network;
+	exchange_reply_error(r->x, 503, "network %s is on unhealthy node %s (%s): %s",
+		network->name, view->name, view->addr, node_error(network->node));
+	return NULL;
 }
 
-void networks_list(struct request *r)
+/* The one that {name} stands for, on a node that can be asked. NULL: the error was sent. */
+static struct network *request_network(struct request *r)
 {
-	static const char *const known[] = {
-		"driver", "id", "label", "name", "node", "scope", "type", NULL};
 	struct err err = ERR_INIT;
-	json_t *filters CLEANUP_JSON = request_filters(r, &err);
-	json_t *list, *seen CLEANUP_JSON = json_object();
+	struct network *network = cluster_network_find(r->api->config.cluster, r->name, &err);
+
+	if (network != NULL)
+		return request_usable_network(r, network);
+	request_fail(r, &err);
+	return NULL;
+}
+
+char *request_network_path(const struct network *network, const char *action)
+{
+	char *id CLEANUP_FREE = str_url_encode(network->id, strlen(network->id));
+
+	return xasprintf("/networks/%s%s", id, action);
+}
+
+/* ---- The list ---- */
+
+static bool type_matches(const json_t *filters, const char *name)
+{
+	return filters_allow(filters, "type", is_builtin(name) ? "builtin" : "custom");
+}
+
+/* The networks that every engine has count as used. */
+static bool allows_use(const struct listing *listing, const struct network *network)
+{
+	return listing_allows_use(listing, is_builtin(network->name) ? "" : network->id);
+}
+
+static bool is_listed(const struct listing *listing, const struct network *network)
+{
+	const json_t *filters = listing->filters;
+
+	return listing_allows(listing, network->node, network->name, network->id) &&
+	       filters_allow(filters, "driver", network->driver) &&
+	       filters_allow(filters, "scope", network->scope) &&
+	       type_matches(filters, network->name) &&
+	       filters_allow_labels(filters, json_obj(network->json, "Labels")) &&
+	       allows_use(listing, network);
+}
+
+/* Containers that are not running have no end point. */
+static void use_networks(struct listing *listing, const struct container *container)
+{
+	listing_used(listing, "");
+	if (!container->view.is_running)
+		return;
+	for (size_t i = 0; i < container->networks.len; i++)
+		listing_used(listing, container->networks.items[i]);
+}
+
+/* Compose asks for the networks of its project, and looks for one of exactly the name that it gave:
+ * then the node is left out, which the ID tells just as well. */
+static bool is_of_compose(const json_t *filters)
+{
+	json_t *value;
+	size_t i;
+
+	json_array_foreach (json_object_get(filters, "label"), i, value) {
+		if (str_has_prefix(json_string_value(value), PROJECT_LABEL "="))
+			return true;
+	}
+	return false;
+}
+
+/* A new copy of the entry; the name tells the node. */
+static json_t *list_entry(const struct network *network, bool is_plain)
+{
+	json_t *copy = json_copy(network->json);
+	char *full CLEANUP_FREE = NULL;
+
+	if (is_plain || !is_local(network))
+		return copy;
+	full = xasprintf("%s/%s", node_view(network->node)->name, network->name);
+	json_object_set_new(copy, "Name", json_string(full));
+	return copy;
+}
+
+static int types_check(const json_t *filters, struct err *err)
+{
+	json_t *value;
+	size_t i;
+
+	json_array_foreach (json_object_get(filters, "type"), i, value) {
+		const char *text = json_string_value(value);
+
+		if (!str_eq(text, "builtin") && !str_eq(text, "custom"))
+			return err_set(err, ERR_INVALID, "Invalid filter: 'type'='%s'", text);
+	}
+	return 0;
+}
+
+static json_t *networks_listed(const struct listing *listing)
+{
+	json_t *list = json_array(), *seen CLEANUP_JSON = json_object();
+	bool is_plain = is_of_compose(listing->filters);
 	struct node *const *nodes;
 	size_t nodes_len;
 
-	if (filters == NULL || filters_check(filters, known, &err) != 0) {
-		request_fail(r, &err);
-		return;
-	}
-	list = json_array();
-	nodes = cluster_nodes(r->api->config.cluster, &nodes_len);
+	nodes = cluster_nodes(listing->r->api->config.cluster, &nodes_len);
 	for (size_t i = 0; i < nodes_len; i++) {
 		size_t len;
 		struct network *const *networks = node_networks(nodes[i], &len);
 
 		for (size_t k = 0; k < len && node_state(nodes[i]) == NODE_HEALTHY; k++) {
-			const struct network *network = networks[k];
-
 			/* A global one is known to every node, and listed once. */
-			if (!network_matches(filters, network) ||
-				json_object_get(seen, network->id) != NULL)
+			if (json_object_get(seen, networks[k]->id) != NULL ||
+				!is_listed(listing, networks[k]))
 				continue;
-			json_object_set_new(seen, network->id, json_true());
-			json_array_append_new(list, with_node_name(network->json, network->node,
-							    network->name, network->scope));
+			json_object_set_new(seen, networks[k]->id, json_true());
+			json_array_append_new(list, list_entry(networks[k], is_plain));
 		}
 	}
-	exchange_reply_json(r->x, 200, list);
+	return list;
 }
+
+void networks_list(struct request *r)
+{
+	static const char *const known[] = {
+		"dangling", "driver", "id", "label", "name", "node", "scope", "type", NULL};
+	struct listing listing;
+	struct err err = ERR_INIT;
+
+	if (listing_init(&listing, r, known, use_networks) != 0)
+		return;
+	if (types_check(listing.filters, &err) != 0)
+		request_fail(r, &err);
+	else
+		exchange_reply_json(r->x, 200, networks_listed(&listing));
+	listing_free(&listing);
+}
+
+/* ---- One network ---- */
 
 void network_inspect(struct request *r)
 {
-	struct err err = ERR_INIT;
-	struct network *network = cluster_network_find(r->api->config.cluster, r->name, &err);
+	struct network *network = request_network(r);
 	struct forward_spec spec = {0};
-	char *id CLEANUP_FREE = NULL;
 
-	if (network == NULL) {
-		request_fail(r, &err);
+	if (network == NULL)
 		return;
-	}
-	id = str_url_encode(network->id, strlen(network->id));
 	spec.node = network->node;
-	spec.path_take = xasprintf("/networks/%s", id);
+	spec.path_take = request_network_path(network, "");
 	forward_collected(r, &spec);
 }
 
-/* ---- Volumes ---- */
-
-static bool volume_matches(const json_t *filters, const struct volume *volume)
+void network_remove(struct request *r)
 {
-	char *full CLEANUP_FREE = xasprintf("%s/%s", node_view(volume->node)->name, volume->name);
+	struct network *network = request_network(r);
+	struct forward_spec spec = {.parts = NODE_NETWORKS};
 
-	return filters_allow(filters, "driver", volume->driver) &&
-	       filters_allow_part(filters, "name", full) &&
-	       filters_allow_node(filters, volume->node) &&
-	       filters_allow_labels(filters, json_obj(volume->json, "Labels"));
-}
-
-void volumes_list(struct request *r)
-{
-	static const char *const known[] = {"driver", "label", "name", "node", NULL};
-	struct err err = ERR_INIT;
-	json_t *filters CLEANUP_JSON = request_filters(r, &err);
-	json_t *list, *seen CLEANUP_JSON = json_object();
-	struct node *const *nodes;
-	size_t nodes_len;
-
-	if (filters == NULL || filters_check(filters, known, &err) != 0) {
-		request_fail(r, &err);
+	if (network == NULL)
 		return;
-	}
-	list = json_array();
-	nodes = cluster_nodes(r->api->config.cluster, &nodes_len);
-	for (size_t i = 0; i < nodes_len; i++) {
-		size_t len;
-		struct volume *const *volumes = node_volumes(nodes[i], &len);
-
-		for (size_t k = 0; k < len && node_state(nodes[i]) == NODE_HEALTHY; k++) {
-			const struct volume *volume = volumes[k];
-
-			if (!volume_matches(filters, volume))
-				continue;
-			if (!is_local(volume->scope)) {
-				if (json_object_get(seen, volume->name) != NULL)
-					continue;
-				json_object_set_new(seen, volume->name, json_true());
-			}
-			json_array_append_new(list, with_node_name(volume->json, volume->node,
-							    volume->name, volume->scope));
-		}
-	}
-	exchange_reply_json(r->x, 200, json_pack("{s:o,s:[]}", "Volumes", list, "Warnings"));
-}
-
-void volume_inspect(struct request *r)
-{
-	struct err err = ERR_INIT;
-	struct volume *volume = cluster_volume_find(r->api->config.cluster, r->name, &err);
-	struct forward_spec spec = {0};
-	char *name CLEANUP_FREE = NULL;
-
-	if (volume == NULL) {
-		request_fail(r, &err);
-		return;
-	}
-	name = str_url_encode(volume->name, strlen(volume->name));
-	spec.node = volume->node;
-	spec.path_take = xasprintf("/volumes/%s", name);
+	spec.node = network->node;
+	spec.parts_everywhere = !is_local(network);
+	spec.path_take = request_network_path(network, "");
 	forward_collected(r, &spec);
+}
+
+/* ---- Create ---- */
+
+/* Whether this engine can make networks that span nodes: by a store of its own, or as a manager of
+ * its own swarm mode. */
+static bool has_store(const struct node *node)
+{
+	return json_str(node_info(node), "ClusterStore", "")[0] != '\0';
+}
+
+static bool can_span(const struct node *node)
+{
+	return has_store(node) ||
+	       json_bool(json_obj(node_info(node), "Swarm"), "ControlAvailable", false);
+}
+
+static bool any_has_store(struct request *r)
+{
+	size_t len;
+	struct node **nodes = request_healthy_nodes(r, &len);
+	bool any = false;
+
+	for (size_t i = 0; i < len && !any; i++)
+		any = has_store(nodes[i]);
+	free(nodes);
+	return any;
+}
+
+/* The IDs of nodes that cannot, unless none can: then the engine is to say so. */
+static void exclude_others(struct request *r, struct str_list *excluded)
+{
+	size_t len;
+	struct node **nodes = request_healthy_nodes(r, &len);
+
+	for (size_t i = 0; i < len; i++) {
+		if (!can_span(nodes[i]))
+			str_list_add(excluded, node_view(nodes[i])->id);
+	}
+	if (excluded->len == len)
+		str_list_free(excluded);
+	free(nodes);
+}
+
+/* True when the request leaves the driver to us. Without a driver the cluster's default is a
+ * network that all nodes reach, where engines can do it. */
+static bool default_driver(struct making *m)
+{
+	const char *driver = json_str(m->body, "Driver", "");
+
+	if (driver[0] != '\0' && !str_eq(driver, "default"))
+		return false;
+	if (m->node == NULL && any_has_store(m->r)) {
+		json_put(m->body, "Driver", json_string("overlay"));
+		return false;
+	}
+	/* The engine's own default is a local one. */
+	json_put(m->body, "Driver", json_string(""));
+	return m->node == NULL;
+}
+
+static bool spans_nodes(const struct making *m)
+{
+	const char *scope = json_str(m->body, "Scope", "");
+
+	return str_eq(json_str(m->body, "Driver", ""), "overlay") || str_eq(scope, "global") ||
+	       str_eq(scope, "swarm");
+}
+
+static void create_body(struct exchange *x, const char *body, size_t len, void *arg)
+{
+	struct request *r = arg;
+	struct making *m = making_new(r, PROMISE_NETWORK, body, len);
+	struct str_list excluded CLEANUP_STR_LIST = {0};
+	struct err err = ERR_INIT;
+	struct node *node;
+	bool is_default;
+
+	(void)x;
+	if (m == NULL)
+		return;
+	/* Engines refuse the names of their own networks in their own words. */
+	if (!is_builtin(m->name) && m->name[0] != '\0' &&
+		cluster_network_is_taken(r->api->config.cluster, m->name, m->node)) {
+		exchange_reply_error(r->x, 409, "network with name %s already exists", m->name);
+		return;
+	}
+	is_default = default_driver(m);
+	if (spans_nodes(m))
+		exclude_others(r, &excluded);
+	node = making_choose(m, &excluded, &err);
+	if (node == NULL) {
+		request_fail(r, &err);
+		return;
+	}
+	if (is_default)
+		m->warning = xasprintf(
+			"network %s is local to node %s, and only containers on that node can use "
+			"it: the request names no driver, and no engine of the cluster has a store "
+			"for networks that span nodes",
+			m->name, node_view(node)->name);
+	making_send(m, node, spans_nodes(m));
+}
+
+void network_create(struct request *r)
+{
+	exchange_read_body(r->x, API_BODY_MAX, create_body, r);
 }

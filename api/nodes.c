@@ -25,8 +25,7 @@ struct node **request_healthy_nodes(const struct request *r, size_t *len)
 	return found;
 }
 
-/* The one of that name, healthy; or an error. */
-static struct node *healthy_node(struct request *r, const char *name, struct err *err)
+struct node *request_node(struct request *r, const char *name, struct err *err)
 {
 	struct node *node = cluster_node_find(r->api->config.cluster, name);
 
@@ -113,7 +112,7 @@ struct node **request_nodes(struct request *r, const json_t *filters, size_t *le
 	found = xcalloc(names.len, sizeof(struct node *));
 	*len = 0;
 	for (size_t i = 0; i < names.len; i++) {
-		struct node *node = healthy_node(r, names.items[i], err);
+		struct node *node = request_node(r, names.items[i], err);
 		size_t k = 0;
 
 		if (node == NULL) {
@@ -139,7 +138,7 @@ int request_node_named(struct request *r, struct node **node, struct err *err)
 	if (names.len > 1)
 		return err_set(err, ERR_INVALID,
 			"this call is for one node, and the request names %zu", names.len);
-	*node = healthy_node(r, names.items[0], err);
+	*node = request_node(r, names.items[0], err);
 	return *node != NULL ? 0 : -1;
 }
 

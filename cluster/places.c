@@ -110,6 +110,37 @@ bool cluster_network_is_taken(
 	return false;
 }
 
+/* NULL when several begin with it. */
+static struct network *on_by_prefix(
+	const struct index *index, const struct node *node, const char *prefix)
+{
+	struct index_entry *entry = index_from(index, prefix, 0);
+	struct network *found = NULL;
+
+	for (; entry && str_has_prefix(entry->key, prefix); entry = index_next(entry)) {
+		if (entry->order != node->inventory.seq)
+			continue;
+		if (found)
+			return NULL;
+		found = entry->item;
+	}
+	return found;
+}
+
+struct network *cluster_network_on(const struct node *node, const char *key)
+{
+	const struct inventory *inventory = &node->cluster->inventory;
+	const struct index *const indexes[] = {&inventory->network_ids, &inventory->network_names};
+
+	for (size_t i = 0; i < ARRAY_LEN(indexes); i++) {
+		struct index_entry *entry = index_from(indexes[i], key, node->inventory.seq);
+
+		if (entry && strcmp(entry->key, key) == 0 && entry->order == node->inventory.seq)
+			return entry->item;
+	}
+	return key[0] ? on_by_prefix(&inventory->network_ids, node, key) : NULL;
+}
+
 /* ---- Volumes ---- */
 
 struct node **cluster_volume_nodes(const struct cluster *cluster, const char *name, size_t *len)

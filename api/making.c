@@ -1,0 +1,166 @@
+#include "api/making.h"
+#include "api/project.h"
+#include "lib/log.h"
+#include "lib/str.h"
+#include "scheduler/create_request.h"
+#include "scheduler/scheduler.h"
+
+#include <string.h>
+
+/* ---- Life ---- */
+
+static void promise_over(void *arg, const struct err *err)
+{
+	(void)err;
+	promise_free(arg);
+}
+
+static void making_end(struct exchange *x, bool finished, void *arg)
+{
+	struct making *m = arg;
+	struct promise *promise = TAKE_PTR(m->promise);
+
+	(void)x;
+	/* The client has gone, and the engine may have done it all the same: the name stays
+	 * promised until the inventory tells. */
+	if (promise != NULL && !finished && promise_node(promise) != NULL)
+		node_refresh_parts(promise_node(promise),
+			m->kind == PROMISE_NETWORK ? NODE_NETWORKS : NODE_VOLUMES, promise_over,
+			promise);
+	else
+		promise_free(promise);
+	create_request_free(m->terms);
+	json_decref(m->body);
+	free(m->warning);
+	free(m);
+}
+
+/* "node/name": the node, and the plain name into the body. */
+static int split_name(struct making *m, struct err *err)
+{
+	const char *slash = strchr(m->name, '/');
+	char *node CLEANUP_FREE = NULL;
+	struct node *found;
+
+	if (slash == NULL || slash == m->name || slash[1] == '\0')
+		return 0;
+	node = xstrndup(m->name, (size_t)(slash - m->name));
+	found = request_node(m->r, node, err);
+	if (found == NULL)
+		return -1;
+	if (m->node != NULL && m->node != found)
+		return err_set(err, ERR_INVALID, "the name is of node %s, and the request of %s",
+			node_view(found)->name, node_view(m->node)->name);
+	m->node = found;
+	json_put(m->body, "Name", json_string(slash + 1));
+	m->name = json_str(m->body, "Name", "");
+	return 0;
+}
+
+static int making_read(struct making *m, const char *body, size_t len, struct err *err)
+{
+	const json_t *name;
+
+	m->body = json_parse(body, len, err);
+	if (m->body == NULL)
+		return -1;
+	m->terms = create_request_new_labels(m->body, err);
+	if (m->terms == NULL)
+		return -1;
+	name = json_get(m->body, "Name");
+	if (name != NULL && !json_is_null(name) && !json_is_string(name))
+		return err_set(err, ERR_INVALID, "Name must be a string");
+	m->name = json_str(m->body, "Name", "");
+	m->project = project_of(json_obj(m->body, "Labels"));
+	if (request_node_named(m->r, &m->node, err) != 0)
+		return -1;
+	return split_name(m, err);
+}
+
+struct making *making_new(struct request *r, enum promise_kind kind, const char *body, size_t len)
+{
+	struct making *m = xcalloc(1, sizeof(*m));
+	struct err err = ERR_INIT;
+
+	m->r = r;
+	m->kind = kind;
+	exchange_on_end(r->x, making_end, m);
+	if (making_read(m, body, len, &err) == 0)
+		return m;
+	request_fail(r, &err);
+	return NULL;
+}
+
+/* ---- Where ---- */
+
+/* A wish: what the labels demand comes first. */
+static void prefer_home(struct making *m)
+{
+	struct node *home = project_home(m->r->api->config.cluster, m->project);
+	struct err err = ERR_INIT;
+	char *term CLEANUP_FREE = NULL;
+
+	if (home == NULL)
+		return;
+	term = xasprintf("node==~%s", node_view(home)->id);
+	if (create_request_add_term(m->terms, CREATE_CONSTRAINT, term, &err) != 0)
+		log_warn("the node of project %s cannot be preferred: %s", m->project, err.msg);
+}
+
+struct node *making_choose(struct making *m, const struct str_list *excluded, struct err *err)
+{
+	if (m->node != NULL)
+		return m->node;
+	prefer_home(m);
+	return scheduler_pick(m->r->api->config.scheduler, m->r->api->config.cluster,
+		create_request_placement(m->terms), excluded, err);
+}
+
+/* ---- The call ---- */
+
+/* The warning, behind what the engine has to warn of itself. */
+static char *edit_warning(struct request *r, struct node *node, int status, const char *body,
+	size_t len, size_t *new_len, void *arg)
+{
+	const struct making *m = arg;
+	json_t *json CLEANUP_JSON = NULL;
+	const char *own;
+	char *text CLEANUP_FREE = NULL;
+
+	(void)r;
+	(void)node;
+	if (status >= 300 || m->warning == NULL)
+		return NULL;
+	json = json_parse(body, len, NULL);
+	if (!json_is_object(json))
+		return NULL;
+	own = json_str(json, "Warning", "");
+	text = xasprintf("%s%s%s", own, own[0] != '\0' ? "; " : "", m->warning);
+	json_put(json, "Warning", json_string(text));
+	return json_text(json, new_len);
+}
+
+void making_send(struct making *m, struct node *node, bool is_everywhere)
+{
+	bool is_network = m->kind == PROMISE_NETWORK;
+	struct forward_spec spec = {
+		.node = node,
+		.parts = is_network ? NODE_NETWORKS : NODE_VOLUMES,
+		.parts_everywhere = is_everywhere,
+		.edit = edit_warning,
+		.edit_arg = m,
+	};
+	struct err err = ERR_INIT;
+	char *text CLEANUP_FREE = NULL;
+	size_t len;
+
+	m->promise = cluster_promise(
+		m->r->api->config.cluster, m->kind, node, m->name, m->project, &err);
+	if (m->promise == NULL) {
+		request_fail(m->r, &err);
+		return;
+	}
+	text = json_text(m->body, &len);
+	spec.path_take = xstrdup(is_network ? "/networks/create" : "/volumes/create");
+	forward_collected_with(m->r, &spec, text, len);
+}
