@@ -98,18 +98,6 @@ bool filters_allow(const json_t *filters, const char *key, const char *text)
 	return json_array_size(values) == 0 || filters_have(values, text);
 }
 
-bool filters_allow_part(const json_t *filters, const char *key, const char *text)
-{
-	json_t *values = json_object_get(filters, key), *value;
-	size_t i;
-
-	json_array_foreach (values, i, value) {
-		if (strstr(text, json_string_value(value)) != NULL)
-			return true;
-	}
-	return json_array_size(values) == 0;
-}
-
 bool filters_allow_labels(const json_t *filters, const json_t *labels)
 {
 	json_t *value;

@@ -12,9 +12,8 @@ int filters_check(const json_t *filters, const char *const *known, struct err *e
 
 /* True when text is one of the values. */
 bool filters_have(const json_t *values, const char *text);
-/* True when there is no filter of that name, or one of its values is text (is a part of it). */
+/* True when there is no filter of that name, or one of its values is text. */
 bool filters_allow(const json_t *filters, const char *key, const char *text);
-bool filters_allow_part(const json_t *filters, const char *key, const char *text);
 /* `label`: every "key" or "key=value" has to hold. */
 bool filters_allow_labels(const json_t *filters, const json_t *labels);
 /* `node`: name, ID or address. */

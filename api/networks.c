@@ -28,11 +28,28 @@ struct network *request_usable_network(struct request *r, struct network *networ
 	return NULL;
 }
 
+/* On the node that the request names by its header, if it does. */
+static struct network *find_network(struct request *r, struct err *err)
+{
+	struct node *node;
+	struct network *network;
+
+	if (request_node_named(r, &node, err) != 0)
+		return NULL;
+	if (node == NULL)
+		return cluster_network_find(r->api->config.cluster, r->name, err);
+	network = cluster_network_on(node, r->name);
+	if (network == NULL)
+		err_set(err, ERR_NOT_FOUND, "network %s not found on node %s", r->name,
+			node_view(node)->name);
+	return network;
+}
+
 /* The one that {name} stands for, on a node that can be asked. NULL: the error was sent. */
 static struct network *request_network(struct request *r)
 {
 	struct err err = ERR_INIT;
-	struct network *network = cluster_network_find(r->api->config.cluster, r->name, &err);
+	struct network *network = find_network(r, &err);
 
 	if (network != NULL)
 		return request_usable_network(r, network);

@@ -27,12 +27,42 @@ static bool is_usable(const struct volume *volume, struct err *err)
 	return false;
 }
 
-/* The one that {name} stands for, on a node that can be asked; NULL with err. */
-static struct volume *request_volume(struct request *r, struct err *err)
+/* Any of the copies that swarm.volumes=all made; NULL when none is on a healthy node. */
+static struct volume *any_copy(struct request *r)
 {
-	struct volume *volume = cluster_volume_find(r->api->config.cluster, r->name, err);
+	size_t len;
+	struct node **nodes = cluster_volume_nodes(r->api->config.cluster, r->name, &len);
+	struct volume *volume = NULL;
 
-	return volume != NULL && is_usable(volume, err) ? volume : NULL;
+	for (size_t i = 0; i < len && volume == NULL; i++) {
+		if (node_state(nodes[i]) == NODE_HEALTHY)
+			volume = cluster_volume_on(nodes[i], r->name);
+	}
+	free(nodes);
+	return volume;
+}
+
+/* The one that {name} stands for, on the node that the request names by its header, if it does;
+ * NULL with err. has_copies: the name alone is not enough, and swarm.volumes=all made it so. */
+static struct volume *find_volume(struct request *r, bool *has_copies, struct err *err)
+{
+	struct node *node;
+	struct volume *volume;
+
+	*has_copies = false;
+	if (request_node_named(r, &node, err) != 0)
+		return NULL;
+	if (node == NULL) {
+		volume = cluster_volume_find(r->api->config.cluster, r->name, err);
+		*has_copies = volume == NULL && err->code == ERR_INVALID &&
+			      r->api->config.volumes_everywhere;
+		return volume;
+	}
+	volume = cluster_volume_on(node, r->name);
+	if (volume == NULL)
+		err_set(err, ERR_NOT_FOUND, "get %s: no such volume on node %s", r->name,
+			node_view(node)->name);
+	return volume;
 }
 
 static char *volume_path(const char *name)
@@ -132,30 +162,45 @@ void volumes_list(struct request *r)
 
 /* ---- One volume ---- */
 
-static void forward_to_volume(struct request *r, unsigned parts)
+static void forward_to(struct request *r, const struct volume *volume, unsigned parts)
 {
+	struct forward_spec spec = {
+		.node = volume->node, .parts = parts, .parts_everywhere = !is_local(volume)};
 	struct err err = ERR_INIT;
-	struct volume *volume = request_volume(r, &err);
-	struct forward_spec spec = {.parts = parts};
 
-	if (volume == NULL) {
+	if (!is_usable(volume, &err)) {
 		request_fail(r, &err);
 		return;
 	}
-	spec.node = volume->node;
-	spec.parts_everywhere = !is_local(volume);
 	spec.path_take = volume_path(volume->name);
 	forward_collected(r, &spec);
 }
 
 void volume_inspect(struct request *r)
 {
-	forward_to_volume(r, 0);
+	struct err err = ERR_INIT;
+	bool has_copies;
+	struct volume *volume = find_volume(r, &has_copies, &err);
+
+	/* One copy is as good as another. */
+	if (has_copies)
+		volume = any_copy(r);
+	if (volume == NULL)
+		request_fail(r, &err);
+	else
+		forward_to(r, volume, 0);
 }
 
 void volume_update(struct request *r)
 {
-	forward_to_volume(r, NODE_VOLUMES);
+	struct err err = ERR_INIT;
+	bool has_copies;
+	struct volume *volume = find_volume(r, &has_copies, &err);
+
+	if (volume == NULL)
+		request_fail(r, &err);
+	else
+		forward_to(r, volume, NODE_VOLUMES);
 }
 
 /* ---- On every node ---- */
@@ -322,10 +367,12 @@ void volume_create(struct request *r)
 void volume_remove(struct request *r)
 {
 	struct err err = ERR_INIT;
+	bool has_copies;
+	struct volume *volume = find_volume(r, &has_copies, &err);
 
-	if (cluster_volume_find(r->api->config.cluster, r->name, &err) != NULL) {
-		forward_to_volume(r, NODE_VOLUMES);
-	} else if (err.code == ERR_INVALID && r->api->config.volumes_everywhere) {
+	if (volume != NULL) {
+		forward_to(r, volume, NODE_VOLUMES);
+	} else if (has_copies) {
 		remove_everywhere(r);
 	} else if (err.code == ERR_NOT_FOUND && request_query_bool(r, "force")) {
 		/* As an engine: what is not there need not be removed. */

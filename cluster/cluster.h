@@ -222,8 +222,10 @@ struct node **cluster_volume_nodes(const struct cluster *cluster, const char *na
 bool cluster_network_is_taken(
 	const struct cluster *cluster, const char *name, const struct node *node);
 
-/* The network of that name, ID or unique prefix of an ID on this node; NULL when there is none. */
+/* The network of that name, ID or unique prefix (>= 3) of an ID, or the volume of that name, on
+ * this node; NULL when there is none. */
 struct network *cluster_network_on(const struct node *node, const char *key);
+struct volume *cluster_volume_on(const struct node *node, const char *name);
 
 /* The healthy node that holds something of a project already: what is promised, a local network, a
  * local volume, a container, an image that no other node has; by the label that Compose gives them,

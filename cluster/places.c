@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define SHORT_ID 12
+/* Shorter ones would be a walk over all networks. */
+#define PREFIX_MIN 3
 
 struct places {
 	struct node **nodes;
@@ -110,6 +112,16 @@ bool cluster_network_is_taken(
 	return false;
 }
 
+/* What has exactly this key on the node. */
+static void *on_exact(const struct index *index, const struct node *node, const char *key)
+{
+	struct index_entry *entry = index_from(index, key, node->inventory.seq);
+
+	if (!entry || strcmp(entry->key, key) != 0 || entry->order != node->inventory.seq)
+		return NULL;
+	return entry->item;
+}
+
 /* NULL when several begin with it. */
 static struct network *on_by_prefix(
 	const struct index *index, const struct node *node, const char *prefix)
@@ -130,15 +142,13 @@ static struct network *on_by_prefix(
 struct network *cluster_network_on(const struct node *node, const char *key)
 {
 	const struct inventory *inventory = &node->cluster->inventory;
-	const struct index *const indexes[] = {&inventory->network_ids, &inventory->network_names};
+	struct network *network = on_exact(&inventory->network_ids, node, key);
 
-	for (size_t i = 0; i < ARRAY_LEN(indexes); i++) {
-		struct index_entry *entry = index_from(indexes[i], key, node->inventory.seq);
-
-		if (entry && strcmp(entry->key, key) == 0 && entry->order == node->inventory.seq)
-			return entry->item;
-	}
-	return key[0] ? on_by_prefix(&inventory->network_ids, node, key) : NULL;
+	if (!network)
+		network = on_exact(&inventory->network_names, node, key);
+	if (!network && strlen(key) >= PREFIX_MIN)
+		network = on_by_prefix(&inventory->network_ids, node, key);
+	return network;
 }
 
 /* ---- Volumes ---- */
@@ -156,4 +166,9 @@ struct node **cluster_volume_nodes(const struct cluster *cluster, const char *na
 	}
 	promised(&places, &inventory->promised_volumes, name);
 	return places_take(&places, len);
+}
+
+struct volume *cluster_volume_on(const struct node *node, const char *name)
+{
+	return on_exact(&node->cluster->inventory.volume_names, node, name);
 }

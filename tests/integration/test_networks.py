@@ -10,6 +10,7 @@ import pytest
 from lab import http
 from lab.engine import IMAGE
 from lab.fake_engine import answer
+from lab.fake_engine import container as container_entry
 from lab.waiting import in_parallel, wait_until
 
 PROJECT = "com.docker.compose.project"
@@ -116,7 +117,10 @@ def test_a_name_is_taken_once(cluster):
     assert message.status == 400
     assert f"{node}/back" in message.message() and f"{other}/back" in message.message()
     assert cluster.request("DELETE", "/networks/back").status == 400
-    assert cluster.request("DELETE", f"/networks/{other}/back").status == 204
+    pinned = {"X-Swarm-Node": other}
+    assert cluster.request("GET", "/networks/back", headers=pinned).status == 200
+    assert cluster.request("DELETE", "/networks/back", headers=pinned).status == 204
+    assert cluster.request("DELETE", "/networks/back", headers=pinned).status == 404
     assert custom(cluster) == [f"{node}/back"]
     # The engine's own words for its own networks.
     assert "predefined" in make(cluster, "bridge", expect=403).replace("-", "")
@@ -266,6 +270,33 @@ def test_connect(cluster, three):
     assert join("connect", "back", "web").status in (403, 409)
     assert join("disconnect", "back", "nobody", Force=True).status != 502
     assert other
+
+
+def test_disconnect_by_force_from_a_node_that_is_down(manager, fake):
+    """A network that spans nodes is known to the others: one of them takes the end point away."""
+    wide = {"Id": "w" * 25, "Name": "wide", "Driver": "overlay", "Scope": "global"}
+    local = {"Id": "1" * 64, "Name": "here", "Driver": "bridge", "Scope": "local"}
+    first, second = fake(name="f1"), fake(name="f2")
+    first.containers = [container_entry("c" * 64, "web")]
+    first.on("GET", "^/networks$", replies(200, [wide, local]))
+    second.on("GET", "^/networks$", replies(200, [wide]))
+    second.on("POST", "/disconnect$", replies(200, {}))
+    cluster = manager([first, second])
+    first.close()
+    wait_until(lambda: cluster.status_of(first.addr) != "Healthy", "the node to be down", 40)
+
+    def disconnect(network, name, force):
+        body = {"Container": name, "Force": force}
+        return cluster.request("POST", f"/networks/{network}/disconnect", body)
+
+    for network, force in (("wide", False), ("here", True), ("here", False)):
+        reply = disconnect(network, "web", force)
+        assert reply.status == 503 and "f1" in reply.message(), (network, force, reply)
+    assert disconnect("wide", "web", True).status == 200
+    assert disconnect("wide", "ghost", True).status == 200
+    assert disconnect("wide", "ghost", False).status == 404
+    asked = [json.loads(r.body) for r in second.seen("POST", "/networks/w{25}/disconnect$")]
+    assert [a["Container"] for a in asked] == ["web", "ghost"]
 
 
 def test_container_follows_its_networks(cluster):

@@ -97,7 +97,10 @@ def test_what_exists_is_not_made_again(cluster, three):
         reply = cluster.request(method, path, body)
         assert reply.status == 400, reply
         assert "node-1/data" in reply.message() and "node-2/data" in reply.message()
-    assert cluster.request("DELETE", "/volumes/node-1/data").status == 204
+    pinned = {"X-Swarm-Node": "node-1"}
+    assert cluster.request("GET", "/volumes/data", headers=pinned).json()["Labels"] is None
+    assert cluster.request("DELETE", "/volumes/data", headers=pinned).status == 204
+    assert cluster.request("DELETE", "/volumes/data", headers=pinned).status == 404
     assert listed(cluster) == ["node-2/data"]
 
 
@@ -258,6 +261,9 @@ def test_everywhere(manager, three):
     everywhere = [f"{e.name}/data" for e in three]
     assert make(cluster, "data", Labels={"a": "b"})["Labels"] == {"a": "b"}
     assert listed(cluster) == everywhere
+    # Any copy will do to look at; what changes one names it.
+    assert cluster.json("GET", "/volumes/data")["Name"] == "data"
+    assert cluster.request("PUT", "/volumes/data", {"Spec": {}}).status == 400
     name = make(cluster, "")["Name"]
     assert listed(cluster, name=[name]) == [f"{e.name}/{name}" for e in three]
     make(cluster, "node-2/one")

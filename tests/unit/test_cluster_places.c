@@ -115,6 +115,13 @@ static void test_networks(void **state)
 	assert_false(cluster_network_is_taken(&t.fx->cluster, "back", t.two));
 	assert_true(cluster_network_is_taken(&t.fx->cluster, "back", t.three));
 	assert_false(cluster_network_is_taken(&t.fx->cluster, "bac", NULL));
+	assert_string_equal(cluster_network_on(t.one, "back")->id, "aaaa11111111ffff");
+	assert_string_equal(cluster_network_on(t.one, "aaa")->name, "back");
+	assert_string_equal(cluster_network_on(t.one, "cccc")->name, "wide");
+	assert_null(cluster_network_on(t.one, "bbbb"));
+	assert_null(cluster_network_on(t.one, "aa"));
+	assert_null(cluster_network_on(t.two, "back"));
+	assert_null(cluster_network_on(t.two, ""));
 	inventory_node_remove(t.three);
 	assert_string_equal(networks(&t, "back"), "n1");
 	fixture_free(t.fx);
@@ -131,6 +138,9 @@ static void test_volumes(void **state)
 	assert_string_equal(volumes(&t, "data"), "n1 n2");
 	assert_string_equal(volumes(&t, "nfs"), "");
 	assert_string_equal(volumes(&t, "dat"), "");
+	assert_ptr_equal(cluster_volume_on(t.two, "nfs")->node, t.two);
+	assert_null(cluster_volume_on(t.one, "nfs"));
+	assert_null(cluster_volume_on(t.three, "data"));
 	put_volumes(t.one, "{'Volumes': null}");
 	assert_string_equal(volumes(&t, "data"), "n2");
 	fixture_free(t.fx);

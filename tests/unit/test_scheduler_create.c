@@ -623,6 +623,51 @@ static void test_ambiguous_fields(void **state)
 		ERR_INVALID, "more than once");
 }
 
+static struct create_request *labels_of(const char *body, struct err *err)
+{
+	CLEANUP_JSON json_t *json = json_parse(body, strlen(body), err);
+
+	return create_request_new_labels(json, err);
+}
+
+/* What is no container brings terms in its labels, and is not changed. */
+static void test_labels(void **state)
+{
+	static const char body[] =
+		"{\"Name\":\"x\",\"labels\":{\"com.docker.swarm.constraints\":\"[\\\"disk==ssd\\\"]"
+		"\","
+		"\"com.docker.swarm.whitelists\":\"[\\\"node==a|b\\\"]\",\"k\":\"v\"}}";
+	static const char *const wrong[] = {
+		"[]",
+		"{\"Labels\":5}",
+		"{\"Labels\":{\"k\":5}}",
+		"{\"Labels\":{\"com.docker.swarm.constraints\":\"x\"}}",
+		"{\"Labels\":{\"com.docker.swarm.constraints\":\"[\\\"x\\\"]\"}}",
+		"{\"Name\":\"a\",\"NAME\":\"b\"}",
+	};
+	struct err err = ERR_INIT;
+	struct create_request *request = labels_of(body, &err);
+	const struct placement *p;
+
+	(void)state;
+	assert_non_null(request);
+	p = create_request_placement(request);
+	assert_int_equal(p->constraints_len, 1);
+	assert_string_equal(p->constraints[0], "disk==ssd");
+	assert_int_equal(p->whitelists_len, 1);
+	assert_int_equal(
+		create_request_add_term(request, CREATE_CONSTRAINT, "node==~E|a:1", &err), 0);
+	assert_int_equal(create_request_placement(request)->constraints_len, 2);
+	create_request_free(request);
+	request = labels_of("{\"Labels\":null}", &err);
+	assert_non_null(request);
+	create_request_free(request);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		assert_null(labels_of(wrong[i], &err));
+		assert_int_equal(err.code, ERR_INVALID);
+	}
+}
+
 static void test_build(void **state)
 {
 	static const char args[] = "{\"constraint:disk\":\"=ssd\",\"affinity:image!\":\"x1\","
@@ -678,6 +723,7 @@ int main(void)
 		cmocka_unit_test(test_added_terms),
 		cmocka_unit_test(test_wrong_types),
 		cmocka_unit_test(test_ambiguous_fields),
+		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_build),
 	};
 
