@@ -8,14 +8,13 @@
 struct making {
 	struct request *r;
 	enum promise_kind kind;
-	json_t *body;        /* for the engine; the name in it is the plain one */
-	const char *name;    /* of body; "" = none */
-	const char *project; /* of body; "" = none */
-	struct node *node;   /* the one that the request names; NULL = none */
-	char *warning;       /* to be told in the reply; NULL = none */
-	/* Private. */
-	struct create_request *terms;
-	struct promise *promise;
+	json_t *body;                 /* for the engine; the name in it is the plain one */
+	const char *name;             /* of body; "" = none */
+	const char *project;          /* of body; "" = none */
+	struct node *node;            /* the one that the request names; NULL = none */
+	char *warning;                /* to be told in the reply; NULL = none */
+	struct create_request *terms; /* what it demands of a node */
+	struct promise *promise;      /* private */
 };
 
 /* The request's body read: its name may be `node/name`. NULL: the error was sent. Freed when the

@@ -4,6 +4,7 @@
 #include "api/listing.h"
 #include "api/making.h"
 #include "lib/str.h"
+#include "scheduler/create_request.h"
 
 #include <string.h>
 
@@ -274,6 +275,14 @@ static bool spans_nodes(const struct making *m)
 	       str_eq(scope, "swarm");
 }
 
+/* Takes the options of another network (--config-from), which its engine has to know. */
+static int use_config(struct making *m, struct err *err)
+{
+	const char *config = json_str(json_obj(m->body, "ConfigFrom"), "Network", "");
+
+	return config[0] == '\0' ? 0 : create_request_add_network(m->terms, config, err);
+}
+
 static void create_body(struct exchange *x, const char *body, size_t len, void *arg)
 {
 	struct request *r = arg;
@@ -295,7 +304,7 @@ static void create_body(struct exchange *x, const char *body, size_t len, void *
 	is_default = default_driver(m);
 	if (spans_nodes(m))
 		exclude_others(r, &excluded);
-	node = making_choose(m, &excluded, &err);
+	node = use_config(m, &err) == 0 ? making_choose(m, &excluded, &err) : NULL;
 	if (node == NULL) {
 		request_fail(r, &err);
 		return;

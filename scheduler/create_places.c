@@ -228,6 +228,14 @@ static int read_mounts(struct create_request *request, const json_t *host, struc
 	return 0;
 }
 
+int create_request_add_network(struct create_request *request, const char *name, struct err *err)
+{
+	if (network_add(request, "the request", name, err) < 0)
+		return -1;
+	create_placement_update(request);
+	return 0;
+}
+
 int create_read_places(struct create_request *request, json_t *host, struct err *err)
 {
 	if (read_network_mode(request, host, err) < 0 || read_endpoints(request, err) < 0 ||

@@ -49,6 +49,10 @@ struct create_request *create_request_new_build(const json_t *args, struct err *
 /* The terms in the labels of what is to be made (a network, a volume), and nothing else wanted.
  * Fields that an engine could read in two ways are refused as above. */
 struct create_request *create_request_new_labels(const json_t *body, struct err *err) MUSTCHECK;
+/* What is to be made uses that network, which may be on some nodes only. ERR_INVALID when it is one
+ * too many. */
+int create_request_add_network(
+	struct create_request *request, const char *name, struct err *err) MUSTCHECK;
 void create_request_free(struct create_request *request);
 
 /* Borrowed; good until the request is freed or a term is added. */

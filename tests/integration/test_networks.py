@@ -105,6 +105,20 @@ def test_terms_in_labels(cluster):
     assert "com.docker.swarm.constraints" in make(cluster, "x", expect=400, Labels=labels)
 
 
+def test_options_of_another_network(cluster):
+    """--config-from names a network that only one engine knows."""
+    make(cluster, "node-2/options", Driver="", ConfigOnly=True, Options={"parent": "eth0"})
+    for i in range(3):
+        config = {"Network": "options"}
+        reply = cluster.request(
+            "POST", "/networks/create", {"Name": f"net{i}", "ConfigFrom": config}
+        )
+        # That engine says whether it can; another one would not have found the options.
+        assert "options" not in json.dumps(reply.json()), reply
+        if reply.status == 201:
+            assert node_of(cluster, f"net{i}") == "node-2"
+
+
 def test_a_name_is_taken_once(cluster):
     make(cluster, "back")
     node = node_of(cluster, "back")
