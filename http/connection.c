@@ -139,6 +139,21 @@ static bool flush_out(struct connection *c)
 	return c->state != CONNECTION_DEAD;
 }
 
+size_t connection_send(struct connection *c, const char *data, size_t len)
+{
+	size_t sent = 0;
+
+	while (sent < len && c->stream != NULL) {
+		ssize_t n = stream_write(c->stream, data + sent, len - sent);
+
+		if (n < 0)
+			break; /* full; or broken, which the next pump finds out */
+		sent += (size_t)n;
+		c->changed_ms = loop_now_ms(c->server->loop);
+	}
+	return sent;
+}
+
 /* Replies of libmicrohttpd on their way to the client. False when the connection is finished or
  * broke. */
 static bool drain_mhd(struct connection *c)

@@ -30,6 +30,8 @@ struct direct_call {
 	bool is_idempotent;
 	bool is_chunked; /* the upload */
 	bool last_chunk_sent;
+	bool is_blocked;    /* the connection takes no more of the request for now */
+	bool upload_is_due; /* upload_later is on its way */
 	bool is_stopped;
 	char *method;
 	struct buf out;  /* the request, as far as it waits to be sent */
@@ -204,37 +206,65 @@ static bool take_head(struct direct_call *d)
 	return call_take_head(&d->call, d->head.status);
 }
 
-/* Passes on what is in the buffer. False when the call is over. */
-static bool take_body(struct direct_call *d)
+/* Passes on what there is of the body, until the call is paused: how many bytes are used up; -1
+ * when the call is over. */
+static ssize_t take_body(struct direct_call *d, const char *data, size_t len)
 {
+	size_t at = 0;
+
 	while (!framing_is_done(&d->framing) && !d->call.is_paused) {
 		struct err err = ERR_INIT;
 		const char *body;
-		size_t len;
-		ssize_t used = framing_feed(&d->framing, d->in.data, d->in.len, &body, &len, &err);
+		size_t body_len;
+		ssize_t used =
+			framing_feed(&d->framing, data + at, len - at, &body, &body_len, &err);
 
 		if (used < 0) {
 			err.code = ERR_UPSTREAM;
 			call_finish(&d->call, &err);
-			return false;
+			return -1;
 		}
 		if (used == 0)
-			return true;
-		if (len > 0 && !call_take_body(&d->call, body, len))
+			break;
+		at += (size_t)used;
+		if (body_len > 0 && !call_take_body(&d->call, body, body_len))
+			return -1;
+	}
+	return (ssize_t)at;
+}
+
+/* Looks at what was kept, and at len bytes that have just been read: body among these is passed on
+ * from where it is. False when the call is over. */
+static bool take(struct direct_call *d, const char *data, size_t len)
+{
+	ssize_t used = 0;
+
+	if (d->in.len > 0 || !d->call.has_head) {
+		if (buf_append(&d->in, data, len) != 0) {
+			fail(d, ERR_UPSTREAM, "the answer cannot be read");
+			return false;
+		}
+		len = 0;
+	}
+	if (!d->call.has_head && d->in.len > 0 && !take_head(d))
+		return false;
+	if (!d->call.has_head)
+		return true;
+	if (d->in.len > 0) {
+		used = take_body(d, d->in.data, d->in.len);
+		if (used < 0)
 			return false;
 		buf_consume(&d->in, (size_t)used);
+	} else if (len > 0) {
+		used = take_body(d, data, len);
+		if (used < 0)
+			return false;
+		buf_append(&d->in, data + used, len - (size_t)used);
 	}
 	if (!framing_is_done(&d->framing))
 		return true;
 	call_finish(&d->call, NULL);
 	return false;
-}
-
-static bool take(struct direct_call *d)
-{
-	if (!d->call.has_head && d->in.len > 0 && !take_head(d))
-		return false;
-	return !d->call.has_head || take_body(d);
 }
 
 static void direct_retry(struct direct_call *d);
@@ -266,11 +296,7 @@ static void read_reply(struct direct_call *d)
 			return;
 		}
 		d->has_answered = true;
-		if (buf_append(&d->in, client->scratch, (size_t)n) != 0) {
-			fail(d, ERR_UPSTREAM, "the answer cannot be read");
-			return;
-		}
-		if (!take(d))
+		if (!take(d, client->scratch, (size_t)n))
 			return;
 		if (n < CALL_READ_SIZE)
 			return; /* all there is; readiness tells of more */
@@ -279,36 +305,46 @@ static void read_reply(struct direct_call *d)
 
 /* ---- The request ---- */
 
-/* Moves the upload into out, framed. */
+/* Moves an upload of unknown length into out, framed; one of a known length is sent from where it
+ * is. */
 static bool fill_out(struct direct_call *d)
 {
 	struct call *call = &d->call;
 	size_t len = call->upload.len;
 
-	if (!call->has_upload || d->out.len > 0)
+	if (!call->has_upload || !d->is_chunked || d->out.len > 0)
 		return true;
 	if (len > CALL_READ_SIZE)
 		len = CALL_READ_SIZE;
 	if (len > 0) {
-		if (d->is_chunked)
-			buf_printf(&d->out, "%zx\r\n", len);
+		buf_printf(&d->out, "%zx\r\n", len);
 		buf_append(&d->out, call->upload.data, len);
-		if (d->is_chunked)
-			buf_append(&d->out, "\r\n", 2);
+		buf_append(&d->out, "\r\n", 2);
 		if (!call_upload_sent(call, len))
 			return false;
 	}
-	if (call->upload.len == 0 && call->upload_ended && d->is_chunked && !d->last_chunk_sent) {
+	if (call->upload.len == 0 && call->upload_ended && !d->last_chunk_sent) {
 		buf_append(&d->out, "0\r\n\r\n", 5);
 		d->last_chunk_sent = true;
 	}
 	return true;
 }
 
+/* The bytes that are to be sent next, NULL = none. */
+static struct buf *to_send(struct direct_call *d)
+{
+	if (d->out.len > 0)
+		return &d->out;
+	if (d->call.has_upload && !d->is_chunked && d->call.upload.len > 0)
+		return &d->call.upload;
+	return NULL;
+}
+
 /* False when the call is over. */
 static bool write_request(struct direct_call *d)
 {
 	for (;;) {
+		struct buf *from;
 		ssize_t n;
 
 		if (d->call.failure.code != ERR_NONE) {
@@ -317,11 +353,15 @@ static bool write_request(struct direct_call *d)
 		}
 		if (!fill_out(d))
 			return false;
-		if (d->out.len == 0)
+		from = to_send(d);
+		d->is_blocked = false;
+		if (from == NULL)
 			return true;
-		n = stream_write(d->stream, d->out.data, d->out.len);
-		if (n == STREAM_AGAIN)
+		n = stream_write(d->stream, from->data, from->len);
+		if (n == STREAM_AGAIN) {
+			d->is_blocked = true;
 			return true;
+		}
 		if (n == STREAM_ERROR) {
 			/* The engine may have refused the upload and said so: what can be read
 			 * comes first. */
@@ -334,13 +374,16 @@ static bool write_request(struct direct_call *d)
 			reply_ended(d, false);
 			return false;
 		}
-		buf_consume(&d->out, (size_t)n);
+		if (from == &d->out)
+			buf_consume(&d->out, (size_t)n);
+		else if (!call_upload_sent(&d->call, (size_t)n))
+			return false;
 	}
 }
 
 static void update_want(struct direct_call *d)
 {
-	unsigned events = d->out.len > 0 ? LOOP_WRITE : 0;
+	unsigned events = d->is_blocked ? LOOP_WRITE : 0;
 
 	if (!d->call.is_paused)
 		events |= LOOP_READ;
@@ -474,7 +517,7 @@ static void resume_later(void *arg)
 
 	if (d->is_stopped || d->call.is_paused || d->stream == NULL)
 		return;
-	if (take(d))
+	if (take(d, NULL, 0))
 		update_want(d);
 }
 
@@ -487,6 +530,7 @@ static void upload_later(void *arg)
 {
 	struct direct_call *d = arg;
 
+	d->upload_is_due = false;
 	if (!d->is_stopped && d->stream != NULL && write_request(d) && d->stream != NULL)
 		update_want(d);
 }
@@ -495,8 +539,10 @@ static void direct_upload_changed(struct call *call)
 {
 	struct direct_call *d = direct_of(call);
 
-	if (d->stream != NULL && d->out.len == 0)
-		loop_defer(call->endpoint->client->loop, upload_later, d);
+	if (d->stream == NULL || d->is_blocked || d->upload_is_due)
+		return;
+	d->upload_is_due = true;
+	loop_defer(call->endpoint->client->loop, upload_later, d);
 }
 
 const struct call_carrier direct_carrier = {

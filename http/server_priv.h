@@ -82,6 +82,9 @@ void connection_close(struct connection *c, const char *reason);
 void connection_pump(struct connection *c);
 /* The same at the end of this turn, for callers that must not be called back. */
 void connection_pump_soon(struct connection *c);
+/* Sends to the client at once, as far as it goes, when nothing waits in front of the data; how many
+ * bytes. Calls nobody back. */
+size_t connection_send(struct connection *c, const char *data, size_t len);
 /* Cuts libmicrohttpd off: from now on the connection itself writes the reply of this exchange. */
 void connection_detach_mhd(struct connection *c);
 /* Deadlines; called a few times a second. */
