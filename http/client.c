@@ -164,8 +164,12 @@ static void upload_failed(struct call *call, enum err_code code, const char *mes
 
 bool call_upload(struct call *call, const void *data, size_t len)
 {
-	if (call->upload.len == 0)
+	if (call->upload.len == 0) {
 		call->progress_ms = loop_now_ms(call->endpoint->client->loop);
+		/* More like it follows: room for all that may wait, not growth by and by. */
+		if (len >= CALL_UPLOAD_BULK)
+			(void)!buf_room(&call->upload, CALL_UPLOAD_HIGH_WATER + len);
+	}
 	if (call->upload_left >= 0 && len > (size_t)call->upload_left)
 		upload_failed(call, ERR_INVALID, "the upload is longer than announced");
 	else if (buf_append(&call->upload, data, len) != 0)

@@ -9,6 +9,7 @@
 #define CALL_HEAD_MAX (256 * 1024)        /* bytes of one reply's head, interim replies included */
 #define CALL_UPLOAD_MAX (4 * 1024 * 1024) /* bytes that call_upload may have waiting */
 #define CALL_UPLOAD_HIGH_WATER (256 * 1024)
+#define CALL_UPLOAD_BULK (8 * 1024) /* a piece of that size is one of many */
 #define CALL_CONNECT_TIMEOUT_MS 10000
 #define CALL_READ_SIZE (64 * 1024)
 

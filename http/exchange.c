@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define SEND_AT_ONCE ((size_t)32 * 1024)
+#define BULK ((size_t)8 * 1024) /* a piece of that size is one of many */
 
 struct exchange *exchange_new(struct connection *c, struct head *head)
 {
@@ -288,6 +289,9 @@ static void write_piece(struct exchange *x, const char *data, size_t len)
 		data += sent;
 		len -= sent;
 	}
+	/* More like it follows: room for all that may wait, not growth by and by. */
+	if (out->len == 0 && len >= BULK)
+		(void)!buf_room(out, EXCHANGE_HIGH_WATER + len);
 	if (x->is_chunked)
 		buf_printf(out, "%zx\r\n", len);
 	buf_append(out, data, len);

@@ -22,6 +22,7 @@ struct tls_stream {
 	bool write_wants_read;      /* and the reverse */
 	bool is_shut, shut_pending; /* close_notify is sent, or waits for the socket */
 	bool is_broken;
+	bool has_end; /* an end or a failure was found behind bytes that were given first */
 	bool is_kicked, is_closed; /* as in a plain socket's stream */
 };
 
@@ -32,7 +33,7 @@ static struct tls_stream *tls_of(struct stream *s)
 
 static bool has_buffered(const struct tls_stream *ts)
 {
-	return ts->stream.unread.len > 0 || SSL_pending(ts->ssl) > 0;
+	return ts->stream.unread.len > 0 || ts->has_end || SSL_pending(ts->ssl) > 0;
 }
 
 static void tls_update_watch(struct tls_stream *ts)
@@ -95,29 +96,41 @@ static void tls_kick(void *arg)
 		ts->stream.ready(LOOP_READ, ts->stream.ready_arg);
 }
 
+/* OpenSSL gives one record at a time. Long streams come in records of full size: as many as fit are
+ * taken at once. Behind a shorter one is, most often, nothing, or an end that need not be known
+ * yet. */
 static ssize_t tls_read(struct stream *s, void *data, size_t len)
 {
 	struct tls_stream *ts = tls_of(s);
-	int n;
+	size_t done = 0;
+	int n = 0;
 
 	if (ts->is_broken)
 		return STREAM_ERROR;
-	ERR_clear_error();
-	n = SSL_read(ts->ssl, data, len > INT_MAX ? INT_MAX : (int)len);
 	ts->read_wants_write = false;
+	do {
+		size_t left = len - done;
+
+		ERR_clear_error();
+		n = SSL_read(ts->ssl, (char *)data + done, left > INT_MAX ? INT_MAX : (int)left);
+		if (n > 0)
+			done += (size_t)n;
+	} while (n == SSL3_RT_MAX_PLAIN_LENGTH && done < len);
 	if (n > 0)
-		return n;
+		return (ssize_t)done;
 	switch (SSL_get_error(ts->ssl, n)) {
 	case SSL_ERROR_WANT_READ:
-		return STREAM_AGAIN;
+		return done > 0 ? (ssize_t)done : STREAM_AGAIN;
 	case SSL_ERROR_WANT_WRITE:
 		ts->read_wants_write = true;
-		return STREAM_AGAIN;
+		return done > 0 ? (ssize_t)done : STREAM_AGAIN;
 	case SSL_ERROR_ZERO_RETURN:
-		return 0;
+		ts->has_end = done > 0;
+		return (ssize_t)done;
 	default:
 		ts->is_broken = true;
-		return STREAM_ERROR;
+		ts->has_end = done > 0;
+		return done > 0 ? (ssize_t)done : STREAM_ERROR;
 	}
 }
 
