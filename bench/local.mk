@@ -4,7 +4,7 @@ EXTRA_PROGRAMS = bench/load
 bench_load_SOURCES = bench/load.c
 bench_load_LDADD = $(HTTP_LIBS)
 CLEANFILES += $(EXTRA_PROGRAMS)
-EXTRA_DIST += bench/README.md bench/RESULTS.md bench/run
+EXTRA_DIST += bench/README.md bench/RESULTS.md bench/common.py bench/run bench/streams
 
 .PHONY: bench-programs
 bench-programs: $(EXTRA_PROGRAMS)

@@ -481,6 +481,45 @@ static void halves_close_both_ways(void **state)
 
 /* A half-close is a close_notify alone: with the end of TCP behind it, the client is gone, and a
  * silent container must not keep the relay. */
+/* One read for each time that it is told, as those do who take turns. */
+static void end_ready_once(unsigned events, void *arg)
+{
+	static char data[128 * 1024];
+	struct end *e = arg;
+	ssize_t n = stream_read(e->stream, data, sizeof(data));
+
+	(void)events;
+	if (n > 0)
+		assert_int_equal(buf_append(&e->in, data, (size_t)n), 0);
+	e->is_ended = n == 0;
+	e->is_broken = n == STREAM_ERROR;
+	stream_want(e->stream, n == 0 || n == STREAM_ERROR ? 0 : LOOP_READ);
+}
+
+/* A read that takes several records may find the end behind them: it is told all the same. */
+static void an_end_behind_full_records_is_told(void **state)
+{
+	static const char record[16384];
+	struct world w;
+	struct end e;
+
+	(void)state;
+	world_start(&w, context("ca", "server", false));
+	end_connect(&w, &e);
+	stream_on_ready(e.stream, end_ready_once, &e);
+	end_send(&e, "GET /raw HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+	wait_for(&w.f, end_has_response, &e);
+	buf_reset(&e.in);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(stream_write(w.upgraded, record, sizeof(record)), sizeof(record));
+	stream_shutdown_write(w.upgraded);
+	wait_for(&w.f, end_is_over, &e);
+	assert_true(e.is_ended);
+	assert_int_equal(e.in.len, 3 * sizeof(record));
+	end_close(&e);
+	world_stop(&w);
+}
+
 static void a_client_that_closed_behind_its_end_is_gone(void **state)
 {
 	struct world w;
@@ -661,6 +700,7 @@ int main(void)
 		cmocka_unit_test(servers_let_in_whom_they_should),
 		cmocka_unit_test(clients_trust_whom_they_should),
 		cmocka_unit_test(halves_close_both_ways),
+		cmocka_unit_test(an_end_behind_full_records_is_told),
 		cmocka_unit_test(a_client_that_closed_behind_its_end_is_gone),
 		cmocka_unit_test(an_end_of_tcp_alone_is_a_failure),
 		cmocka_unit_test(a_new_context_is_for_new_connections),
