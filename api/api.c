@@ -1,5 +1,6 @@
 /* The routing table, and the way from an exchange to the function that answers it. */
 #include "api/api_priv.h"
+#include "api/builds.h"
 #include "api/routes.h"
 #include "lib/str.h"
 
@@ -7,7 +8,7 @@
 #include <string.h>
 
 #define QUERY_ITEMS_MAX 256
-#define MINOR_CHECK_MS 1000
+#define SURVEY_MS 1000
 
 static void request_free(struct exchange *x, bool finished, void *arg)
 {
@@ -25,29 +26,44 @@ static void request_free(struct exchange *x, bool finished, void *arg)
 	free(r);
 }
 
-int api_max_minor(struct api *api)
+/* What all healthy engines can do. A walk over the nodes, so not for every request. */
+static void survey(struct api *api)
 {
 	uint64_t now = loop_now_ms(api->config.loop);
 	struct node *const *nodes;
-	size_t len;
+	size_t len, healthy = 0, buildkit = 0;
 
-	/* A walk over the nodes, so not for every request. */
-	if (api->minor_checked_ms != 0 && now - api->minor_checked_ms < MINOR_CHECK_MS)
-		return api->max_minor;
-	api->minor_checked_ms = now;
+	if (api->surveyed_ms != 0 && now - api->surveyed_ms < SURVEY_MS)
+		return;
+	api->surveyed_ms = now;
 	api->max_minor = API_VERSION_MAX_MINOR;
 	nodes = cluster_nodes(api->config.cluster, &len);
 	for (size_t i = 0; i < len; i++) {
 		int minor;
 
-		if (node_state(nodes[i]) == NODE_HEALTHY &&
-			sscanf(node_api_version(nodes[i]), "1.%d", &minor) == 1 &&
+		if (node_state(nodes[i]) != NODE_HEALTHY)
+			continue;
+		healthy++;
+		buildkit += node_prefers_buildkit(nodes[i]);
+		if (sscanf(node_api_version(nodes[i]), "1.%d", &minor) == 1 &&
 			minor < api->max_minor)
 			api->max_minor = minor;
 	}
 	if (api->max_minor < API_VERSION_MIN_MINOR)
 		api->max_minor = API_VERSION_MIN_MINOR;
+	api->prefers_buildkit = healthy > 0 && buildkit == healthy;
+}
+
+int api_max_minor(struct api *api)
+{
+	survey(api);
 	return api->max_minor;
+}
+
+bool api_prefers_buildkit(struct api *api)
+{
+	survey(api);
+	return api->prefers_buildkit;
 }
 
 /* Takes "/v1.41" off the front of the path. The words for what is out of range are an engine's. */
@@ -186,6 +202,7 @@ static void api_free(struct handler *handler)
 {
 	struct api *api = CONTAINER_OF(handler, struct api, handler);
 
+	builds_free(api->builds);
 	events_free(api->events);
 	str_list_free(&api->filters);
 	free((char *)api->config.version);
@@ -211,5 +228,6 @@ struct handler *api_new(const struct api_config *config)
 		str_list_add(&api->filters, config->filters->items[i]);
 	api->config.filters = &api->filters;
 	api->events = events_new(api);
+	api->builds = builds_new(api);
 	return &api->handler;
 }

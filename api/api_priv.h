@@ -14,15 +14,20 @@
 #define API_REPLY_MAX \
 	(16 * 1024 * 1024) /* of replies that are collected before they are passed on */
 
+struct builds;
 struct events;
+struct held_session;
 
 struct api {
 	struct handler handler;
 	struct api_config config;
 	struct str_list filters;
 	struct events *events;
-	uint64_t minor_checked_ms; /* when max_minor was computed, 0 = never */
+	struct builds *builds;
+	struct held_session *held_sessions; /* session.c: a list */
+	uint64_t surveyed_ms;               /* when the healthy nodes were looked at, 0 = never */
 	int max_minor;
+	bool prefers_buildkit;
 };
 
 struct query_item {
@@ -96,6 +101,8 @@ char *request_container_path(const struct request *r, const struct container *co
 
 /* The highest minor version of 1.x offered now. */
 int api_max_minor(struct api *api);
+/* All healthy engines prefer BuildKit. */
+bool api_prefers_buildkit(struct api *api);
 
 /* ---- forward.c: passing a request on to one engine ---- */
 
@@ -194,6 +201,11 @@ void images_save(struct request *r);
 void image_save(struct request *r);
 void image_inspect(struct request *r);
 void image_history(struct request *r);
+void image_build(struct request *r);
+void build_prune(struct request *r);
+void build_cancel(struct request *r);
+void build_session(struct request *r);
+void build_grpc(struct request *r);
 void networks_list(struct request *r);
 void network_inspect(struct request *r);
 void network_create(struct request *r);

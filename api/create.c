@@ -1,6 +1,6 @@
 /* Creating a container: place it, reserve, have the engine make it, and answer once the inventory
  * shows it. Goes on when the client leaves: the engine may have made it already. */
-#include "api/api_priv.h"
+#include "api/builds.h"
 #include "lib/log.h"
 #include "lib/str.h"
 #include "scheduler/create_request.h"
@@ -250,6 +250,18 @@ static void create_attempt(struct create *c)
 	c->call = call_collect(node_endpoint(c->node), &call, API_REPLY_MAX, create_answered, c);
 }
 
+/* The inventory shows what this client has built. */
+static void create_ready(void *arg)
+{
+	struct create *c = arg;
+
+	/* Nothing was sent yet, and nobody waits for it. */
+	if (c->r == NULL)
+		create_free(c);
+	else
+		create_attempt(c);
+}
+
 static void create_body(struct exchange *x, const char *body, size_t len, void *arg)
 {
 	struct request *r = arg;
@@ -278,7 +290,7 @@ static void create_body(struct exchange *x, const char *body, size_t len, void *
 	http_headers_copy(&c->headers, exchange_headers(x));
 	http_headers_set(&c->headers, "Content-Type", "application/json");
 	exchange_on_end(x, client_left, c);
-	create_attempt(c);
+	build_await(r->api, exchange_peer(x), create_ready, c);
 }
 
 void containers_create(struct request *r)

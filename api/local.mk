@@ -5,6 +5,9 @@ api_libswarm_api_a_SOURCES = \
 	api/api.c \
 	api/api.h \
 	api/api_priv.h \
+	api/build.c \
+	api/builds.c \
+	api/builds.h \
 	api/broadcast.c \
 	api/broadcast.h \
 	api/container_filter.c \
@@ -31,6 +34,8 @@ api_libswarm_api_a_SOURCES = \
 	api/networks.c \
 	api/networks.h \
 	api/nodes.c \
+	api/pins.c \
+	api/pins.h \
 	api/plugins.c \
 	api/prune.c \
 	api/project.c \
@@ -39,7 +44,14 @@ api_libswarm_api_a_SOURCES = \
 	api/request.c \
 	api/routes.c \
 	api/routes.h \
+	api/session.c \
 	api/swarm_mode.c \
 	api/system.c \
 	api/volumes.c
 api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_api_pins
+endif
+tests_unit_test_api_pins_SOURCES = tests/unit/test_api_pins.c
+tests_unit_test_api_pins_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_pins_LDADD = api/libswarm_api.a $(LIB_LIBS) $(CMOCKA_LIBS)

@@ -54,9 +54,9 @@ const struct route routes[] = {
 	{"POST", "/images/{name}/tag", NULL},
 	{"DELETE", "/images/{name}", NULL},
 	{"GET", "/distribution/{name}/json", NULL},
-	{"POST", "/build", NULL},
-	{"POST", "/build/prune", NULL},
-	{"POST", "/build/cancel", NULL},
+	{"POST", "/build", image_build},
+	{"POST", "/build/prune", build_prune},
+	{"POST", "/build/cancel", build_cancel},
 	/* Networks and volumes. */
 	{"GET", "/networks", networks_list},
 	{"GET", "/networks/{name}", network_inspect},
@@ -74,8 +74,8 @@ const struct route routes[] = {
 	/* The rest of what engines know. */
 	{"POST", "/auth", NULL},
 	{"GET", "/system/df", system_df},
-	{"POST", "/session", NULL},
-	{"POST", "/grpc", NULL},
+	{"POST", "/session", build_session},
+	{"POST", "/grpc", build_grpc},
 	/* Plugins. */
 	{"GET", "/plugins", plugins_list},
 	{"GET", "/plugins/privileges", plugin_privileges},

@@ -13,8 +13,8 @@ static void add_ping_headers(struct api *api, struct http_headers *headers)
 
 	snprintf(version, sizeof(version), "1.%d", api_max_minor(api));
 	http_headers_add(headers, "Api-Version", version);
-	/* Not BuildKit: its builds are sessions, which the manager does not route yet. */
-	http_headers_add(headers, "Builder-Version", "1");
+	/* Clients that leave the choice to the engine build with BuildKit if it says 2. */
+	http_headers_add(headers, "Builder-Version", api_prefers_buildkit(api) ? "2" : "1");
 	http_headers_add(headers, "Docker-Experimental", "false");
 	http_headers_add(headers, "Ostype", "linux");
 	http_headers_add(headers, "Swarm", "inactive");

@@ -202,7 +202,9 @@ def test_upgrades_that_are_not_for_streams(cluster):
         for method, path, wanted, allowed in (
             ("GET", "/version", 200, None),
             ("GET", "/containers/target/json", 200, None),
-            ("POST", "/build", 501, None),
+            ("POST", "/build", 404, None),
+            ("POST", "/session", 400, "h2c"),
+            ("POST", "/grpc", 400, "h2c"),
             ("GET", "/containers/target/attach/ws", 400, "websocket"),
             (*attach, 400, "tcp"),
         ):
