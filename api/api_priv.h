@@ -146,6 +146,7 @@ struct hijack_spec {
 	 * what the client sends is looked at any more. */
 	const char *protocol;
 	bool is_optional; /* the client may do without an upgrade: attach and exec of old */
+	bool ends_whole;  /* the protocol knows no half-close */
 	const void *body; /* may be NULL */
 	size_t body_len;
 	/* Called once when the stream is over, or it is certain that there will be none; never from

@@ -275,6 +275,8 @@ void container_attach_ws(struct request *r)
 		return;
 	}
 	path = xasprintf("/containers/%s/attach/ws", container->view.id);
-	hijack(r, &(struct hijack_spec){
-			  .node = container->node, .path = path, .protocol = "websocket"});
+	hijack(r, &(struct hijack_spec){.node = container->node,
+			  .path = path,
+			  .protocol = "websocket",
+			  .ends_whole = true});
 }

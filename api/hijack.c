@@ -16,6 +16,7 @@ struct hijack {
 	struct raw_call *call;
 	struct relay *relay;
 	struct node_waiter *waiter;
+	bool ends_whole;
 	void (*over)(void *arg);
 	void *arg;
 };
@@ -84,6 +85,8 @@ static void upgraded(struct raw_call *call, int status, const struct http_header
 		return;
 	}
 	h->relay = relay_start(h->api->config.loop, client, engine, relay_done, h);
+	if (h->ends_whole)
+		relay_ends_whole(h->relay);
 }
 
 static void refused(
@@ -149,6 +152,7 @@ void hijack(struct request *r, const struct hijack_spec *spec)
 	h->api = r->api;
 	h->r = r;
 	h->node = spec->node;
+	h->ends_whole = spec->ends_whole;
 	h->over = spec->over;
 	h->arg = spec->arg;
 	exchange_on_end(r->x, hijack_end, h);

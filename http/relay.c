@@ -26,6 +26,7 @@ struct relay {
 	struct loop_timer *timer; /* runs while one side could go unseen */
 	unsigned gone_ticks;
 	bool is_over;
+	bool ends_whole;
 	void (*done)(struct relay *relay, void *arg);
 	void *arg;
 };
@@ -149,19 +150,20 @@ static void relay_run(struct relay *r)
 }
 
 /* The peer of `in` has gone: what it sent is still delivered, what was for it is dropped. */
-static void set_gone(struct direction *in, struct direction *out)
+static void set_gone(const struct relay *r, struct direction *in, struct direction *out)
 {
-	if (!may_go_unseen(in) || out->drops || !stream_is_gone(in->from))
+	if (!may_go_unseen(in) || out->drops)
 		return;
-	drop(out);
+	if ((r->ends_whole && in->has_ended) || stream_is_gone(in->from))
+		drop(out);
 }
 
 static void relay_check(void *arg)
 {
 	struct relay *r = arg;
 
-	set_gone(&r->there, &r->back);
-	set_gone(&r->back, &r->there);
+	set_gone(r, &r->there, &r->back);
+	set_gone(r, &r->back, &r->there);
 	if (r->there.drops || r->back.drops) {
 		const struct direction *last = r->back.drops ? &r->there : &r->back;
 
@@ -205,6 +207,11 @@ struct relay *relay_start(struct loop *loop, struct stream *a, struct stream *b,
 	stream_on_ready(b, relay_ready, r);
 	loop_defer(loop, relay_first, r);
 	return r;
+}
+
+void relay_ends_whole(struct relay *r)
+{
+	r->ends_whole = true;
 }
 
 void relay_cancel(struct relay *r)

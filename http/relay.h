@@ -13,6 +13,9 @@ struct relay;
  * anything but the relay, which is dead then. */
 struct relay *relay_start(struct loop *loop, struct stream *a_take, struct stream *b_take,
 	void (*done)(struct relay *relay, void *arg), void *arg);
+/* For protocols that know no half-close: the end of one side is that of its stream, and the other
+ * side gets what was sent before, its end, and a moment to follow. */
+void relay_ends_whole(struct relay *relay);
 /* Closes both streams; done is not called. */
 void relay_cancel(struct relay *relay);
 

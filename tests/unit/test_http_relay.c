@@ -107,6 +107,25 @@ static void a_half_closed_side_is_not_gone(void **state)
 	}
 }
 
+/* Where a protocol knows no half-close, a side that ended has gone, whatever TCP thinks. */
+static void an_end_is_that_of_the_whole(void **state)
+{
+	struct world w;
+
+	(void)state;
+	for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+		world_start(&w, is_tcp);
+		relay_ends_whole(w.relay);
+		raw_send(&w.a, "last words");
+		wait_for(&w.f, raw_is_sent, &w.a);
+		w.a.ends_after_out = true;
+		raw_expect(&w.f, &w.b, "last words");
+		wait_for(&w.f, raw_is_over, &w.b);
+		wait_for(&w.f, value_is_set, &w.is_over);
+		world_stop(&w);
+	}
+}
+
 struct total {
 	struct raw *raw;
 	size_t len;
@@ -282,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_and_ends_pass_both_ways),
 		cmocka_unit_test(a_half_closed_side_is_not_gone),
+		cmocka_unit_test(an_end_is_that_of_the_whole),
 		cmocka_unit_test(a_slow_side_holds_the_other_back),
 		cmocka_unit_test(a_reset_ends_it),
 		cmocka_unit_test(a_local_peer_that_closed_is_gone),
