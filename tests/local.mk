@@ -28,4 +28,6 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/test_smuggling.py tests/integration/test_startup.py \
 	tests/integration/test_streams.py tests/integration/test_system.py \
 	tests/integration/test_tls.py tests/integration/test_transfer.py \
-	tests/integration/test_volumes.py
+	tests/integration/test_volumes.py \
+	tests/integration/test_build.py \
+	tests/integration/test_upgrade.py
