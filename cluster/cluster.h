@@ -204,6 +204,14 @@ struct volume *const *node_volumes(const struct node *node, size_t *len);
  * nodes first; len 0 when none. Free with free(). */
 struct image **cluster_images_find(
 	const struct cluster *cluster, const char *reference, size_t *len);
+/* The same as an engine reads a reference: no tag is latest and no other. NULL when there is none:
+ * ERR_NOT_FOUND "No such image: repo:latest", ERR_INVALID with the candidates for a prefix of
+ * several IDs. */
+struct image **cluster_images_named(const struct cluster *cluster, const char *reference,
+	size_t *len, struct err *err) MUSTCHECK;
+/* A reference as engines list it: without the address of the public hub, `:latest` where there is
+ * neither tag nor digest; a whole ID as it is. Owned by the caller. */
+char *image_reference_familiar(const char *reference) MUSTCHECK;
 /* By ID, 12 digits, name or node/name when unique, unique ID prefix. Errors as for containers
  * ("network X not found"). */
 struct network *cluster_network_find(

@@ -12,6 +12,7 @@
 #define DIGITS_OF_ID 64
 #define PREFIX_MIN 3
 #define NAMES_MAX 4096 /* names of one image */
+#define CANDIDATES_SHOWN 8
 
 struct image_item {
 	struct image image; /* first */
@@ -169,6 +170,7 @@ void images_count(struct inventory *inventory, const struct inventory_part *part
 struct found {
 	struct image **items;
 	size_t len, cap;
+	bool is_ambiguous; /* a prefix of several IDs */
 };
 
 static void add(struct found *found, struct image *image)
@@ -199,6 +201,7 @@ static void add_prefix(struct found *found, const struct index *ids, const char 
 		other = index_next(other)) {
 		if (strcmp(other->key, entry->key) != 0) {
 			found->len = 0;
+			found->is_ambiguous = true;
 			return;
 		}
 		add(found, other->item);
@@ -235,33 +238,48 @@ static const char *familiar(const char *reference)
 	return reference;
 }
 
-static void add_by_name(struct found *found, const struct index *names, const char *reference)
+/* The colon in front of the tag in a name without digest, or NULL: one in front of a slash belongs
+ * to a registry's port. */
+static const char *tag_of(const char *name)
+{
+	const char *colon = strrchr(name, ':');
+
+	return colon && !strchr(colon, '/') ? colon : NULL;
+}
+
+static bool is_whole_id(const char *reference)
+{
+	const char *digits =
+		str_has_prefix(reference, ALGORITHM) ? reference + strlen(ALGORITHM) : reference;
+
+	return strlen(digits) == DIGITS_OF_ID && str_is_hex(digits, DIGITS_OF_ID);
+}
+
+char *image_reference_familiar(const char *reference)
+{
+	const char *name = familiar(reference), *at = strchr(name, '@'), *tag;
+	CLEANUP_FREE char *repository = NULL;
+
+	if (is_whole_id(reference))
+		return xstrdup(reference);
+	if (!at)
+		return xasprintf("%s%s", name, tag_of(name) ? "" : ":latest");
+	/* A tag beside a digest says nothing more. */
+	repository = xstrndup(name, (size_t)(at - name));
+	tag = tag_of(repository);
+	if (tag)
+		repository[tag - repository] = '\0';
+	return xasprintf("%s%s", repository, at);
+}
+
+static void add_by_name(
+	struct found *found, const struct index *names, const char *reference, bool any_tag)
 {
 	const char *name = familiar(reference);
-	const char *at = strchr(name, '@'), *slash, *colon;
-	CLEANUP_FREE char *full = NULL;
+	CLEANUP_FREE char *full = image_reference_familiar(reference);
 
-	slash = strrchr(name, '/');
-	if (at) {
-		/* A tag beside a digest says nothing more. */
-		CLEANUP_FREE char *repository = xstrndup(name, (size_t)(at - name));
-
-		slash = strrchr(repository, '/');
-		colon = strrchr(repository, ':');
-		if (colon && (!slash || colon > slash))
-			repository[colon - repository] = '\0';
-		full = xasprintf("%s%s", repository, at);
-		add_exact(found, names, full);
-		return;
-	}
-	colon = strrchr(name, ':');
-	if (colon && (!slash || colon > slash)) {
-		add_exact(found, names, name);
-		return;
-	}
-	full = xasprintf("%s:latest", name);
 	add_exact(found, names, full);
-	if (found->len == 0)
+	if (found->len == 0 && any_tag && !strchr(name, '@') && !tag_of(name))
 		add_any_tag(found, names, name);
 }
 
@@ -292,10 +310,8 @@ static void found_sort(struct found *found)
 	found->len = kept + 1;
 }
 
-struct image **cluster_images_find(
-	const struct cluster *cluster, const char *reference, size_t *len)
+static struct found find(const struct inventory *inventory, const char *reference, bool any_tag)
 {
-	const struct inventory *inventory = &cluster->inventory;
 	struct found found = {.len = 0};
 	bool has_algorithm = str_has_prefix(reference, ALGORITHM);
 	const char *digits = has_algorithm ? reference + strlen(ALGORITHM) : reference;
@@ -306,11 +322,63 @@ struct image **cluster_images_find(
 	if (is_hex && digits_len == DIGITS_OF_ID)
 		add_exact(&found, &inventory->image_ids, digits);
 	if (found.len == 0 && !has_algorithm)
-		add_by_name(&found, &inventory->image_names, reference);
+		add_by_name(&found, &inventory->image_names, reference, any_tag);
 	if (found.len == 0 && is_hex)
 		add_prefix(&found, &inventory->image_ids, digits);
 	found_sort(&found);
+	return found;
+}
+
+struct image **cluster_images_find(
+	const struct cluster *cluster, const char *reference, size_t *len)
+{
+	struct found found = find(&cluster->inventory, reference, true);
+
 	*len = found.len;
 	/* Never NULL, so that callers need not tell "none" from "no memory". */
 	return found.items ? found.items : xcalloc(1, sizeof(*found.items));
+}
+
+/* In the words that an engine has for it, and which IDs there are. */
+static void ambiguous(const struct index *ids, const char *reference, struct err *err)
+{
+	const char *digits =
+		str_has_prefix(reference, ALGORITHM) ? reference + strlen(ALGORITHM) : reference;
+	struct index_entry *entry = index_from(ids, digits, 0);
+	const char *last = "";
+	CLEANUP_BUF struct buf text;
+	size_t shown = 0;
+
+	buf_init(&text, 1024);
+	for (; entry && str_has_prefix(entry->key, digits); entry = index_next(entry)) {
+		if (strcmp(entry->key, last) == 0)
+			continue;
+		last = entry->key;
+		if (shown == CANDIDATES_SHOWN) {
+			buf_append_str(&text, ", and others");
+			break;
+		}
+		buf_printf(&text, "%s%.16s", shown++ ? ", " : "", entry->key);
+	}
+	err_set(err, ERR_INVALID, "ambiguous reference: image ID %.64s may be %s", reference,
+		buf_str(&text));
+}
+
+struct image **cluster_images_named(
+	const struct cluster *cluster, const char *reference, size_t *len, struct err *err)
+{
+	struct found found = find(&cluster->inventory, reference, false);
+	CLEANUP_FREE char *full = NULL;
+
+	*len = found.len;
+	if (found.len > 0)
+		return found.items;
+	free(found.items);
+	if (found.is_ambiguous) {
+		ambiguous(&cluster->inventory.image_ids, reference, err);
+		return NULL;
+	}
+	full = image_reference_familiar(reference);
+	err_set(err, ERR_NOT_FOUND, "No such image: %.512s", full);
+	return NULL;
 }

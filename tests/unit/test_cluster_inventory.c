@@ -410,6 +410,73 @@ static void test_images(void **state)
 	fixture_free(fx);
 }
 
+/* What an engine would find: no tag is latest, and two IDs are no answer. */
+static void test_images_named(void **state)
+{
+	static const struct {
+		const char *reference;
+		size_t len;
+		enum err_code code;
+		const char *message;
+	} table[] = {
+		{"nginx", 0, ERR_NOT_FOUND, "No such image: nginx:latest"},
+		{"nginx:1.25", 1, ERR_NONE, ""},
+		{"docker.io/nginx:1.25", 1, ERR_NONE, ""},
+		{"web", 1, ERR_NONE, ""},
+		{"aaa1", 1, ERR_NONE, ""},
+		{"aaa", 0, ERR_INVALID,
+			"ambiguous reference: image ID aaa may be aaa1111111111111, "
+			"aaa2222222222222"},
+		{"sha256:aaa", 0, ERR_INVALID, "ambiguous reference: image ID sha256:aaa may be "},
+		{"sha256:" DIGEST_C, 0, ERR_NOT_FOUND, "No such image: sha256:" DIGEST_C},
+		{"docker.io/library/x@sha256:" DIGEST_C, 0, ERR_NOT_FOUND,
+			"No such image: x@sha256:" DIGEST_C},
+		{"reg:5000/x", 0, ERR_NOT_FOUND, "No such image: reg:5000/x:latest"},
+	};
+	struct fixture *fx = fixture_new(0);
+
+	(void)state;
+	put_images(fixture_node(fx, "n1", "10.0.0.1:2375"),
+		"[{'Id': 'sha256:" DIGEST_A "', 'RepoTags': ['nginx:1.25']}, "
+		"{'Id': 'sha256:" DIGEST_B "', 'RepoTags': ['web:latest']}]",
+		0);
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct err err = ERR_INIT;
+		size_t len;
+		struct image **found =
+			cluster_images_named(&fx->cluster, table[i].reference, &len, &err);
+
+		assert_int_equal(len, table[i].len);
+		assert_int_equal(err.code, table[i].code);
+		assert_true(str_has_prefix(err.msg, table[i].message));
+		assert_true((found == NULL) == (len == 0));
+		free(found);
+	}
+	fixture_free(fx);
+}
+
+static void test_image_reference_familiar(void **state)
+{
+	static const char *const table[][2] = {
+		{"nginx", "nginx:latest"},
+		{"docker.io/library/nginx", "nginx:latest"},
+		{"index.docker.io/team/app:1", "team/app:1"},
+		{"library/nginx:1", "nginx:1"},
+		{"reg:5000/app", "reg:5000/app:latest"},
+		{"reg:5000/app:2@sha256:" DIGEST_A, "reg:5000/app@sha256:" DIGEST_A},
+		{"sha256:" DIGEST_A, "sha256:" DIGEST_A},
+		{DIGEST_A, DIGEST_A},
+		{"", ":latest"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		char *name CLEANUP_FREE = image_reference_familiar(table[i][0]);
+
+		assert_string_equal(name, table[i][1]);
+	}
+}
+
 /* Without "latest" any tag will do, and an image with two of them is still one. */
 static void test_images_any_tag(void **state)
 {
@@ -839,6 +906,8 @@ int main(void)
 		cmocka_unit_test(test_prune),
 		cmocka_unit_test(test_age_order),
 		cmocka_unit_test(test_images),
+		cmocka_unit_test(test_images_named),
+		cmocka_unit_test(test_image_reference_familiar),
 		cmocka_unit_test(test_images_any_tag),
 		cmocka_unit_test(test_parts_hostile),
 		cmocka_unit_test(test_networks),
