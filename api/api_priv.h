@@ -120,6 +120,9 @@ struct forward_spec {
 	const char *container_id; /* refreshed before the reply is sent; NULL = none. Copied */
 	unsigned parts;           /* NODE_IMAGES ... refreshed before the reply is sent, */
 	bool parts_everywhere;    /* and on all healthy nodes: it changes what they all have */
+	/* IDs of nodes that are asked in turn when this one cannot be reached or breaks off: only
+	 * for what may be asked twice. Copied; NULL = none. */
+	const struct str_list *others;
 	/* May look at the reply, and return another body (owned by it) in its place, or NULL to
 	 * keep it. It is called for every status, before anything is refreshed. */
 	char *(*edit)(struct request *r, struct node *node, int status, const char *body,
@@ -135,6 +138,10 @@ void forward_collected_with(
 void forward_streamed(struct request *r, struct node *node, char *path_take);
 /* The same; parts (NODE_IMAGES ...) are refreshed before a reply of success ends. */
 void forward_streamed_then(struct request *r, struct node *node, char *path_take, unsigned parts);
+/* The reply streams; the request's body (at most API_BODY_MAX) is read first, so that it can be
+ * sent to others in turn (IDs of nodes, copied), until one begins to answer. */
+void forward_to_one_of(
+	struct request *r, struct node *node, const struct str_list *others, char *path_take);
 
 /* ---- hijack.c ---- */
 
@@ -207,6 +214,13 @@ void build_prune(struct request *r);
 void build_cancel(struct request *r);
 void build_session(struct request *r);
 void build_grpc(struct request *r);
+void image_attestations(struct request *r);
+void image_push(struct request *r);
+void image_tag(struct request *r);
+void image_remove(struct request *r);
+void images_search(struct request *r);
+void registry_auth(struct request *r);
+void registry_distribution(struct request *r);
 void networks_list(struct request *r);
 void network_inspect(struct request *r);
 void network_create(struct request *r);

@@ -98,12 +98,13 @@ bool filters_allow(const json_t *filters, const char *key, const char *text)
 	return json_array_size(values) == 0 || filters_have(values, text);
 }
 
-bool filters_allow_labels(const json_t *filters, const json_t *labels)
+/* Whether every "key" or "key=value" is among the labels. */
+static bool labels_hold(const json_t *values, const json_t *labels)
 {
 	json_t *value;
 	size_t i;
 
-	json_array_foreach (json_object_get(filters, "label"), i, value) {
+	json_array_foreach ((json_t *)values, i, value) {
 		const char *text = json_string_value(value), *equals = strchr(text, '=');
 		char *key CLEANUP_FREE = xstrndup(text, strcspn(text, "="));
 		const char *found = json_string_value(json_object_get(labels, key));
@@ -112,6 +113,14 @@ bool filters_allow_labels(const json_t *filters, const json_t *labels)
 			return false;
 	}
 	return true;
+}
+
+bool filters_allow_labels(const json_t *filters, const json_t *labels)
+{
+	const json_t *without = json_object_get(filters, "label!");
+
+	return labels_hold(json_object_get(filters, "label"), labels) &&
+	       (json_array_size(without) == 0 || !labels_hold(without, labels));
 }
 
 bool filters_allow_node(const json_t *filters, const struct node *node)

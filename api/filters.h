@@ -14,7 +14,7 @@ int filters_check(const json_t *filters, const char *const *known, struct err *e
 bool filters_have(const json_t *values, const char *text);
 /* True when there is no filter of that name, or one of its values is text. */
 bool filters_allow(const json_t *filters, const char *key, const char *text);
-/* `label`: every "key" or "key=value" has to hold. */
+/* `label`: every "key" or "key=value" has to hold; `label!`: not all of them may. */
 bool filters_allow_labels(const json_t *filters, const json_t *labels);
 /* `node`: name, ID or address. */
 bool filters_allow_node(const json_t *filters, const struct node *node);

@@ -43,12 +43,58 @@ void forward_describe_failure(const struct node *node, const struct err *why, st
 		err_set(err, err->code, "node %s (%s): %s", view->name, view->addr, why->msg);
 }
 
+/* ---- Further nodes ---- */
+
+/* What is needed to send a request once more, to another node. Nodes are kept by their IDs: they
+ * may leave in the meantime. */
+struct fallback {
+	struct str_list ids;
+	size_t next;
+	char *body; /* of the request; NULL = none */
+	size_t body_len;
+};
+
+static void fallback_init(struct fallback *fallback, const struct str_list *ids)
+{
+	for (size_t i = 0; ids != NULL && i < ids->len; i++)
+		str_list_add(&fallback->ids, ids->items[i]);
+}
+
+static void fallback_keep(struct fallback *fallback, const void *body, size_t len)
+{
+	if (fallback->ids.len == 0 || len == 0)
+		return;
+	fallback->body = xmalloc(len);
+	memcpy(fallback->body, body, len);
+	fallback->body_len = len;
+}
+
+static void fallback_reset(struct fallback *fallback)
+{
+	str_list_free(&fallback->ids);
+	free(TAKE_PTR(fallback->body));
+}
+
+/* The next one that is healthy, NULL when there is none. */
+static struct node *fallback_next(struct fallback *fallback, const struct request *r)
+{
+	while (r != NULL && fallback->next < fallback->ids.len) {
+		struct node *node = cluster_node_find(
+			r->api->config.cluster, fallback->ids.items[fallback->next++]);
+
+		if (node != NULL && node_state(node) == NODE_HEALTHY)
+			return node;
+	}
+	return NULL;
+}
+
 /* ---- Collected ---- */
 
 struct forward {
 	struct request *r; /* NULL when the client has gone */
 	struct node *node;
 	struct forward_spec spec;
+	struct fallback fallback;
 	char *container_id;
 	struct call *call;
 	struct node_waiter *waiter;
@@ -65,6 +111,7 @@ static void forward_unref(struct forward *f)
 	if (--f->refs > 0)
 		return;
 	http_headers_free(&f->headers);
+	fallback_reset(&f->fallback);
 	free(f->container_id);
 	free(f->spec.path_take);
 	free(f->body);
@@ -89,13 +136,21 @@ static void forward_end(struct exchange *x, bool finished, void *arg)
 	forward_unref(f);
 }
 
+static void forward_send(struct forward *f, const void *body, size_t len);
+
+/* The node did not answer: another one is asked, or the client is told. */
 static void forward_fail(struct forward *f, const struct err *why)
 {
+	struct node *next = fallback_next(&f->fallback, f->r);
 	struct err err = ERR_INIT;
 
 	forward_describe_failure(f->node, why, &err);
 	forward_stop(f);
-	if (f->r != NULL)
+	if (next != NULL) {
+		log_info("asked elsewhere: node=%s error=%s", node_view(next)->name, err.msg);
+		f->node = next;
+		forward_send(f, f->fallback.body, f->fallback.body_len);
+	} else if (f->r != NULL)
 		request_fail(f->r, &err);
 }
 
@@ -211,6 +266,7 @@ static struct forward *forward_new(struct request *r, const struct forward_spec 
 	f->spec = *spec;
 	f->container_id = spec->container_id != NULL ? xstrdup(spec->container_id) : NULL;
 	f->refs = 1;
+	fallback_init(&f->fallback, spec->others);
 	exchange_on_end(r->x, forward_end, f);
 	return f;
 }
@@ -240,8 +296,11 @@ static void forward_send(struct forward *f, const void *body, size_t len)
 
 static void forward_body(struct exchange *x, const char *body, size_t len, void *arg)
 {
+	struct forward *f = arg;
+
 	(void)x;
-	forward_send(arg, body, len);
+	fallback_keep(&f->fallback, body, len);
+	forward_send(f, body, len);
 }
 
 void forward_collected(struct request *r, const struct forward_spec *spec)
@@ -252,7 +311,10 @@ void forward_collected(struct request *r, const struct forward_spec *spec)
 void forward_collected_with(
 	struct request *r, const struct forward_spec *spec, const void *body, size_t len)
 {
-	forward_send(forward_new(r, spec), body, len);
+	struct forward *f = forward_new(r, spec);
+
+	fallback_keep(&f->fallback, body, len);
+	forward_send(f, body, len);
 }
 
 /* ---- Streamed ---- */
@@ -260,6 +322,8 @@ void forward_collected_with(
 struct pipe {
 	struct request *r;
 	struct node *node;
+	char *path;
+	struct fallback fallback;
 	struct call *call;
 	struct node_waiter *waiter;
 	bool upload_is_full;
@@ -270,8 +334,11 @@ struct pipe {
 
 static void pipe_unref(struct pipe *p)
 {
-	if (--p->refs == 0)
-		free(p);
+	if (--p->refs > 0)
+		return;
+	fallback_reset(&p->fallback);
+	free(p->path);
+	free(p);
 }
 
 static void pipe_stop(struct pipe *p)
@@ -292,16 +359,27 @@ static void pipe_end(struct exchange *x, bool finished, void *arg)
 	pipe_unref(p);
 }
 
+static void pipe_send(struct pipe *p, const void *body, size_t len, bool has_upload);
+
 static void pipe_fail(struct pipe *p, const struct err *why)
 {
 	struct err err = ERR_INIT;
+	struct node *next = NULL;
 
 	forward_describe_failure(p->node, why, &err);
 	pipe_stop(p);
-	if (exchange_reply_started(p->r->x))
+	if (exchange_reply_started(p->r->x)) {
 		exchange_reply_abort(p->r->x, err.msg);
-	else
+		return;
+	}
+	next = fallback_next(&p->fallback, p->r);
+	if (next == NULL) {
 		request_fail(p->r, &err);
+		return;
+	}
+	log_info("asked elsewhere: node=%s error=%s", node_view(next)->name, err.msg);
+	p->node = next;
+	pipe_send(p, p->fallback.body, p->fallback.body_len, false);
 }
 
 static int64_t announced_length(const struct http_headers *headers)
@@ -413,6 +491,48 @@ static void pipe_node_down(void *arg)
 	pipe_fail(p, &err);
 }
 
+static void pipe_send(struct pipe *p, const void *body, size_t len, bool has_upload)
+{
+	struct endpoint *endpoint = node_endpoint(p->node);
+	char *target CLEANUP_FREE = NULL;
+	struct call_request call = {
+		.method = exchange_method(p->r->x),
+		.headers = exchange_headers(p->r->x),
+		.body = body,
+		.body_len = len,
+		.has_upload = has_upload,
+		.upload_length = exchange_body_length(p->r->x),
+	};
+	struct err err = ERR_INIT;
+
+	if (endpoint == NULL) {
+		err_set(&err, ERR_UNAVAILABLE, "it was removed from the cluster");
+		pipe_fail(p, &err);
+		return;
+	}
+	target = forward_target(p->node, p->r->minor, p->path, p->r->raw_query);
+	call.target = target;
+	exchange_on_drain(p->r->x, pipe_reply_drain, p);
+	p->waiter = node_on_down(p->node, pipe_node_down, p);
+	p->call = call_start(endpoint, &call, &pipe_ops, p);
+	if (has_upload)
+		exchange_stream_body(p->r->x, pipe_sink, p);
+}
+
+static struct pipe *pipe_new(
+	struct request *r, struct node *node, char *path_take, unsigned parts)
+{
+	struct pipe *p = xcalloc(1, sizeof(*p));
+
+	p->r = r;
+	p->node = node;
+	p->path = path_take;
+	p->parts = parts;
+	p->refs = 1;
+	exchange_on_end(r->x, pipe_end, p);
+	return p;
+}
+
 void forward_streamed(struct request *r, struct node *node, char *path_take)
 {
 	forward_streamed_then(r, node, path_take, 0);
@@ -420,33 +540,23 @@ void forward_streamed(struct request *r, struct node *node, char *path_take)
 
 void forward_streamed_then(struct request *r, struct node *node, char *path_take, unsigned parts)
 {
-	struct endpoint *endpoint = node_endpoint(node);
-	char *path CLEANUP_FREE = path_take;
-	char *target CLEANUP_FREE = NULL;
-	struct pipe *p = xcalloc(1, sizeof(*p));
-	struct call_request call = {
-		.method = exchange_method(r->x),
-		.headers = exchange_headers(r->x),
-		.has_upload = exchange_body_length(r->x) != 0,
-		.upload_length = exchange_body_length(r->x),
-	};
-	struct err err = ERR_INIT;
+	pipe_send(pipe_new(r, node, path_take, parts), NULL, 0, exchange_body_length(r->x) != 0);
+}
 
-	p->r = r;
-	p->node = node;
-	p->parts = parts;
-	p->refs = 1;
-	exchange_on_end(r->x, pipe_end, p);
-	if (endpoint == NULL) {
-		err_set(&err, ERR_UNAVAILABLE, "it was removed from the cluster");
-		pipe_fail(p, &err);
-		return;
-	}
-	target = forward_target(node, r->minor, path, r->raw_query);
-	call.target = target;
-	exchange_on_drain(r->x, pipe_reply_drain, p);
-	p->waiter = node_on_down(node, pipe_node_down, p);
-	p->call = call_start(endpoint, &call, &pipe_ops, p);
-	if (call.has_upload)
-		exchange_stream_body(r->x, pipe_sink, p);
+static void pipe_body_read(struct exchange *x, const char *body, size_t len, void *arg)
+{
+	struct pipe *p = arg;
+
+	(void)x;
+	fallback_keep(&p->fallback, body, len);
+	pipe_send(p, body, len, false);
+}
+
+void forward_to_one_of(
+	struct request *r, struct node *node, const struct str_list *others, char *path_take)
+{
+	struct pipe *p = pipe_new(r, node, path_take, 0);
+
+	fallback_init(&p->fallback, others);
+	exchange_read_body(r->x, API_BODY_MAX, pipe_body_read, p);
 }

@@ -1,18 +1,26 @@
-/* Images: the list is merged over the nodes by ID; a call about one image goes to a node that has
- * it. */
-#include "api/api_priv.h"
+/* The list of images, merged over the nodes by ID. It comes from the inventory; only what engines
+ * count when they are asked for it (sizes shared with others, the manifests of an index) is asked
+ * for then. */
+#include "api/fanout.h"
 #include "api/filters.h"
+#include "api/image_age.h"
 #include "lib/hash.h"
 #include "lib/str.h"
 
 #include <fnmatch.h>
 #include <string.h>
 
+/* The first versions whose clients expect no placeholders for images without names, and no
+ * VirtualSize. */
+#define MINOR_WITHOUT_NONE 43
+#define MINOR_WITHOUT_VIRTUAL_SIZE 44
+/* The first without the parameter `filter`. */
+#define MINOR_WITHOUT_FILTER 41
+
 /* One image ID with what all nodes say of it. */
 struct merged {
-	const char *id; /* of first */
-	const struct image *first;
-	json_t *json; /* the first node's entry, with tags and digests of all */
+	const char *id; /* of json */
+	json_t *json;   /* the first node's entry, with tags and digests of all */
 	bool is_listed;
 	UT_hash_handle hh;
 };
@@ -20,7 +28,8 @@ struct merged {
 struct image_query {
 	json_t *filters;
 	bool all;
-	int64_t before, since; /* creation time of the image named, or -1 */
+	int minor; /* API version of the client */
+	struct image_age age;
 };
 
 /* ---- Merging ---- */
@@ -34,6 +43,10 @@ static void add_missing(json_t *to, const json_t *from)
 		json_t *known;
 		size_t k;
 
+		/* What older engines show in the place of no name. */
+		if (str_has_prefix(
+			    json_is_string(item) ? json_string_value(item) : "<none>", "<none>"))
+			continue;
 		json_array_foreach (to, k, known) {
 			if (json_equal(known, item))
 				break;
@@ -43,33 +56,37 @@ static void add_missing(json_t *to, const json_t *from)
 	}
 }
 
-static void merge_names(json_t *into, const json_t *from, const char *key)
+/* Counts of containers add up; -1 is "not counted". */
+static void merge_containers(json_t *into, const json_t *from)
 {
-	json_t *list = json_arr(into, key);
+	int64_t count = json_int(from, "Containers", -1), sum = json_int(into, "Containers", -1);
 
-	if (list == NULL) {
-		list = json_array();
-		json_object_set_new(into, key, list);
-	}
-	add_missing(list, json_arr(from, key));
+	if (count >= 0)
+		json_object_set_new(
+			into, "Containers", json_integer(sum >= 0 ? sum + count : count));
 }
 
-static struct merged *merge_image(struct merged *all, const struct image *image)
+static struct merged *merge_image(struct merged *all, const json_t *entry)
 {
+	const char *id = json_str(entry, "Id", "");
 	struct merged *m;
 
-	HASH_FIND_STR(all, image->view.id, m);
+	/* One bad record is no reason to show nothing. */
+	if (id[0] == '\0')
+		return all;
+	HASH_FIND_STR(all, id, m);
 	if (m == NULL) {
 		m = xcalloc(1, sizeof(*m));
-		m->id = image->view.id;
-		m->first = image;
-		m->json = json_copy(image->json);
+		m->json = json_copy((json_t *)entry);
+		m->id = json_str(m->json, "Id", "");
 		json_object_set_new(m->json, "RepoTags", json_array());
 		json_object_set_new(m->json, "RepoDigests", json_array());
 		HASH_ADD_KEYPTR(hh, all, m->id, strlen(m->id), m);
+	} else {
+		merge_containers(m->json, entry);
 	}
-	merge_names(m->json, image->json, "RepoTags");
-	merge_names(m->json, image->json, "RepoDigests");
+	add_missing(json_arr(m->json, "RepoTags"), json_arr(entry, "RepoTags"));
+	add_missing(json_arr(m->json, "RepoDigests"), json_arr(entry, "RepoDigests"));
 	return all;
 }
 
@@ -77,14 +94,7 @@ static struct merged *merge_image(struct merged *all, const struct image *image)
 
 static bool is_named(const json_t *json)
 {
-	json_t *tag;
-	size_t i;
-
-	json_array_foreach (json_arr(json, "RepoTags"), i, tag) {
-		if (!str_eq(json_string_value(tag), "<none>:<none>"))
-			return true;
-	}
-	return false;
+	return json_array_size(json_arr(json, "RepoTags")) > 0;
 }
 
 /* "alpine", "alpine:3*", "registry/alpine:latest": shell patterns over repo:tag, or over the
@@ -103,8 +113,6 @@ static bool match_reference(const json_t *values, const json_t *json)
 				const char *text = json_string_value(name), *colon;
 				char *repository CLEANUP_FREE = NULL;
 
-				if (text == NULL)
-					continue;
 				colon = strchr(text, '@') != NULL ? strchr(text, '@')
 								  : strrchr(text, ':');
 				repository = xstrndup(text,
@@ -129,7 +137,6 @@ static bool is_wanted(const struct image_query *query, const json_t *json)
 {
 	const json_t *dangling = json_object_get(query->filters, "dangling");
 	const json_t *references = json_object_get(query->filters, "reference");
-	int64_t created = json_int(json, "Created", 0);
 
 	if (dangling != NULL && first_is_true(dangling) == is_named(json))
 		return false;
@@ -137,37 +144,13 @@ static bool is_wanted(const struct image_query *query, const json_t *json)
 		return false;
 	if (references != NULL && !match_reference(references, json))
 		return false;
-	if (query->before >= 0 && created >= query->before)
-		return false;
-	return query->since < 0 || created > query->since;
-}
-
-static int compile_age(const struct request *r, const struct image_query *query, const char *name,
-	int64_t *out, struct err *err)
-{
-	const char *reference =
-		json_string_value(json_array_get(json_object_get(query->filters, name), 0));
-	struct image **found;
-	size_t len;
-
-	*out = -1;
-	if (reference == NULL)
-		return 0;
-	found = cluster_images_find(r->api->config.cluster, reference, &len);
-	if (len == 0) {
-		free(found);
-		return err_set(err, ERR_INVALID, "invalid filter '%s': no such image found: '%s'",
-			name, reference);
-	}
-	*out = json_int(found[0]->json, "Created", 0);
-	free(found);
-	return 0;
+	return image_age_fits(&query->age, json_int(json, "Created", 0));
 }
 
 static int compile(const struct request *r, struct image_query *query, struct err *err)
 {
-	static const char *const known[] = {
-		"before", "dangling", "label", "node", "reference", "since", NULL};
+	static const char *const known[] = {"before", "dangling", "label", "label!", "node",
+		"reference", "since", "until", NULL};
 	const char *old = request_query(r, "filter");
 	const json_t *dangling;
 	bool value;
@@ -179,13 +162,11 @@ static int compile(const struct request *r, struct image_query *query, struct er
 	if (dangling != NULL && str_to_bool(json_string_value(dangling), &value) != 0)
 		return err_set(err, ERR_INVALID, "Invalid filter 'dangling=%s'",
 			json_string_value(dangling));
-	/* `docker images NAME` before API 1.25. */
-	if (!str_is_empty(old))
+	if (!str_is_empty(old) && r->minor < MINOR_WITHOUT_FILTER)
 		json_object_set_new(query->filters, "reference", json_pack("[s]", old));
 	query->all = request_query_bool(r, "all");
-	if (compile_age(r, query, "before", &query->before, err) != 0)
-		return -1;
-	return compile_age(r, query, "since", &query->since, err);
+	query->minor = r->minor;
+	return image_age_compile(r, query->filters, &query->age, err);
 }
 
 /* ---- The list ---- */
@@ -213,6 +194,20 @@ static int newest_first(struct merged *a, struct merged *b)
 	return strcmp(a->id, b->id);
 }
 
+/* As clients of that version know it, whatever its engine speaks. */
+static void adapt(json_t *json, int minor)
+{
+	if (minor >= MINOR_WITHOUT_VIRTUAL_SIZE)
+		json_object_del(json, "VirtualSize");
+	else if (json_object_get(json, "VirtualSize") == NULL)
+		json_object_set_new(json, "VirtualSize", json_integer(json_int(json, "Size", 0)));
+	if (minor >= MINOR_WITHOUT_NONE || is_named(json) ||
+		json_array_size(json_arr(json, "RepoDigests")) > 0)
+		return;
+	json_object_set_new(json, "RepoTags", json_pack("[s]", "<none>:<none>"));
+	json_object_set_new(json, "RepoDigests", json_pack("[s]", "<none>@<none>"));
+}
+
 static json_t *take_list(struct merged *all, const struct image_query *query)
 {
 	json_t *list = json_array();
@@ -221,8 +216,10 @@ static json_t *take_list(struct merged *all, const struct image_query *query)
 	hide_layers(all);
 	HASH_SORT(all, newest_first);
 	HASH_ITER (hh, all, m, next) {
-		if ((m->is_listed || query->all) && is_wanted(query, m->json))
+		if ((m->is_listed || query->all) && is_wanted(query, m->json)) {
+			adapt(m->json, query->minor);
 			json_array_append(list, m->json);
+		}
 		HASH_DEL(all, m);
 		json_decref(m->json);
 		free(m);
@@ -230,64 +227,101 @@ static json_t *take_list(struct merged *all, const struct image_query *query)
 	return list;
 }
 
+static void list_inventory(
+	struct request *r, const struct image_query *query, struct node *const *nodes, size_t len)
+{
+	struct merged *all = NULL;
+
+	for (size_t i = 0; i < len; i++) {
+		size_t images_len;
+		struct image *const *images = node_images(nodes[i], &images_len);
+
+		for (size_t k = 0; k < images_len; k++)
+			all = merge_image(all, images[k]->json);
+	}
+	exchange_reply_json(r->x, 200, take_list(all, query));
+}
+
+/* ---- Asking the engines ---- */
+
+static void list_answered(struct request *r, struct fanout_reply *replies, size_t len, void *arg)
+{
+	struct image_query *query = arg;
+	struct http_headers headers = {0};
+	struct merged *all = NULL;
+	json_t *list;
+	char *text;
+	size_t text_len;
+
+	http_headers_add(&headers, "Content-Type", "application/json");
+	for (size_t i = 0; i < len; i++) {
+		json_t *entries CLEANUP_JSON = NULL;
+		json_t *entry;
+		size_t k;
+
+		if (replies[i].status == 200)
+			entries = json_parse(replies[i].body, replies[i].len, NULL);
+		if (!json_is_array(entries))
+			fanout_warn(&headers, &replies[i]);
+		json_array_foreach (entries, k, entry)
+			all = merge_image(all, entry);
+	}
+	list = take_list(all, query);
+	text = json_text(list, &text_len);
+	exchange_reply(r->x, 200, &headers, text, text_len);
+	json_decref(list);
+	free(text);
+	http_headers_free(&headers);
+}
+
+static void query_end(struct exchange *x, bool finished, void *arg)
+{
+	struct image_query *query = arg;
+
+	(void)x;
+	(void)finished;
+	json_decref(query->filters);
+	free(query);
+}
+
+static void list_engines(
+	struct request *r, struct image_query *query, struct node *const *nodes, size_t len)
+{
+	char *parameters CLEANUP_FREE =
+		xasprintf("all=1%s%s", request_query_bool(r, "shared-size") ? "&shared-size=1" : "",
+			request_query_bool(r, "manifests") ? "&manifests=1" : "");
+	const struct fanout_spec spec = {
+		.method = "GET",
+		.path = "/images/json",
+		.query = parameters,
+		.reply_max = API_REPLY_MAX,
+		.done = list_answered,
+		.arg = query,
+	};
+
+	fanout(r, nodes, len, &spec);
+}
+
 void images_list(struct request *r)
 {
-	struct image_query query = {0};
+	struct image_query *query = xcalloc(1, sizeof(*query));
 	struct err err = ERR_INIT;
-	struct merged *all = NULL;
-	struct node *const *nodes;
-	size_t nodes_len;
+	struct node **nodes;
+	size_t healthy, len = 0;
 
-	if (compile(r, &query, &err) != 0) {
-		json_decref(query.filters);
+	exchange_on_end(r->x, query_end, query);
+	if (compile(r, query, &err) != 0) {
 		request_fail(r, &err);
 		return;
 	}
-	nodes = cluster_nodes(r->api->config.cluster, &nodes_len);
-	for (size_t i = 0; i < nodes_len; i++) {
-		struct image *const *images;
-		size_t len;
-
-		if (node_state(nodes[i]) != NODE_HEALTHY ||
-			!filters_allow_node(query.filters, nodes[i]))
-			continue;
-		images = node_images(nodes[i], &len);
-		for (size_t k = 0; k < len; k++)
-			all = merge_image(all, images[k]);
+	nodes = request_healthy_nodes(r, &healthy);
+	for (size_t i = 0; i < healthy; i++) {
+		if (filters_allow_node(query->filters, nodes[i]))
+			nodes[len++] = nodes[i];
 	}
-	exchange_reply_json(r->x, 200, take_list(all, &query));
-	json_decref(query.filters);
-}
-
-/* ---- One image ---- */
-
-static void forward_to_image(struct request *r, const char *suffix)
-{
-	size_t len;
-	struct image **found = cluster_images_find(r->api->config.cluster, r->name, &len);
-	struct forward_spec spec = {0};
-	char *id CLEANUP_FREE = NULL;
-
-	if (len == 0) {
-		exchange_reply_error(r->x, 404, "No such image: %s", r->name);
-	} else if (node_state(found[0]->node) != NODE_HEALTHY) {
-		exchange_reply_error(r->x, 503, "image %s is only on unhealthy node %s", r->name,
-			node_view(found[0]->node)->name);
-	} else {
-		id = str_url_encode(found[0]->view.id, strlen(found[0]->view.id));
-		spec.node = found[0]->node;
-		spec.path_take = xasprintf("/images/%s%s", id, suffix);
-		forward_collected(r, &spec);
-	}
-	free(found);
-}
-
-void image_inspect(struct request *r)
-{
-	forward_to_image(r, "/json");
-}
-
-void image_history(struct request *r)
-{
-	forward_to_image(r, "/history");
+	if (request_query_bool(r, "shared-size") || request_query_bool(r, "manifests"))
+		list_engines(r, query, nodes, len);
+	else
+		list_inventory(r, query, nodes, len);
+	free(nodes);
 }

@@ -24,6 +24,9 @@ api_libswarm_api_a_SOURCES = \
 	api/filters.h \
 	api/forward.c \
 	api/hijack.c \
+	api/image.c \
+	api/image_age.c \
+	api/image_age.h \
 	api/images.c \
 	api/listing.c \
 	api/listing.h \
@@ -41,6 +44,7 @@ api_libswarm_api_a_SOURCES = \
 	api/project.c \
 	api/project.h \
 	api/pull.c \
+	api/registry.c \
 	api/request.c \
 	api/routes.c \
 	api/routes.h \

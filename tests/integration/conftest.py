@@ -187,6 +187,13 @@ def registry(machine):
     server.kill()
 
 
+@pytest.fixture(scope="session")
+def private_registry(machine):
+    server = Registry(machine, is_private=True).start()
+    yield server
+    server.kill()
+
+
 def _host(manager_or_host, identity):
     if isinstance(manager_or_host, Manager):
         return f"tcp://{manager_or_host.addr}", identity or manager_or_host.client
@@ -194,9 +201,10 @@ def _host(manager_or_host, identity):
 
 
 def _docker(binary, machine):
-    def make(manager_or_host, identity=None, **kw):
+    def make(manager_or_host, identity=None, config=None, **kw):
         host, identity = _host(manager_or_host, identity)
-        return Docker(binary, host, identity, config=f"{machine.tmp}/docker-config", **kw)
+        config = config or f"{machine.tmp}/docker-config"
+        return Docker(binary, host, identity, config=config, **kw)
 
     return make
 

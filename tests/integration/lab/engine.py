@@ -47,8 +47,9 @@ wait
 """
 
 
-def image_archive():
-    """What `docker load` takes: busybox as busybox:latest, the same bytes each time."""
+def image_archive(tag=IMAGE, extra=b""):
+    """What `docker load` takes: busybox as busybox:latest, the same bytes each time. Other names and
+    extra bytes, which become the file /data/extra, make images of their own."""
     layer = io.BytesIO()
     applets = subprocess.run(
         [BUSYBOX, "--list"], stdout=subprocess.PIPE, text=True, check=True
@@ -70,10 +71,12 @@ def image_archive():
         for name, text in (
             ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
             ("etc/group", "root:x:0:\n"),
+            *([("data/extra", extra)] if extra else []),
         ):
+            data = text if isinstance(text, bytes) else text.encode()
             entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(text), 0o644
-            tar.addfile(entry, io.BytesIO(text.encode()))
+            entry.size, entry.mode = len(data), 0o644
+            tar.addfile(entry, io.BytesIO(data))
     layer = layer.getvalue()
     layer_id = f"sha256:{hashlib.sha256(layer).hexdigest()}"
     config = json.dumps(
@@ -88,7 +91,7 @@ def image_archive():
     ).encode()
     config_name = hashlib.sha256(config).hexdigest() + ".json"
     manifest = json.dumps(
-        [{"Config": config_name, "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]
+        [{"Config": config_name, "RepoTags": [tag], "Layers": ["layer.tar"]}]
     ).encode()
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
@@ -247,6 +250,15 @@ class Engine:
         assert reply.status < 300, f"{self.name}: {method} {path}: {reply}"
         return json.loads(reply.body) if reply.body else None
 
+    def load(self, tag, extra=b""):
+        """An image of its own, of that name; returns its ID."""
+        done = self.request("POST", "/images/load?quiet=1", image_archive(tag, extra), timeout=60)
+        assert done.status == 200, done
+        return self.json("GET", f"/images/{tag}/json")["Id"]
+
+    def tags(self):
+        return sorted(t for i in self.json("GET", "/images/json") for t in i["RepoTags"] or [])
+
     def containers(self, everything=True):
         return self.json("GET", f"/containers/json?all={int(everything)}")
 
@@ -271,7 +283,11 @@ class Engine:
                 self.request("DELETE", f"/networks/{network['Id']}")
         for volume in self.json("GET", "/volumes")["Volumes"] or []:
             self.request("DELETE", f"/volumes/{volume['Name']}?force=1")
+        if IMAGE not in self.tags():
+            self.load(IMAGE)
         for image in self.json("GET", "/images/json"):
             for tag in image.get("RepoTags") or [image["Id"]]:
                 if tag != IMAGE:
-                    self.request("DELETE", f"/images/{tag}?force=1")
+                    # Of an image without a name engines show this one.
+                    name = image["Id"] if tag.startswith("<none>") else tag
+                    self.request("DELETE", f"/images/{name}?force=1")
