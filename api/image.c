@@ -168,6 +168,37 @@ void image_push(struct request *r)
 
 /* ---- Changing ---- */
 
+/* Warnings of the reply; the exchange's. */
+static void warnings_end(struct exchange *x, bool finished, void *arg)
+{
+	(void)x;
+	(void)finished;
+	http_headers_free(arg);
+	free(arg);
+}
+
+/* One for each node that has the image and cannot be asked now. */
+static struct http_headers *warnings_of(struct request *r)
+{
+	struct http_headers *warnings = xcalloc(1, sizeof(*warnings));
+	size_t len = 0;
+	struct image **found = cluster_images_named(r->api->config.cluster, r->name, &len, NULL);
+
+	for (size_t i = 0; i < len; i++) {
+		struct node *node = found[i]->node;
+		struct fanout_reply none = {.node = node, .name = (char *)node_view(node)->name};
+
+		if (node_state(node) == NODE_HEALTHY)
+			continue;
+		err_set(&none.err, ERR_UNAVAILABLE, "is %s, and was not asked",
+			node_state_name(node_state(node)));
+		fanout_warn(warnings, &none);
+	}
+	free(found);
+	exchange_on_end(r->x, warnings_end, warnings);
+	return warnings;
+}
+
 /* A change on every node that has the image. */
 static void change_everywhere(struct request *r, const char *method, const char *suffix,
 	void (*done)(struct request *r, struct fanout_reply *replies, size_t len, void *arg))
@@ -187,6 +218,7 @@ static void change_everywhere(struct request *r, const char *method, const char 
 
 	if (found == NULL)
 		return;
+	spec.arg = warnings_of(r);
 	nodes = xcalloc(len, sizeof(struct node *));
 	for (size_t i = 0; i < len; i++)
 		nodes[i] = found[i]->node;
@@ -232,9 +264,8 @@ static bool all_did_it(struct request *r, const struct fanout_reply *replies, si
 
 static void tagged(struct request *r, struct fanout_reply *replies, size_t len, void *arg)
 {
-	(void)arg;
 	if (all_did_it(r, replies, len))
-		exchange_reply(r->x, 201, NULL, "", 0);
+		exchange_reply(r->x, 201, arg, "", 0);
 }
 
 void image_tag(struct request *r)
@@ -268,9 +299,17 @@ static json_t *removed_of(const struct fanout_reply *replies, size_t len)
 
 static void removed(struct request *r, struct fanout_reply *replies, size_t len, void *arg)
 {
-	(void)arg;
-	if (all_did_it(r, replies, len))
-		exchange_reply_json(r->x, 200, removed_of(replies, len));
+	struct http_headers *headers = arg;
+	json_t *list CLEANUP_JSON = NULL;
+	char *text CLEANUP_FREE = NULL;
+	size_t text_len;
+
+	if (!all_did_it(r, replies, len))
+		return;
+	list = removed_of(replies, len);
+	text = json_text(list, &text_len);
+	http_headers_add(headers, "Content-Type", "application/json");
+	exchange_reply(r->x, 200, headers, text, text_len);
 }
 
 void image_remove(struct request *r)

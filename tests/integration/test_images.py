@@ -201,6 +201,8 @@ def test_attestations_go_to_a_holder(fake, manager):
 def test_on_a_node_that_is_down(manager, three, fake):
     lost = fake("lost")
     lost.images[0] = {**lost.images[0], "Id": "sha256:" + "a" * 64, "RepoTags": ["away:1"]}
+    both = three[0].load("both:1", b"both")
+    lost.images.append({**lost.images[0], "Id": both, "RepoTags": ["both:1"]})
     m = manager([three[0], lost])
     lost.close()
     m.wait_status(lost.addr, "Disconnected")
@@ -212,6 +214,17 @@ def test_on_a_node_that_is_down(manager, three, fake):
     ):
         reply = m.request(method, path)
         assert reply.status == 503 and "unhealthy node lost" in reply.message(), (path, reply)
+    # What can be done is, and the reply tells what could not.
+    for method, path, status in (
+        ("GET", "/images/both:1/json", 200),
+        ("POST", "/images/both:1/tag?repo=more", 201),
+        ("DELETE", "/images/both:1", 200),
+    ):
+        reply = m.request(method, path)
+        assert reply.status == status, reply
+        if method != "GET":
+            assert "node lost: is Disconnected" in reply.header("Warning"), reply
+    assert three[0].tags() == [IMAGE, "more:latest"]
 
 
 # ---- push ----
