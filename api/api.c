@@ -1,7 +1,9 @@
 /* The routing table, and the way from an exchange to the function that answers it. */
 #include "api/api_priv.h"
 #include "api/builds.h"
+#include "api/image_fetch.h"
 #include "api/routes.h"
+#include "api/wanted_image.h"
 #include "lib/str.h"
 
 #include <stdio.h>
@@ -203,6 +205,8 @@ static void api_free(struct handler *handler)
 	struct api *api = CONTAINER_OF(handler, struct api, handler);
 
 	builds_free(api->builds);
+	image_fetches_free(api->fetches);
+	wanted_images_free(api->wanted);
 	events_free(api->events);
 	str_list_free(&api->filters);
 	free((char *)api->config.version);
@@ -229,5 +233,7 @@ struct handler *api_new(const struct api_config *config)
 	api->config.filters = &api->filters;
 	api->events = events_new(api);
 	api->builds = builds_new(api);
+	api->fetches = image_fetches_new(config->loop, config->cluster);
+	api->wanted = wanted_images_new(config->env);
 	return &api->handler;
 }

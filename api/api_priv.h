@@ -17,6 +17,8 @@
 struct builds;
 struct events;
 struct held_session;
+struct image_fetches;
+struct wanted_images;
 
 struct api {
 	struct handler handler;
@@ -25,6 +27,8 @@ struct api {
 	struct events *events;
 	struct builds *builds;
 	struct held_session *held_sessions; /* session.c: a list */
+	struct image_fetches *fetches;      /* image_fetch.h */
+	struct wanted_images *wanted;       /* wanted_image.h */
 	uint64_t surveyed_ms;               /* when the healthy nodes were looked at, 0 = never */
 	int max_minor;
 	bool prefers_buildkit;

@@ -1,6 +1,11 @@
 /* Creating a container: place it, reserve, have the engine make it, and answer once the inventory
- * shows it. Goes on when the client leaves: the engine may have made it already. */
+ * shows it. Goes on when the client leaves: the engine may have made it already.
+ *
+ * An engine that has no such image says so with 404. Then the image is brought to that node, from
+ * another one or by a pull, and the container is placed once more. */
 #include "api/builds.h"
+#include "api/image_fetch.h"
+#include "api/wanted_image.h"
 #include "lib/log.h"
 #include "lib/str.h"
 #include "scheduler/create_request.h"
@@ -10,6 +15,7 @@
 
 #define CREATE_TIMEOUT_MS \
 	(120 * 1000) /* for the engine's answer: volumes may have to be filled from the image */
+#define STALE_MAX 3  /* of one create; an engine may go on listing what it does not have */
 
 struct create {
 	struct api *api;
@@ -17,11 +23,16 @@ struct create {
 	struct create_request *request;
 	int minor;
 	char *query;
+	char *platform; /* of the query; NULL = none */
+	char *peer;
 	struct http_headers headers;
 	struct str_list excluded; /* IDs of nodes whose engine failed to make it */
+	/* IDs of nodes that the image was fetched for, the last one last. */
+	struct str_list fetched;
+	unsigned stale; /* times that the image had gone from where it was known to be */
 	unsigned retries;
 	bool is_finished;
-	bool follows_image; /* it has been sent after the image already */
+	struct image_wait *wait;
 	struct reservation *reservation;
 	struct promise **promises; /* of the volumes that the engine may make for it */
 	size_t promises_len;
@@ -71,7 +82,11 @@ static void create_free(struct create *c)
 	http_headers_free(&c->headers);
 	http_headers_free(&c->reply_headers);
 	str_list_free(&c->excluded);
+	str_list_free(&c->fetched);
+	image_wait_cancel(c->wait);
 	free(c->query);
+	free(c->platform);
+	free(c->peer);
 	free(c->reply);
 	free(c);
 }
@@ -83,7 +98,8 @@ static void client_left(struct exchange *x, bool finished, void *arg)
 	(void)x;
 	(void)finished;
 	c->r = NULL;
-	if (c->is_finished)
+	/* Nothing is made while an image comes, which is then for nobody. */
+	if (c->is_finished || c->wait != NULL)
 		create_free(c);
 }
 
@@ -111,6 +127,9 @@ static void create_refreshed(void *arg, const struct err *err)
 	if (--c->refreshes > 0)
 		return;
 	reservation_commit(TAKE_PTR(c->reservation));
+	/* Without a client the API itself may have gone. */
+	if (c->r != NULL)
+		wanted_image_forget(c->api->wanted, create_request_image(c->request), c->peer);
 	create_finish(c, NULL);
 }
 
@@ -139,27 +158,90 @@ static bool create_elsewhere(struct create *c)
 	return true;
 }
 
-/* The engine has no such image. Where another one has it, the container goes there, unless the user
- * named the node. */
-static bool create_at_image(struct create *c)
+static void create_image_came(void *arg, const struct err *err)
 {
-	const char *image = create_request_image(c->request);
-	char *term CLEANUP_FREE = NULL;
-	struct image **found;
-	struct err err = ERR_INIT;
-	size_t len;
+	struct create *c = arg;
+	const char *node_id = c->fetched.items[c->fetched.len - 1];
 
-	if (c->follows_image || create_request_is_pinned(c->request))
-		return false;
-	c->follows_image = true;
-	found = cluster_images_find(c->api->config.cluster, image, &len);
+	c->wait = NULL;
+	/* Placed anew: the reservation may have run out meanwhile, and nothing comes between. */
+	create_release(c);
+	if (err == NULL) {
+		create_request_prefer_node(c->request, node_id);
+		create_attempt(c);
+		return;
+	}
+	if (err->code == ERR_CANCELED && c->stale++ < STALE_MAX) {
+		free(c->fetched.items[--c->fetched.len]);
+		create_attempt(c);
+		return;
+	}
+	if (err->code != ERR_NOT_FOUND) {
+		create_finish(c, err);
+		return;
+	}
+	/* The engine's own 404. A client that knows how to pull does so next, with its own
+	 * credentials. */
+	wanted_image_remember(c->api->wanted, create_request_image(c->request), c->peer, node_id);
+	create_finish(c, NULL);
+}
+
+static bool is_image_missing(const struct reply *reply)
+{
+	json_t *json CLEANUP_JSON =
+		reply->status == 404 ? json_parse(reply->body, reply->body_len, NULL) : NULL;
+
+	return strcasestr(json_str(json, "message", ""), "no such image") != NULL;
+}
+
+static bool is_known_there(const struct create *c)
+{
+	size_t len = 0;
+	struct image **found = cluster_images_named(
+		c->api->config.cluster, create_request_image(c->request), &len, NULL);
+	bool is_known = false;
+
+	for (size_t i = 0; i < len; i++)
+		is_known |= found[i]->node == c->node;
 	free(found);
-	if (len == 0)
+	return is_known;
+}
+
+/* The inventory knows now that the node has the image no more. */
+static void create_images_refreshed(void *arg, const struct err *err)
+{
+	struct create *c = arg;
+
+	(void)err;
+	create_release(c);
+	if (c->r != NULL)
+		create_attempt(c);
+	else
+		create_finish(c, NULL);
+}
+
+/* The engine has no such image: it is to get it, unless it was thought to have it, and another node
+ * may do better. False when that was tried, or there is no way. */
+static bool create_fetch_image(struct create *c)
+{
+	const char *node_id = node_view(c->node)->id;
+	const struct image_fetch_spec spec = {
+		.node = c->node,
+		.reference = create_request_image(c->request),
+		.platform = c->platform,
+		.auth = http_headers_get(&c->headers, "X-Registry-Auth"),
+	};
+
+	if (c->r == NULL || str_list_has(&c->fetched, node_id))
 		return false;
-	term = xasprintf("image==%s", image);
-	if (create_request_add_term(c->request, CREATE_AFFINITY, term, &err) != 0)
+	if (is_known_there(c) && c->stale++ < STALE_MAX) {
+		node_refresh_parts(c->node, NODE_IMAGES, create_images_refreshed, c);
+		return true;
+	}
+	c->wait = image_fetch(c->api->fetches, &spec, create_image_came, c);
+	if (c->wait == NULL)
 		return false;
-	create_attempt(c);
+	str_list_add(&c->fetched, node_id);
 	return true;
 }
 
@@ -195,9 +277,9 @@ static void create_answered(void *arg, const struct reply *reply, const struct e
 		create_refresh(c, id);
 		return;
 	}
-	create_release(c);
-	if (reply->status == 404 && create_at_image(c))
+	if (is_image_missing(reply) && create_fetch_image(c))
 		return;
+	create_release(c);
 	if (reply->status >= 500 && create_elsewhere(c))
 		return;
 	if (reply->status < 300)
@@ -232,9 +314,7 @@ static void create_attempt(struct create *c)
 	c->reservation = scheduler_place(
 		c->api->config.scheduler, c->api->config.cluster, c->request, &c->excluded, &err);
 	if (c->reservation == NULL) {
-		/* Where the image is it cannot be: that the engine has no image is what a client
-		 * can do something about. */
-		create_finish(c, c->follows_image && c->status == 404 ? NULL : &err);
+		create_finish(c, &err);
 		return;
 	}
 	c->node = reservation_node(c->reservation);
@@ -262,6 +342,29 @@ static void create_ready(void *arg)
 		create_attempt(c);
 }
 
+static struct create *create_new(struct request *r, struct create_request *request_take)
+{
+	struct create *c = xcalloc(1, sizeof(*c));
+	const char *platform = request_query(r, "platform");
+	const char *wanted;
+
+	c->api = r->api;
+	c->r = r;
+	c->request = request_take;
+	c->minor = r->minor;
+	c->query = xstrdup(r->raw_query);
+	c->platform = platform != NULL ? xstrdup(platform) : NULL;
+	c->peer = xstrdup(exchange_peer(r->x));
+	c->retries = r->api->config.create_retry;
+	http_headers_copy(&c->headers, exchange_headers(r->x));
+	http_headers_set(&c->headers, "Content-Type", "application/json");
+	wanted = wanted_image_node_id(c->api->wanted, create_request_image(c->request), c->peer);
+	if (wanted != NULL)
+		create_request_prefer_node(c->request, wanted);
+	exchange_on_end(r->x, client_left, c);
+	return c;
+}
+
 static void create_body(struct exchange *x, const char *body, size_t len, void *arg)
 {
 	struct request *r = arg;
@@ -269,28 +372,17 @@ static void create_body(struct exchange *x, const char *body, size_t len, void *
 	json_t *json CLEANUP_JSON = json_parse(body, len, &err);
 	struct create_options options = {.name = request_query(r, "name")};
 	struct create_request *request;
-	struct create *c;
 
+	(void)x;
 	if (json == NULL) {
 		request_fail(r, &err);
 		return;
 	}
 	request = create_request_new(json, &options, &err);
-	if (request == NULL) {
+	if (request == NULL)
 		request_fail(r, &err);
-		return;
-	}
-	c = xcalloc(1, sizeof(*c));
-	c->api = r->api;
-	c->r = r;
-	c->request = request;
-	c->minor = r->minor;
-	c->query = xstrdup(r->raw_query);
-	c->retries = r->api->config.create_retry;
-	http_headers_copy(&c->headers, exchange_headers(x));
-	http_headers_set(&c->headers, "Content-Type", "application/json");
-	exchange_on_end(x, client_left, c);
-	build_await(r->api, exchange_peer(x), create_ready, c);
+	else
+		build_await(r->api, exchange_peer(x), create_ready, create_new(r, request));
 }
 
 void containers_create(struct request *r)

@@ -519,8 +519,7 @@ static void pipe_send(struct pipe *p, const void *body, size_t len, bool has_upl
 		exchange_stream_body(p->r->x, pipe_sink, p);
 }
 
-static struct pipe *pipe_new(
-	struct request *r, struct node *node, char *path_take, unsigned parts)
+static struct pipe *pipe_new(struct request *r, struct node *node, char *path_take, unsigned parts)
 {
 	struct pipe *p = xcalloc(1, sizeof(*p));
 

@@ -55,6 +55,9 @@ int image_age_parse(const char *text, int64_t now, int64_t *seconds)
 	}
 	if (parse_date(text, seconds) == 0)
 		return 0;
+	/* A bare number is no duration here. */
+	if (!str_has_suffix(text, "s") && !str_has_suffix(text, "m") && !str_has_suffix(text, "h"))
+		return -1;
 	if (str_to_duration_ms(text, &number, "time", NULL) != 0)
 		return -1;
 	*seconds = now - number / 1000;

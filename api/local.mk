@@ -27,6 +27,8 @@ api_libswarm_api_a_SOURCES = \
 	api/image.c \
 	api/image_age.c \
 	api/image_age.h \
+	api/image_fetch.c \
+	api/image_fetch.h \
 	api/images.c \
 	api/listing.c \
 	api/listing.h \
@@ -51,11 +53,17 @@ api_libswarm_api_a_SOURCES = \
 	api/session.c \
 	api/swarm_mode.c \
 	api/system.c \
+	api/wanted_image.c \
+	api/wanted_image.h
 	api/volumes.c
 api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_api_images
 check_PROGRAMS += tests/unit/test_api_pins
 endif
+tests_unit_test_api_images_SOURCES = tests/unit/test_api_images.c
+tests_unit_test_api_images_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_images_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_pins_SOURCES = tests/unit/test_api_pins.c
 tests_unit_test_api_pins_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_pins_LDADD = api/libswarm_api.a $(LIB_LIBS) $(CMOCKA_LIBS)

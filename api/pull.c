@@ -1,5 +1,7 @@
-/* POST /images/create: a pull (fromImage) or an import (fromSrc) on every node, or those named. */
+/* POST /images/create: a pull (fromImage) or an import (fromSrc) on every node, or those named; a
+ * pull that follows a create without the image, on the node that was chosen for it. */
 #include "api/broadcast.h"
+#include "api/wanted_image.h"
 #include "lib/str.h"
 
 #include <string.h>
@@ -37,6 +39,7 @@ void images_create(struct request *r)
 		title = xasprintf("Pulling %s...", name);
 		spec.title = title;
 	}
+	wanted_image_narrow(r, nodes, &len);
 	if (len == 1)
 		forward_streamed_then(r, nodes[0], xstrdup(spec.path), spec.parts);
 	else

@@ -97,6 +97,10 @@ struct placement {
 	 * cluster. */
 	const struct view_need *needs;
 	size_t needs_len;
+	/* Nodes that hold the image, by address in memory: they go before others where as many soft
+	 * terms hold. */
+	const struct node_view *const *preferred;
+	size_t preferred_len;
 };
 
 #endif

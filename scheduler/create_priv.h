@@ -16,8 +16,9 @@ struct create_request {
 	struct str_list volumes_from, links;
 	char *network_container;
 	struct str_list volumes, networks;
-	bool names_volumes; /* those of `node/name` too, which are not in volumes */
-	int64_t cpu_shares; /* as asked for: a number of CPUs */
+	bool names_volumes;   /* those of `node/name` too, which are not in volumes */
+	char *preferred_node; /* ID, NULL = none */
+	int64_t cpu_shares;   /* as asked for: a number of CPUs */
 	struct view_port *ports, *exposed;
 	struct str_list ips;       /* owns the host addresses in ports */
 	struct view_label *labels; /* texts are the body's */

@@ -204,6 +204,7 @@ void create_request_free(struct create_request *request)
 	str_list_free(&request->networks);
 	str_list_free(&request->ips);
 	free(request->network_container);
+	free(request->preferred_node);
 	free(request->ports);
 	free(request->exposed);
 	free(request->labels);
@@ -235,16 +236,15 @@ bool create_request_names_volumes(const struct create_request *request)
 	return request->names_volumes;
 }
 
-bool create_request_is_pinned(const struct create_request *request)
+void create_request_prefer_node(struct create_request *request, const char *node_id)
 {
-	for (size_t i = 0; i < request->constraints.len; i++) {
-		const char *term = request->constraints.items[i];
+	free(request->preferred_node);
+	request->preferred_node = xstrdup(node_id);
+}
 
-		if ((str_has_prefix(term, "node==") || str_has_prefix(term, "node!=")) &&
-			term[strlen("node==")] != '~')
-			return true;
-	}
-	return false;
+const char *create_request_preferred_node(const struct create_request *request)
+{
+	return request->preferred_node != NULL ? request->preferred_node : "";
 }
 
 int create_request_add_term(struct create_request *request, enum create_term kind,

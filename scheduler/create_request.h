@@ -62,8 +62,11 @@ const char *create_request_image(const struct create_request *request); /* "" = 
 const char *create_request_swarm_id(const struct create_request *request);
 /* True when it names volumes, which its engine makes if they are not there. */
 bool create_request_names_volumes(const struct create_request *request);
-/* True when a hard constraint is about `node`: the user has decided where. */
-bool create_request_is_pinned(const struct create_request *request);
+
+/* The node (by ID) that goes first as long as no node holds the image: it is about to get it. Not
+ * stored with the container. "" = none. */
+void create_request_prefer_node(struct create_request *request, const char *node_id);
+const char *create_request_preferred_node(const struct create_request *request);
 
 enum create_term {
 	CREATE_CONSTRAINT,

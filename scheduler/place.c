@@ -81,11 +81,47 @@ struct node *scheduler_pick(struct scheduler *scheduler, const struct cluster *c
 	return chosen < 0 ? NULL : nodes[chosen];
 }
 
+static int pointer_cmp(const void *left, const void *right)
+{
+	uintptr_t a = (uintptr_t) * (const struct node_view *const *)left;
+	uintptr_t b = (uintptr_t) * (const struct node_view *const *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+/* The nodes that hold the image, else the one that is to get it; an array to be freed. They come by
+ * the index of names, so that nothing is looked up on each node. */
+static const struct node_view **preferred_nodes(
+	const struct cluster *cluster, const struct create_request *request, size_t *len)
+{
+	size_t images_len = 0;
+	struct image **images =
+		cluster_images_named(cluster, create_request_image(request), &images_len, NULL);
+	const struct node *wanted =
+		images_len == 0 ? cluster_node_find(cluster, create_request_preferred_node(request))
+				: NULL;
+	const struct node_view **views = xcalloc(images_len + 1, sizeof(const struct node_view *));
+
+	for (size_t i = 0; i < images_len; i++)
+		views[i] = node_view(images[i]->node);
+	*len = images_len;
+	if (wanted != NULL)
+		views[(*len)++] = node_view(wanted);
+	qsort(views, *len, sizeof(const struct node_view *), pointer_cmp);
+	free(images);
+	return views;
+}
+
 struct reservation *scheduler_place(struct scheduler *scheduler, struct cluster *cluster,
 	const struct create_request *request, const struct str_list *excluded, struct err *err)
 {
-	const struct placement *placement = create_request_placement(request);
-	struct node *node = scheduler_pick(scheduler, cluster, placement, excluded, err);
+	struct placement placement = *create_request_placement(request);
+	const struct node_view **preferred =
+		preferred_nodes(cluster, request, &placement.preferred_len);
+	struct node *node;
 
-	return node == NULL ? NULL : cluster_reserve(cluster, node, &placement->want, err);
+	placement.preferred = preferred;
+	node = scheduler_pick(scheduler, cluster, &placement, excluded, err);
+	free(preferred);
+	return node == NULL ? NULL : cluster_reserve(cluster, node, &placement.want, err);
 }

@@ -72,11 +72,28 @@ const struct str_list *scheduler_filters(const struct scheduler *scheduler)
 	return &scheduler->filter_names;
 }
 
-/* Fills *removal when the node cannot take it, else adds up the soft terms that hold. */
+static int place_cmp(const void *left, const void *right)
+{
+	uintptr_t a = (uintptr_t) * (const struct node_view *const *)left;
+	uintptr_t b = (uintptr_t) * (const struct node_view *const *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+static bool is_preferred(const struct placement *placement, const struct node_view *node)
+{
+	return placement->preferred_len > 0 &&
+	       bsearch(&node, placement->preferred, placement->preferred_len,
+		       sizeof(const struct node_view *), place_cmp) != NULL;
+}
+
+/* Fills *removal when the node cannot take it, else how much speaks for it: the soft terms that
+ * hold, and, where as many hold on another node, that it is preferred. */
 static bool node_check(const struct scheduler *scheduler, struct filter_request *request,
 	const struct node_view *node, const struct str_list *excluded, struct removal *removal,
-	unsigned *soft)
+	unsigned *merit)
 {
+	const struct placement *placement = filter_request_placement(request);
 	struct filter_verdict verdict = {0};
 
 	*removal = (struct removal){.by = REMOVED_UNKNOWN};
@@ -92,10 +109,10 @@ static bool node_check(const struct scheduler *scheduler, struct filter_request 
 	if (excluded != NULL && excluded->len > 0 && str_list_has(excluded, node->id))
 		return false;
 	removal->by = REMOVED_ROOM;
-	if (!weight_has_room(node, &filter_request_placement(request)->want))
+	if (!weight_has_room(node, &placement->want))
 		return false;
 	removal->by = REMOVED_NOT;
-	*soft = verdict.soft;
+	*merit = 2 * verdict.soft + is_preferred(placement, node);
 	return true;
 }
 
@@ -104,17 +121,17 @@ struct candidates {
 	const struct node_view **nodes;
 	size_t *places;
 	size_t len;
-	unsigned soft; /* terms that hold on each of them: the most that hold on any node */
+	unsigned merit; /* of each of them: the most that any node has */
 };
 
 static void candidates_add(
-	struct candidates *candidates, const struct node_view *node, size_t place, unsigned soft)
+	struct candidates *candidates, const struct node_view *node, size_t place, unsigned merit)
 {
-	if (candidates->len > 0 && soft < candidates->soft)
+	if (candidates->len > 0 && merit < candidates->merit)
 		return;
-	if (soft > candidates->soft)
+	if (merit > candidates->merit)
 		candidates->len = 0;
-	candidates->soft = soft;
+	candidates->merit = merit;
 	candidates->nodes[candidates->len] = node;
 	candidates->places[candidates->len++] = place;
 }
@@ -134,10 +151,10 @@ ssize_t scheduler_select(struct scheduler *scheduler, const struct node_view *co
 	candidates.nodes = xcalloc(len + 1, sizeof(const struct node_view *));
 	candidates.places = xcalloc(len + 1, sizeof(*candidates.places));
 	for (size_t i = 0; i < len; i++) {
-		unsigned soft = 0;
+		unsigned merit = 0;
 
-		if (node_check(scheduler, request, nodes[i], excluded, &removals[i], &soft))
-			candidates_add(&candidates, nodes[i], i, soft);
+		if (node_check(scheduler, request, nodes[i], excluded, &removals[i], &merit))
+			candidates_add(&candidates, nodes[i], i, merit);
 	}
 	if (filter_request_is_exhausted(request))
 		err_set(err, ERR_INVALID,

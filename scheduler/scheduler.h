@@ -41,8 +41,10 @@ struct node *scheduler_pick(struct scheduler *scheduler, const struct cluster *c
 	const struct placement *placement, const struct str_list *excluded,
 	struct err *err) MUSTCHECK;
 
-/* Picks a node for the container and reserves on it what it wants. ERR_CONFLICT when its name is
- * taken. The caller commits or cancels. */
+/* Picks a node for the container and reserves on it what it wants. Of the nodes that can take it,
+ * and on which as many soft terms hold, those that hold its image go first; when no node of the
+ * cluster does, that of create_request_prefer_node. ERR_CONFLICT when its name is taken. The caller
+ * commits or cancels. */
 struct reservation *scheduler_place(struct scheduler *scheduler, struct cluster *cluster,
 	const struct create_request *request, const struct str_list *excluded,
 	struct err *err) MUSTCHECK;

@@ -293,7 +293,7 @@ def test_simulated_engine_is_like_a_real_one(manager, simulate, three):
             "list": sorted(m.ps()[list(m.ps())[0]]),
             "inspect": sorted(m.json("GET", f"/containers/{container_id}/json")),
             "taken": m.request("POST", "/containers/create?name=same", {"Image": IMAGE}).status,
-            "no image": m.request("POST", "/containers/create", {"Image": "none"}).status,
+            "no image": m.request("POST", "/containers/create", {"Image": "notfound/none"}).status,
             "remove running": m.request("DELETE", "/containers/same").status,
             "stop": m.request("POST", "/containers/same/stop?t=0").status,
             "stop again": m.request("POST", "/containers/same/stop?t=0").status,

@@ -61,6 +61,24 @@ struct node **cluster_volume_nodes(const struct cluster *cluster, const char *na
 	return cluster_network_nodes(cluster, name, len);
 }
 
+/* Images and preferences are tested over the real inventory. */
+struct image **cluster_images_named(
+	const struct cluster *cluster, const char *reference, size_t *len, struct err *err)
+{
+	(void)cluster;
+	(void)reference;
+	(void)err;
+	*len = 0;
+	return NULL;
+}
+
+struct node *cluster_node_find(const struct cluster *cluster, const char *name)
+{
+	(void)cluster;
+	(void)name;
+	return NULL;
+}
+
 struct reservation *cluster_reserve(struct cluster *cluster, struct node *node,
 	const struct container_view *want, struct err *err)
 {

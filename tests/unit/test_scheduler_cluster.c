@@ -239,12 +239,98 @@ static void test_places(void **state)
 	setup_clear(&setup);
 }
 
+static void hold_image(struct setup *setup, int node, const char *name)
+{
+	CLEANUP_JSON json_t *answer = json_pack("[{s:s, s:[s]}]", "Id",
+		"sha256:0123456789012345678901234567890123456789012345678901234567890123",
+		"RepoTags", name);
+
+	assert_int_equal(inventory_images_replace(setup->nodes[node], answer, NULL, NULL), 0);
+}
+
+/* Which nodes take ten containers of this body, as digits of node names. */
+static unsigned nodes_of_ten(struct setup *setup, const char *body)
+{
+	struct reservation *held[10];
+	struct err err = ERR_INIT;
+	unsigned nodes = 0;
+
+	for (int i = 0; i < 10; i++) {
+		held[i] = place(setup, body, NULL, &err);
+		if (held[i] == NULL)
+			fail_msg("%s: %s", body, err.msg);
+		for (int node = 0; node < NODES; node++)
+			nodes |= (reservation_node(held[i]) == setup->nodes[node]) << node;
+	}
+	for (int i = 0; i < 10; i++)
+		reservation_cancel(held[i]);
+	return nodes;
+}
+
+static void test_where_the_image_is(void **state)
+{
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x1f);
+	hold_image(&setup, 1, "app:latest");
+	hold_image(&setup, 3, "app:latest");
+	hold_image(&setup, 4, "app:other");
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x0a);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'docker.io/library/app:latest'}"), 0x0a);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app:other'}"), 0x10);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': '0123456789'}"), 0x1a);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app:none'}"), 0x1f);
+	/* What the user asked for comes first, wished for or not. */
+	assert_int_equal(
+		nodes_of_ten(&setup, "{'Image': 'app', 'Env': ['constraint:node==/node[123]/']}"),
+		0x02);
+	assert_int_equal(
+		nodes_of_ten(&setup, "{'Image': 'app', 'Env': ['constraint:node==node1']}"), 0x01);
+	assert_int_equal(
+		nodes_of_ten(&setup, "{'Image': 'app', 'Env': ['constraint:node==~node1']}"), 0x01);
+	assert_int_equal(
+		nodes_of_ten(&setup, "{'Image': 'app', 'Env': ['constraint:node!=~node4']}"), 0x02);
+	setup_clear(&setup);
+}
+
+/* The node that is about to get an image is preferred until some node has it. */
+static void test_where_the_image_comes(void **state)
+{
+	CLEANUP_JSON json_t *json = fixture_json("{'Image': 'app'}");
+	struct create_request *request = create_request_new(json, NULL, NULL);
+	struct reservation *reservation;
+	struct err err = ERR_INIT;
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	create_request_prefer_node(request, "gone");
+	create_request_prefer_node(request, node_view(setup.nodes[2])->id);
+	for (int i = 0; i < 3; i++) {
+		reservation = scheduler_place(
+			setup.scheduler, &setup.fixture->cluster, request, NULL, &err);
+		assert_ptr_equal(reservation_node(reservation), setup.nodes[2]);
+		reservation_cancel(reservation);
+	}
+	hold_image(&setup, 4, "app:latest");
+	reservation =
+		scheduler_place(setup.scheduler, &setup.fixture->cluster, request, NULL, &err);
+	assert_ptr_equal(reservation_node(reservation), setup.nodes[4]);
+	reservation_cancel(reservation);
+	create_request_free(request);
+	setup_clear(&setup);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_port),
 		cmocka_unit_test(test_one_name),
 		cmocka_unit_test(test_a_thousand_containers),
+		cmocka_unit_test(test_where_the_image_is),
+		cmocka_unit_test(test_where_the_image_comes),
 		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_places),
 	};

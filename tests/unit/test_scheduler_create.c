@@ -126,7 +126,6 @@ static void test_terms(void **state)
 	assert_string_equal(p->affinities[0], "container==~web");
 	assert_int_equal(p->whitelists_len, 1);
 	assert_string_equal(p->whitelists[0], "node==n1|n2");
-	assert_false(create_request_is_pinned(request));
 	expect_body(request, &no_node, 4,
 		"{\"Env\":[\"A=b\",\"B=constraint:x\"],\"Labels\":{"
 		"\"com.docker.swarm.constraints\":"
@@ -426,7 +425,6 @@ static void test_network_of_a_node(void **state)
 	(void)state;
 	assert_int_equal(p->constraints_len, 1);
 	assert_string_equal(p->constraints[0], "node==~node7");
-	assert_false(create_request_is_pinned(request));
 	expect_body(request, &no_node, 4,
 		"{\"Labels\":{\"com.docker.swarm.constraints\":\"[\\\"node==~node7\\\"]\"},"
 		"\"HostConfig\":{\"networkmode\":\"front\"},\"NetworkingConfig\":"
@@ -496,7 +494,6 @@ static void test_volumes_of_a_node(void **state)
 	(void)state;
 	assert_int_equal(p->constraints_len, 1);
 	assert_string_equal(p->constraints[0], "node==node7");
-	assert_true(create_request_is_pinned(request));
 	assert_int_equal(p->volumes_len, 0);
 	assert_true(create_request_names_volumes(request));
 	expect_body(request, &no_node, 4,
@@ -522,24 +519,6 @@ static void test_too_many_places(void **state)
 	buf_append_str(&body, ",\"one:/more\"]}}");
 	bad(buf_str(&body), ERR_INVALID, "HostConfig.Binds names more than 256");
 	buf_reset(&body);
-}
-
-static void test_pinned(void **state)
-{
-	static const struct {
-		const char *term;
-		bool is_pinned;
-	} table[] = {{"node==n1", true}, {"node!=n1", true}, {"node==~n1", false},
-		{"nodes==n1", false}, {"disk==ssd", false}};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		CLEANUP_FREE char *body = xasprintf("{\"Env\":[\"constraint:%s\"]}", table[i].term);
-		struct create_request *request = good(body);
-
-		assert_int_equal(create_request_is_pinned(request), table[i].is_pinned);
-		create_request_free(request);
-	}
 }
 
 static void test_added_terms(void **state)
@@ -719,7 +698,6 @@ int main(void)
 		cmocka_unit_test(test_volumes),
 		cmocka_unit_test(test_volumes_of_a_node),
 		cmocka_unit_test(test_too_many_places),
-		cmocka_unit_test(test_pinned),
 		cmocka_unit_test(test_added_terms),
 		cmocka_unit_test(test_wrong_types),
 		cmocka_unit_test(test_ambiguous_fields),

@@ -81,6 +81,8 @@ struct world {
 	const char *dependencies[2];
 	struct view_need needs[2];
 	const char *need_nodes[2][NODES_MAX + 1];
+	const struct node_view *preferred[NODES_MAX];
+	bool is_preferred[NODES_MAX];
 };
 
 static size_t random_ports(struct view_port *ports, bool exposed)
@@ -241,6 +243,13 @@ static void random_world(struct world *w)
 	p->needs_len = below(4) == 0 ? 1 + below(2) : 0;
 	for (size_t i = 0; i < p->needs_len; i++)
 		random_need(w, i);
+	/* The views stand in an array, so that their order is that of their addresses. */
+	p->preferred = w->preferred;
+	for (size_t i = 0; i < w->nodes_len; i++) {
+		w->is_preferred[i] = below(4) == 0;
+		if (w->is_preferred[i])
+			w->preferred[p->preferred_len++] = &w->nodes[i];
+	}
 }
 
 /* ---- The oracle ---- */
@@ -511,7 +520,7 @@ static struct verdict oracle_select(
 	struct verdict v = {.best = -1};
 	unsigned soft[NODES_MAX] = {0};
 	bool pass[NODES_MAX] = {false};
-	unsigned most = 0;
+	unsigned most = 0, holders = 0;
 
 	for (size_t i = 0; i < w->nodes_len; i++) {
 		int by = oracle_check(&w->placement, &w->nodes[i], &soft[i]);
@@ -522,8 +531,10 @@ static struct verdict oracle_select(
 		else if (soft[i] > most)
 			most = soft[i];
 	}
+	for (size_t i = 0; i < w->nodes_len; i++)
+		holders += pass[i] && soft[i] == most && w->is_preferred[i];
 	for (size_t i = 0; i < w->nodes_len; i++) {
-		v.may[i] = pass[i] && soft[i] == most;
+		v.may[i] = pass[i] && soft[i] == most && (holders == 0 || w->is_preferred[i]);
 		if (v.may[i] &&
 			(v.best < 0 || oracle_before(strategy, w, history, i, (size_t)v.best)))
 			v.best = (ssize_t)i;
