@@ -101,10 +101,13 @@ static const struct node_view **preferred_nodes(
 		images_len == 0 ? cluster_node_find(cluster, create_request_preferred_node(request))
 				: NULL;
 	const struct node_view **views = xcalloc(images_len + 1, sizeof(const struct node_view *));
+	size_t nodes_len;
 
-	for (size_t i = 0; i < images_len; i++)
-		views[i] = node_view(images[i]->node);
-	*len = images_len;
+	(void)cluster_nodes(cluster, &nodes_len);
+	*len = 0;
+	/* What every node has draws to none of them. */
+	for (size_t i = 0; i < images_len && images_len != nodes_len; i++)
+		views[(*len)++] = node_view(images[i]->node);
 	if (wanted != NULL)
 		views[(*len)++] = node_view(wanted);
 	qsort(views, *len, sizeof(const struct node_view *), pointer_cmp);

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from lab import http
 from lab.engine import IMAGE
 from lab.fake_engine import answer
 from lab.registry import PASSWORD
@@ -78,6 +79,22 @@ def test_image_is_copied_where_it_is_needed(one_docker, cluster, three):
     node = cluster.node_of(cluster.create(Image=image[7:19], **on_node("node-1")))
     assert node == "node-1" and holders(three, "wanted:1") == ["node-2", "node-3"]
     wait_until(lambda: cluster.descriptors() <= before + 4, "the connections to go")
+
+
+@pytest.mark.parametrize("there, here", [(0, 2), (2, 0)], ids=["to-newer", "to-older"])
+def test_copy_between_versions(manager, mixed, there, here):
+    """What an engine saves, one of another version loads: same name, and it runs."""
+    mixed[there].load("crossing:1", b"over")
+    m = manager(mixed)
+    target = mixed[here]
+    body = {"Cmd": ["cat", "/data/extra"], **on_node(target.name)}
+    container = m.create(Image="crossing:1", **body)
+    assert m.node_of(container) == target.name
+    assert holders(mixed, "crossing:1") == sorted([mixed[there].name, target.name])
+    assert m.request("POST", f"/containers/{container}/start").status == 204
+    assert m.json("POST", f"/containers/{container}/wait")["StatusCode"] == 0
+    logs = m.request("GET", f"/containers/{container}/logs?stdout=1").body
+    assert http.stdout_of(logs) == b"over"
 
 
 def test_copies_are_shared(cluster, three):

@@ -334,6 +334,26 @@ def test_lists_of_every_version(fake, manager):
         assert inspect.get("VirtualSize") == (7 if expected else None), version
 
 
+def test_engines_of_two_versions(manager, mixed, one_docker):
+    """What each gives in its own form is one list, one name and one removal."""
+    for engine in mixed:
+        engine.load("all:1", b"all")
+    m = manager(mixed)
+    for version in ("v1.24", "v1.41", "v1.44"):
+        tags = listed(m, f"/{version}")
+        assert tags.count("all:1") >= 1 and tags.count(IMAGE) >= 1, version
+        inspect = m.json("GET", f"/{version}/images/all:1/json")
+        assert inspect["RepoTags"] == ["all:1"]
+    asked = m.json("GET", "/v1.44/images/json?shared-size=1")
+    assert all(i["SharedSize"] >= -1 and "VirtualSize" not in i for i in asked)
+    cli = one_docker(m)
+    cli.run("tag", "all:1", "other:1")
+    assert all({"all:1", "other:1"} <= set(e.tags()) for e in mixed)
+    assert "Untagged: all:1" in cli.run("rmi", "all:1")
+    cli.run("rmi", "other:1")
+    assert all(e.tags() == [IMAGE] for e in mixed)
+
+
 def test_what_engines_count_when_asked(fake, manager):
     """shared-size and manifests are asked of the engines; one that fails is named, and the rest
     told."""
