@@ -1,26 +1,21 @@
-/* GET /events: what all engines tell, one line each, with the last ones kept for `since`. */
-#include "api/filters.h"
+/* GET /events: what all engines tell, one line each. The last ones are kept, once for all
+ * listeners: each has a place in them and reads on as its client takes what it got, so that a slow
+ * client costs no more than its place, and loses its stream when it is overtaken. */
+#include "api/events.h"
 #include "lib/str.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define EVENTS_KEPT 4096
-#define SLOW_BYTES (8 * 1024 * 1024) /* that may wait for one listener before it is closed */
-
-struct kept_event {
-	json_t *json;
-	char *text; /* a line, with its newline */
-	size_t len;
-	int64_t time_nano;
-};
 
 struct events {
 	struct api *api;
 	struct event_listener *listener;
-	struct kept_event ring[EVENTS_KEPT];
-	size_t next, len;
-	struct listening *listening; /* doubly linked */
+	struct told_event *ring[EVENTS_KEPT]; /* event number n at n % EVENTS_KEPT */
+	uint64_t count;                       /* of all that came; the number of the next */
+	int64_t dropped_nano;                 /* the latest of those that are not kept any more */
+	struct listening *listening;          /* doubly linked */
 };
 
 /* One client that listens. */
@@ -29,84 +24,61 @@ struct listening {
 	struct listening *prev, *next;
 	struct request *r;
 	json_t *filters;
-	struct loop_timer *until;
-	size_t waiting; /* bytes written since the client last took all */
+	int64_t since, until; /* -1 = none */
+	/* Told first: what was before it came, when engines had to be asked for some of it. */
+	struct told_event **history;
+	size_t history_len, history_at;
+	uint64_t at;      /* number of the next event to be told */
+	uint64_t live_at; /* events before are told as far as since and until allow */
+	struct loop_timer *end;
+	bool is_asking; /* the engines, for history: nothing is told yet */
+	bool is_full;   /* until the client takes what waits for it */
+	bool is_ending; /* when all is told */
 	bool is_over;
 };
 
-/* ---- Filters ---- */
+/* ---- Events ---- */
 
-static bool has_prefix(const json_t *values, const char *text)
+struct told_event *told_event_new(json_t *json_take, int64_t time_nano)
 {
-	json_t *value;
-	size_t i;
+	struct told_event *event = xcalloc(1, sizeof(*event));
+	char *text CLEANUP_FREE = json_text(json_take, NULL);
 
-	if (str_is_empty(text))
-		return false;
-	json_array_foreach ((json_t *)values, i, value) {
-		if (str_has_prefix(text, json_string_value(value)))
-			return true;
-	}
-	return false;
+	event->refs = 1;
+	event->json = json_take;
+	event->text = xasprintf("%s\n", text);
+	event->len = strlen(event->text);
+	event->time_nano = time_nano;
+	return event;
 }
 
-/* "exec_create: sh" and "health_status: healthy" are matched by their first word too. */
-static bool match_action(const json_t *values, const char *action)
+struct told_event *told_event_ref(struct told_event *event)
 {
-	char *word CLEANUP_FREE = xstrndup(action, strcspn(action, ":"));
-
-	return filters_have(values, action) || filters_have(values, word);
+	event->refs++;
+	return event;
 }
 
-/* Objects are named by a prefix of their ID or by their name; containers' images by the attribute.
- */
-static bool match_object(const char *kind, const json_t *values, const json_t *event)
+void told_event_unref(struct told_event *event)
 {
-	const json_t *actor = json_obj(event, "Actor");
-	const json_t *attributes = json_obj(actor, "Attributes");
-	const char *type = json_str(event, "Type", "");
-
-	if (str_eq(type, kind))
-		return has_prefix(values, json_str(actor, "ID", "")) ||
-		       filters_have(values, json_str(attributes, "name", ""));
-	if (str_eq(kind, "image") && str_eq(type, "container"))
-		return has_prefix(values, json_str(attributes, "image", ""));
-	if (str_eq(kind, "container") && str_eq(type, "network"))
-		return has_prefix(values, json_str(attributes, "container", ""));
-	return false;
+	if (event == NULL || --event->refs > 0)
+		return;
+	json_decref(event->json);
+	free(event->text);
+	free(event);
 }
 
-static bool match_event(const json_t *filters, const json_t *event)
+/* The number of the oldest that is kept. */
+static uint64_t oldest(const struct events *events)
 {
-	const json_t *attributes = json_path(event, "Actor", "Attributes", NULL);
-	const char *key;
-	json_t *values;
-
-	json_object_foreach ((json_t *)filters, key, values) {
-		bool matches;
-
-		if (json_array_size(values) == 0)
-			continue;
-		if (str_eq(key, "event"))
-			matches = match_action(values, json_str(event, "Action", ""));
-		else if (str_eq(key, "type"))
-			matches = filters_have(values, json_str(event, "Type", ""));
-		else if (str_eq(key, "scope"))
-			matches = filters_have(values, json_str(event, "scope", "local"));
-		else if (str_eq(key, "label"))
-			matches = filters_allow_labels(filters, attributes);
-		else if (str_eq(key, "node"))
-			matches = filters_have(values, json_str(attributes, "node.name", "")) ||
-				  filters_have(values, json_str(attributes, "node.id", ""));
-		else
-			matches = match_object(key, values, event);
-		if (!matches)
-			return false;
-	}
-	return true;
+	return events->count > EVENTS_KEPT ? events->count - EVENTS_KEPT : 0;
 }
 
-/* ---- Listeners ---- */
+static struct told_event *event_at(const struct events *events, uint64_t number)
+{
+	return events->ring[number % EVENTS_KEPT];
+}
+
+/* ---- Telling ---- */
 
 static void listening_end(struct exchange *x, bool finished, void *arg)
 {
@@ -120,9 +92,49 @@ static void listening_end(struct exchange *x, bool finished, void *arg)
 		l->events->listening = l->next;
 	if (l->next != NULL)
 		l->next->prev = l->prev;
-	loop_timer_free(l->until);
+	for (size_t i = 0; i < l->history_len; i++)
+		told_event_unref(l->history[i]);
+	free(l->history);
+	loop_timer_free(l->end);
 	json_decref(l->filters);
 	free(l);
+}
+
+static bool is_within(const struct listening *l, const struct told_event *event)
+{
+	return event->time_nano >= l->since && (l->until < 0 || event->time_nano <= l->until);
+}
+
+/* The next that it may hear, or NULL when it heard all there is. */
+static const struct told_event *next_event(struct listening *l)
+{
+	if (l->history_at < l->history_len)
+		return l->history[l->history_at++];
+	while (l->at < l->events->count) {
+		const struct told_event *event = event_at(l->events, l->at++);
+
+		if (l->at > l->live_at || is_within(l, event))
+			return event;
+	}
+	return NULL;
+}
+
+/* Tells as much as the client takes. */
+static void pump(struct listening *l)
+{
+	while (!l->is_over && !l->is_asking && !l->is_full) {
+		const struct told_event *event = next_event(l);
+
+		if (event == NULL)
+			break;
+		/* In one piece: clients read an event a chunk. */
+		if (event_filters_match(l->filters, event->json))
+			l->is_full = !exchange_reply_write(l->r->x, event->text, event->len);
+	}
+	if (l->is_ending && !l->is_over && !l->is_asking && !l->is_full) {
+		l->is_over = true;
+		exchange_reply_end(l->r->x);
+	}
 }
 
 static void listening_drained(struct exchange *x, void *arg)
@@ -130,73 +142,72 @@ static void listening_drained(struct exchange *x, void *arg)
 	struct listening *l = arg;
 
 	(void)x;
-	l->waiting = 0;
+	l->is_full = false;
+	pump(l);
 }
 
-static void tell(struct listening *l, const json_t *json, const char *text, size_t len)
+static void end_reached(void *arg)
 {
-	if (l->is_over || !match_event(l->filters, json))
-		return;
-	if (l->waiting > SLOW_BYTES) {
-		l->is_over = true;
-		exchange_reply_abort(l->r->x, "the listener reads events too slowly");
-		return;
-	}
-	/* In one piece: clients read an event a chunk. */
-	if (!exchange_reply_write(l->r->x, text, len))
-		l->waiting += len;
+	struct listening *l = arg;
+
+	l->is_ending = true;
+	/* What is on its way to a client that does not read it now comes before the end. */
+	pump(l);
+}
+
+static void keep(struct events *events, const struct event *event)
+{
+	struct told_event **place = &events->ring[events->count % EVENTS_KEPT];
+
+	if (*place != NULL && (*place)->time_nano > events->dropped_nano)
+		events->dropped_nano = (*place)->time_nano;
+	told_event_unref(*place);
+	*place = told_event_new(json_incref((json_t *)(uintptr_t)event->json), event->time_nano);
+	events->count++;
 }
 
 static void on_event(const struct event *event, void *arg)
 {
 	struct events *events = arg;
-	struct kept_event *kept = &events->ring[events->next];
 
-	json_decref(kept->json);
-	free(kept->text);
-	kept->json = json_incref((json_t *)event->json);
-	kept->text = xasprintf("%s\n", event->text);
-	kept->len = event->text_len + 1;
-	kept->time_nano = event->time_nano;
-	events->next = (events->next + 1) % EVENTS_KEPT;
-	if (events->len < EVENTS_KEPT)
-		events->len++;
+	keep(events, event);
 	for (struct listening *l = events->listening, *next; l != NULL; l = next) {
 		next = l->next;
-		tell(l, kept->json, kept->text, kept->len);
+		if (!l->is_over && l->at < oldest(events)) {
+			l->is_over = true;
+			exchange_reply_abort(
+				l->r->x, l->is_asking ? "too many events came while the "
+							"engines were asked for earlier ones"
+						      : "the listener reads events too "
+							"slowly");
+		}
+		pump(l);
 	}
 }
 
-static void until_reached(void *arg)
-{
-	struct listening *l = arg;
-
-	if (l->is_over)
-		return;
-	l->is_over = true;
-	exchange_reply_end(l->r->x);
-}
+/* ---- Parameters ---- */
 
 /* "1456747385.123456789", as clients send it; -1 when it is not that. Fractions have up to nine
- * digits. */
+ * digits. Nothing happened before 1970. */
 static int parse_time(const char *text, int64_t *nano)
 {
 	long long seconds;
 	char *whole CLEANUP_FREE = xstrndup(text, strcspn(text, "."));
 	const char *fraction = strchr(text, '.');
 
-	if (str_to_int(whole, 0, 1LL << 33, &seconds, "time", NULL) != 0)
+	if (str_to_int(whole, -(1LL << 33), 1LL << 33, &seconds, "time", NULL) != 0)
 		return -1;
 	*nano = seconds * 1000000000;
 	if (fraction != NULL) {
 		int64_t unit = 100000000;
 
-		for (fraction++; *fraction >= '0' && *fraction <= '9' && unit > 0;
-			fraction++, unit /= 10)
+		for (fraction++; *fraction >= '0' && *fraction <= '9'; fraction++, unit /= 10)
 			*nano += (*fraction - '0') * unit;
 		if (*fraction != '\0')
 			return -1;
 	}
+	if (*nano < 0)
+		*nano = 0;
 	return 0;
 }
 
@@ -214,58 +225,151 @@ static int time_parameter(const struct request *r, const char *name, int64_t *na
 	return 0;
 }
 
-static void tell_history(struct listening *l, int64_t since, int64_t until)
+static int read_times(const struct request *r, struct listening *l, struct err *err)
+{
+	if (time_parameter(r, "since", &l->since, err) != 0 ||
+		time_parameter(r, "until", &l->until, err) != 0)
+		return -1;
+	if (l->until >= 0 && l->since > l->until)
+		return err_set(err, ERR_INVALID,
+			"`since` time (%s) cannot be after `until` time (%s)",
+			request_query(r, "since"), request_query(r, "until"));
+	return 0;
+}
+
+/* ---- History ---- */
+
+struct ordered {
+	struct told_event *event;
+	size_t place; /* events of one time stay as they came */
+};
+
+static int ordered_cmp(const void *a, const void *b)
+{
+	const struct ordered *left = a, *right = b;
+
+	if (left->event->time_nano != right->event->time_nano)
+		return left->event->time_nano < right->event->time_nano ? -1 : 1;
+	return left->place < right->place ? -1 : left->place > right->place;
+}
+
+/* What engines told that is not kept here too. */
+static size_t add_untold(const struct listening *l, struct ordered *all, size_t len,
+	struct told_event **events, size_t events_len)
+{
+	json_t *known CLEANUP_JSON = json_object();
+
+	for (size_t i = 0; i < len; i++) {
+		char *identity CLEANUP_FREE =
+			event_identity(all[i].event->json, all[i].event->time_nano);
+
+		json_object_set_new(known, identity, json_true());
+	}
+	for (size_t i = 0; i < events_len; i++) {
+		char *identity CLEANUP_FREE = event_identity(events[i]->json, events[i]->time_nano);
+
+		if (!is_within(l, events[i]) || json_object_get(known, identity) != NULL) {
+			told_event_unref(events[i]);
+			continue;
+		}
+		json_object_set_new(known, identity, json_true());
+		all[len] = (struct ordered){.event = events[i], .place = len};
+		len++;
+	}
+	return len;
+}
+
+/* One history of what is kept and what the engines told, in the order of time. */
+static void make_history(struct listening *l, struct told_event **told, size_t told_len)
 {
 	struct events *events = l->events;
+	struct ordered *all =
+		xcalloc((size_t)(events->count - oldest(events)) + told_len + 1, sizeof(*all));
+	size_t len = 0;
 
-	for (size_t i = 0; i < events->len; i++) {
-		const struct kept_event *kept =
-			&events->ring[(events->next + EVENTS_KEPT - events->len + i) % EVENTS_KEPT];
+	for (uint64_t n = oldest(events); n < events->count; n++) {
+		struct told_event *event = event_at(events, n);
 
-		if (kept->time_nano >= since && (until < 0 || kept->time_nano <= until))
-			tell(l, kept->json, kept->text, kept->len);
+		/* Those that came while the engines were asked are live, whatever their time. */
+		if (n < l->live_at && !is_within(l, event))
+			continue;
+		all[len] = (struct ordered){.event = told_event_ref(event), .place = len};
+		len++;
 	}
+	l->at = l->live_at = events->count;
+	len = add_untold(l, all, len, told, told_len);
+	qsort(all, len, sizeof(*all), ordered_cmp);
+	l->history = xcalloc(len + 1, sizeof(struct told_event *));
+	l->history_len = len;
+	for (size_t i = 0; i < len; i++)
+		l->history[i] = all[i].event;
+	free(all);
+}
+
+/* ---- The stream ---- */
+
+static void start(struct listening *l, const struct http_headers *warnings)
+{
+	const struct api_config *config = &l->events->api->config;
+	struct http_headers headers = {0};
+
+	http_headers_add(&headers, "Content-Type", "application/json");
+	for (size_t i = 0; warnings != NULL && i < warnings->len; i++)
+		http_headers_add(&headers, warnings->items[i].name, warnings->items[i].value);
+	exchange_reply_start(l->r->x, 200, &headers, -1);
+	http_headers_free(&headers);
+	if (l->until >= 0) {
+		int64_t now = config->env->wall_ns(config->env);
+
+		l->end = loop_timer_new(config->loop, end_reached, l);
+		loop_timer_start(l->end, l->until > now ? (uint64_t)(l->until - now) / 1000000 : 0);
+	}
+	pump(l);
+}
+
+static void history_told(
+	struct told_event **events, size_t len, const struct http_headers *warnings, void *arg)
+{
+	struct listening *l = arg;
+
+	if (l->is_over) {
+		for (size_t i = 0; i < len; i++)
+			told_event_unref(events[i]);
+		return;
+	}
+	l->is_asking = false;
+	make_history(l, events, len);
+	start(l, warnings);
 }
 
 void events_stream(struct request *r)
 {
-	static const char *const known[] = {"config", "container", "daemon", "event", "image",
-		"label", "network", "node", "plugin", "scope", "secret", "service", "type",
-		"volume", NULL};
-	const struct api_config *config = &r->api->config;
-	int64_t now = config->env->wall_ns(config->env), since, until;
 	struct events *events = r->api->events;
-	struct http_headers headers = {0};
 	struct err err = ERR_INIT;
-	json_t *filters = request_filters(r, &err);
-	struct listening *l;
+	struct listening *l = xcalloc(1, sizeof(*l));
 
-	if (filters == NULL || filters_check(filters, known, &err) != 0 ||
-		time_parameter(r, "since", &since, &err) != 0 ||
-		time_parameter(r, "until", &until, &err) != 0) {
-		json_decref(filters);
+	l->filters = event_filters(r, &err);
+	if (l->filters == NULL || read_times(r, l, &err) != 0) {
+		json_decref(l->filters);
+		free(l);
 		request_fail(r, &err);
 		return;
 	}
-	l = xcalloc(1, sizeof(*l));
 	l->events = events;
 	l->r = r;
-	l->filters = filters;
+	l->live_at = events->count;
+	l->at = l->since >= 0 ? oldest(events) : events->count;
 	l->next = events->listening;
 	if (l->next != NULL)
 		l->next->prev = l;
 	events->listening = l;
 	exchange_on_end(r->x, listening_end, l);
 	exchange_on_drain(r->x, listening_drained, l);
-	http_headers_add(&headers, "Content-Type", "application/json");
-	exchange_reply_start(r->x, 200, &headers, -1);
-	http_headers_free(&headers);
-	if (since >= 0)
-		tell_history(l, since, until);
-	if (until >= 0) {
-		l->until = loop_timer_new(config->loop, until_reached, l);
-		loop_timer_start(l->until, until > now ? (uint64_t)(until - now) / 1000000 : 0);
-	}
+	if (l->since >= 0)
+		l->is_asking = event_history_ask(
+			r, l->filters, l->since, l->until, events->dropped_nano, history_told, l);
+	if (!l->is_asking)
+		start(l, NULL);
 }
 
 struct events *events_new(struct api *api)
@@ -282,9 +386,7 @@ void events_free(struct events *events)
 	if (events == NULL)
 		return;
 	event_listener_free(events->listener);
-	for (size_t i = 0; i < events->len; i++) {
-		json_decref(events->ring[i].json);
-		free(events->ring[i].text);
-	}
+	for (size_t i = 0; i < EVENTS_KEPT; i++)
+		told_event_unref(events->ring[i]);
 	free(events);
 }

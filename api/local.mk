@@ -16,7 +16,10 @@ api_libswarm_api_a_SOURCES = \
 	api/containers.c \
 	api/create.c \
 	api/disk_usage.c \
+	api/event_filter.c \
+	api/event_history.c \
 	api/events.c \
+	api/events.h \
 	api/exec.c \
 	api/fanout.c \
 	api/fanout.h \

@@ -289,6 +289,11 @@ struct event {
 	const char *action; /* "start", ... */
 	struct node *node;
 };
+/* The engine's time from which on its events were seen, all of them, in ns; 0 = none yet. What was
+ * before, the engine alone can tell. */
+int64_t node_events_from(const struct node *node);
+/* Adds to an event that the engine told otherwise what it would have as a published one. */
+void node_complete_event(const struct node *node, json_t *event);
 struct event_listener;
 struct event_listener *cluster_listen(
 	struct cluster *cluster, void (*fn)(const struct event *event, void *arg), void *arg);

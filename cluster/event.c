@@ -137,6 +137,15 @@ static void give(struct cluster_live *shared, const struct event *event)
 	}
 }
 
+void node_complete_event(const struct node *node, json_t *event)
+{
+	struct event_key key;
+
+	event_key_of(event, &key);
+	add_old_words(node, event, &key);
+	add_node(node, event);
+}
+
 void event_publish(struct node_live *live, json_t *json)
 {
 	struct event_key key;
@@ -145,9 +154,7 @@ void event_publish(struct node_live *live, json_t *json)
 
 	if (!live->shared->listeners)
 		return;
-	event_key_of(json, &key);
-	add_old_words(live->node, json, &key);
-	add_node(live->node, json);
+	node_complete_event(live->node, json);
 	event_key_of(json, &key);
 	event = (struct event){
 		.json = json,

@@ -49,6 +49,7 @@ extern const struct live_timing live_default_timing;
 #define LIVE_EVENTS_HELD_MAX 4096                /* events waiting, of one engine */
 #define LIVE_EVENTS_HELD_BYTES (8 * 1024 * 1024) /* and their size */
 #define LIVE_EVENTS_REMEMBERED 512               /* to know a repetition; an engine keeps 256 */
+#define LIVE_EVENTS_OVERLAP_NS 1000000000 /* of a stream with the one that it takes over from */
 /* Containers asked for at once, an engine: with its stream, no more connections than may stay
  * idle. */
 #define LIVE_FETCHES_MAX 3
@@ -149,6 +150,7 @@ struct watch {
 	unsigned early;       /* streams in a row that ended soon */
 	unsigned drops;       /* streams in a row that told nonsense */
 	int64_t since_nano;   /* where the next stream starts; 0 = now */
+	int64_t from_nano;    /* where the first one started; 0 = none did */
 	uint64_t *remembered; /* digests of the last events, a ring */
 	size_t remembered_len, remembered_at;
 	uint64_t seen;           /* events, for good */

@@ -206,7 +206,7 @@ static bool is_repeated(struct watch *watch, uint64_t digest)
 
 void watch_forget(struct node_live *live)
 {
-	live->watch.since_nano = 0;
+	live->watch.since_nano = live->watch.from_nano = 0;
 	live->watch.remembered_len = live->watch.remembered_at = 0;
 }
 
@@ -330,6 +330,17 @@ static void stream_done(struct call *call, const struct err *failed, void *arg)
 		connect_failed(live, &err);
 }
 
+/* Where the next stream has to start. An engine stamps events before it tells them, so what came
+ * last need not be the latest; what is repeated is known. */
+static int64_t since_of(const struct watch *watch)
+{
+	int64_t since = watch->since_nano - LIVE_EVENTS_OVERLAP_NS;
+
+	if (watch->remembered_len == 0)
+		return watch->since_nano;
+	return since > watch->from_nano ? since : watch->from_nano;
+}
+
 void watch_open(struct node_live *live)
 {
 	static const struct call_ops ops = {
@@ -346,14 +357,25 @@ void watch_open(struct node_live *live)
 	};
 	char path[80] = "/events";
 	char *target CLEANUP_FREE = NULL;
+	int64_t since = since_of(watch);
 
 	watch_close(live);
-	if (watch->since_nano > 0)
+	if (since > 0)
 		snprintf(path, sizeof(path), "/events?since=%" PRId64 ".%09" PRId64,
-			watch->since_nano / 1000000000, watch->since_nano % 1000000000);
+			since / 1000000000, since % 1000000000);
+	if (watch->from_nano == 0) {
+		const struct env *env = live->shared->env;
+
+		watch->from_nano = watch->since_nano > 0 ? watch->since_nano : env->wall_ns(env);
+	}
 	target = live_target(live, path);
 	request.target = target;
 	watch->call = call_start(live->endpoint, &request, &ops, live);
+}
+
+int64_t node_events_from(const struct node *node)
+{
+	return node->live ? node->live->watch.from_nano : 0;
 }
 
 void watch_close(struct node_live *live)

@@ -1,0 +1,126 @@
+/* Which events a listener asked for, by an engine's rules. */
+#include "api/events.h"
+#include "api/filters.h"
+#include "lib/str.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+json_t *event_filters(const struct request *r, struct err *err)
+{
+	static const char *const known[] = {"config", "container", "daemon", "event", "image",
+		"label", "network", "node", "plugin", "scope", "secret", "service", "type",
+		"volume", NULL};
+	json_t *filters = request_filters(r, err);
+
+	if (filters != NULL && filters_check(filters, known, err) != 0) {
+		json_decref(filters);
+		return NULL;
+	}
+	return filters;
+}
+
+static bool have_prefix_of(const json_t *values, const char *text)
+{
+	json_t *value;
+	size_t i;
+
+	json_array_foreach ((json_t *)values, i, value) {
+		if (str_has_prefix(text, json_string_value(value)))
+			return true;
+	}
+	return false;
+}
+
+/* "exec_create: sh" has many endings: where the first word of one such is asked for, all values are
+ * beginnings. */
+static bool match_action(const json_t *values, const char *action)
+{
+	if (filters_have(values, "health_status") || filters_have(values, "exec_create") ||
+		filters_have(values, "exec_start"))
+		return have_prefix_of(values, action);
+	return filters_have(values, action);
+}
+
+/* The reference without its tag or digest. Owned by the caller. */
+static char *without_tag(const char *image)
+{
+	const char *slash = strrchr(image, '/');
+	const char *end = strchr(image, '@');
+
+	if (end == NULL)
+		end = strchr(slash != NULL ? slash : image, ':');
+	return xstrndup(image, end != NULL ? (size_t)(end - image) : strlen(image));
+}
+
+/* An image's own events, and those of containers that were made from it. */
+static bool match_image(const json_t *values, const json_t *event)
+{
+	const json_t *actor = json_obj(event, "Actor"), *attributes = json_obj(actor, "Attributes");
+	const char *id = json_str(actor, "ID", "");
+	const char *name = json_str(
+		attributes, str_eq(json_str(event, "Type", ""), "image") ? "name" : "image", "");
+	char *short_id CLEANUP_FREE = without_tag(id);
+	char *short_name CLEANUP_FREE = without_tag(name);
+
+	return filters_have(values, id) || filters_have(values, name) ||
+	       filters_have(values, short_id) || filters_have(values, short_name);
+}
+
+/* Any other kind of object: by the beginning of its ID or name. */
+static bool match_object(const char *kind, const json_t *values, const json_t *event)
+{
+	const json_t *actor = json_obj(event, "Actor"), *attributes = json_obj(actor, "Attributes");
+
+	return str_eq(json_str(event, "Type", ""), kind) &&
+	       (have_prefix_of(values, json_str(actor, "ID", "")) ||
+		       have_prefix_of(values, json_str(attributes, "name", "")));
+}
+
+static bool match_node(const json_t *values, const json_t *attributes)
+{
+	return filters_have(values, json_str(attributes, "node.name", "")) ||
+	       filters_have(values, json_str(attributes, "node.id", "")) ||
+	       filters_have(values, json_str(attributes, "node.addr", ""));
+}
+
+bool event_filters_match(const json_t *filters, const json_t *event)
+{
+	const json_t *attributes = json_path(event, "Actor", "Attributes", NULL);
+	const char *key;
+	json_t *values;
+
+	json_object_foreach ((json_t *)filters, key, values) {
+		bool matches;
+
+		if (json_array_size(values) == 0)
+			continue;
+		if (str_eq(key, "event"))
+			matches = match_action(values, json_str(event, "Action", ""));
+		else if (str_eq(key, "type"))
+			matches = filters_have(values, json_str(event, "Type", ""));
+		else if (str_eq(key, "scope"))
+			matches = filters_have(values, json_str(event, "scope", "local"));
+		else if (str_eq(key, "label"))
+			matches = filters_allow_labels(filters, attributes);
+		else if (str_eq(key, "node"))
+			matches = match_node(values, attributes);
+		else if (str_eq(key, "image"))
+			matches = match_image(values, event);
+		else
+			matches = match_object(key, values, event);
+		if (!matches)
+			return false;
+	}
+	return true;
+}
+
+char *event_identity(const json_t *event, int64_t time_nano)
+{
+	const json_t *actor = json_obj(event, "Actor");
+
+	return xasprintf("%s %" PRId64 " %s %s %s",
+		json_str(json_obj(actor, "Attributes"), "node.id", ""), time_nano,
+		json_str(event, "Type", ""), json_str(event, "Action", ""),
+		json_str(actor, "ID", ""));
+}

@@ -1,0 +1,137 @@
+/* What happened before the manager saw it: engines remember their last events, and are asked for
+ * those alone that the manager does not have. */
+#include "api/events.h"
+#include "api/fanout.h"
+#include "api/filters.h"
+#include "cluster/json_split.h"
+#include "lib/str.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define REPLY_MAX (1024 * 1024) /* an engine remembers some hundred */
+#define TIMEOUT_MS (10 * 1000)
+
+struct history {
+	int64_t since, until, dropped_nano;
+	event_history_fn *done;
+	void *arg;
+	/* Of the answer that is being read: */
+	const struct node *node;
+	struct told_event **events;
+	size_t len, cap;
+};
+
+static void history_end(struct exchange *x, bool finished, void *arg)
+{
+	(void)x;
+	(void)finished;
+	free(arg);
+}
+
+/* Up to where this engine is asked: from there on the manager has its events. */
+static int64_t end_for(const struct history *h, const struct node *node)
+{
+	int64_t end = node_events_from(node);
+
+	if (end < h->dropped_nano)
+		end = h->dropped_nano;
+	return h->until >= 0 && h->until < end ? h->until : end;
+}
+
+static char *query_for(const struct node *node, void *arg)
+{
+	const struct history *h = arg;
+	int64_t end = end_for(h, node);
+
+	return xasprintf("since=%" PRId64 ".%09" PRId64 "&until=%" PRId64 ".%09" PRId64,
+		h->since / 1000000000, h->since % 1000000000, end / 1000000000, end % 1000000000);
+}
+
+static bool one_event(const char *text, size_t len, void *arg)
+{
+	struct history *h = arg;
+	json_t *json = json_parse(text, len, NULL);
+	int64_t time_nano = json_int(json, "timeNano", 0);
+
+	/* An engine that does not heed the times asked for tells nothing wrong by it. */
+	if (json == NULL || time_nano < h->since || time_nano > end_for(h, h->node)) {
+		json_decref(json);
+		return true;
+	}
+	node_complete_event(h->node, json);
+	if (h->len == h->cap) {
+		h->cap = h->cap * 2 + 256;
+		h->events = xreallocarray(h->events, h->cap, sizeof(*h->events));
+	}
+	h->events[h->len++] = told_event_new(json, time_nano);
+	return true;
+}
+
+static void read_answer(struct history *h, struct fanout_reply *reply)
+{
+	struct json_split split;
+	struct err err = ERR_INIT;
+
+	h->node = reply->node;
+	json_split_init(&split, REPLY_MAX, false);
+	if (json_split_feed(&split, reply->body, reply->len, one_event, h, &err) != 0) {
+		reply->status = 0;
+		reply->err = err;
+	}
+	json_split_reset(&split);
+}
+
+static void history_done(struct request *r, struct fanout_reply *replies, size_t len, void *arg)
+{
+	struct history *h = arg;
+	struct http_headers warnings = {0};
+
+	(void)r;
+	for (size_t i = 0; i < len; i++) {
+		/* One that went down since is not there to be named. */
+		if (fanout_is_good(&replies[i]) && replies[i].node != NULL)
+			read_answer(h, &replies[i]);
+		if (!fanout_is_good(&replies[i]))
+			fanout_warn(&warnings, &replies[i]);
+	}
+	h->done(h->events, h->len, &warnings, h->arg);
+	free(TAKE_PTR(h->events));
+	http_headers_free(&warnings);
+}
+
+bool event_history_ask(struct request *r, const json_t *filters, int64_t since, int64_t until,
+	int64_t dropped_nano, event_history_fn *done, void *arg)
+{
+	struct history *h = xcalloc(1, sizeof(*h));
+	struct fanout_spec spec = {
+		.method = "GET",
+		.path = "/events",
+		.query_of = query_for,
+		.reply_max = REPLY_MAX,
+		.timeout_ms = TIMEOUT_MS,
+		.done = history_done,
+		.arg = h,
+	};
+	struct node **nodes;
+	size_t len, asked = 0;
+
+	*h = (struct history){.since = since,
+		.until = until,
+		.dropped_nano = dropped_nano,
+		.done = done,
+		.arg = arg};
+	nodes = request_healthy_nodes(r, &len);
+	for (size_t i = 0; i < len; i++) {
+		if (since <= end_for(h, nodes[i]) && filters_allow_node(filters, nodes[i]))
+			nodes[asked++] = nodes[i];
+	}
+	if (asked > 0) {
+		exchange_on_end(r->x, history_end, h);
+		fanout(r, nodes, asked, &spec);
+	} else {
+		free(h);
+	}
+	free(nodes);
+	return asked > 0;
+}

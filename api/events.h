@@ -1,0 +1,39 @@
+/* What the files about events share. Inside api/ only. */
+#ifndef API_EVENTS_H
+#define API_EVENTS_H
+
+#include "api/api_priv.h"
+
+/* One event as clients get it. Counted, never changed. */
+struct told_event {
+	unsigned refs;
+	json_t *json;
+	char *text; /* a line, with its newline */
+	size_t len;
+	int64_t time_nano;
+};
+struct told_event *told_event_new(json_t *json_take, int64_t time_nano);
+struct told_event *told_event_ref(struct told_event *event);
+void told_event_unref(struct told_event *event);
+
+/* ---- event_filter.c ---- */
+
+/* The filters of the request, checked; NULL with err. A new reference. */
+json_t *event_filters(const struct request *r, struct err *err) MUSTCHECK;
+bool event_filters_match(const json_t *filters, const json_t *event);
+/* Words by which two tellings of one event are known to be the same. Owned by the caller. */
+char *event_identity(const json_t *event, int64_t time_nano);
+
+/* ---- event_history.c ---- */
+
+/* Asks the engines for what they remember from `since` up to where the events that the manager has
+ * begin: at node_events_from, or at the last that it dropped (dropped_nano, 0 = none). until: -1 =
+ * no earlier end. False when nobody has to be asked; else done is called, not from inside, unless
+ * the client goes: with the events in no order, each to be unreferenced, and Warnings for nodes
+ * that could not tell. */
+typedef void event_history_fn(
+	struct told_event **events, size_t len, const struct http_headers *warnings, void *arg);
+bool event_history_ask(struct request *r, const json_t *filters, int64_t since, int64_t until,
+	int64_t dropped_nano, event_history_fn *done, void *arg);
+
+#endif
