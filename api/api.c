@@ -28,31 +28,36 @@ static void request_free(struct exchange *x, bool finished, void *arg)
 	free(r);
 }
 
-/* What all healthy engines can do. A walk over the nodes, so not for every request. */
+/* What all healthy engines can do. A walk over the nodes, so not for every request. Where their
+ * ranges of versions do not meet, the lowest of the newest engine is offered: clients of its age
+ * need that much, and older engines are asked in their own range whatever the client says. */
 static void survey(struct api *api)
 {
 	uint64_t now = loop_now_ms(api->config.loop);
+	int lowest_max = API_VERSION_MAX_MINOR, highest_min = API_VERSION_MIN_MINOR;
 	struct node *const *nodes;
 	size_t len, healthy = 0, buildkit = 0;
 
 	if (api->surveyed_ms != 0 && now - api->surveyed_ms < SURVEY_MS)
 		return;
 	api->surveyed_ms = now;
-	api->max_minor = API_VERSION_MAX_MINOR;
 	nodes = cluster_nodes(api->config.cluster, &len);
 	for (size_t i = 0; i < len; i++) {
-		int minor;
+		int min, max;
 
 		if (node_state(nodes[i]) != NODE_HEALTHY)
 			continue;
 		healthy++;
 		buildkit += node_prefers_buildkit(nodes[i]);
-		if (sscanf(node_api_version(nodes[i]), "1.%d", &minor) == 1 &&
-			minor < api->max_minor)
-			api->max_minor = minor;
+		forward_minor_range(nodes[i], &min, &max);
+		if (max < lowest_max)
+			lowest_max = max;
+		if (min > highest_min)
+			highest_min = min;
 	}
-	if (api->max_minor < API_VERSION_MIN_MINOR)
-		api->max_minor = API_VERSION_MIN_MINOR;
+	if (lowest_max < highest_min)
+		lowest_max = highest_min;
+	api->max_minor = lowest_max < API_VERSION_MAX_MINOR ? lowest_max : API_VERSION_MAX_MINOR;
 	api->prefers_buildkit = healthy > 0 && buildkit == healthy;
 }
 
@@ -66,6 +71,15 @@ bool api_prefers_buildkit(struct api *api)
 {
 	survey(api);
 	return api->prefers_buildkit;
+}
+
+/* Nodes came or went: what is offered may be something else. */
+static void on_event(const struct event *event, void *arg)
+{
+	struct api *api = arg;
+
+	if (str_eq(event->type, "swarm"))
+		api->surveyed_ms = 0;
 }
 
 /* Takes "/v1.41" off the front of the path. The words for what is out of range are an engine's. */
@@ -207,6 +221,7 @@ static void api_free(struct handler *handler)
 	builds_free(api->builds);
 	image_fetches_free(api->fetches);
 	wanted_images_free(api->wanted);
+	event_listener_free(api->listener);
 	events_free(api->events);
 	str_list_free(&api->filters);
 	free((char *)api->config.version);
@@ -235,5 +250,6 @@ struct handler *api_new(const struct api_config *config)
 	api->builds = builds_new(api);
 	api->fetches = image_fetches_new(config->loop, config->cluster);
 	api->wanted = wanted_images_new(config->env);
+	api->listener = cluster_listen(config->cluster, on_event, api);
 	return &api->handler;
 }

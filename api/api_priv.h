@@ -25,11 +25,12 @@ struct api {
 	struct api_config config;
 	struct str_list filters;
 	struct events *events;
+	struct event_listener *listener;
 	struct builds *builds;
 	struct held_session *held_sessions; /* session.c: a list */
 	struct image_fetches *fetches;      /* image_fetch.h */
 	struct wanted_images *wanted;       /* wanted_image.h */
-	uint64_t surveyed_ms;               /* when the healthy nodes were looked at, 0 = never */
+	uint64_t surveyed_ms; /* when the healthy nodes were looked at, 0 = to be done anew */
 	int max_minor;
 	bool prefers_buildkit;
 };
@@ -108,8 +109,15 @@ int api_max_minor(struct api *api);
 /* All healthy engines prefer BuildKit. */
 bool api_prefers_buildkit(struct api *api);
 
+/* ---- system.c ---- */
+
+/* 200 with this JSON, and the headers that an engine adds. */
+void system_reply(struct request *r, json_t *json_take);
+
 /* ---- forward.c: passing a request on to one engine ---- */
 
+/* The range of versions 1.min to 1.max that the node's engine speaks. */
+void forward_minor_range(const struct node *node, int *min, int *max);
 /* "/v1.41" + path + "?" + query, in the version 1.minor that the client speaks if the engine does,
  * else in the nearest one. */
 char *forward_target(const struct node *node, int minor, const char *path, const char *query);

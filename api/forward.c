@@ -17,11 +17,17 @@ static int minor_of(const char *version, int otherwise)
 	return (int)minor;
 }
 
+void forward_minor_range(const struct node *node, int *min, int *max)
+{
+	*min = minor_of(node_api_min_version(node), API_VERSION_MIN_MINOR);
+	*max = minor_of(node_api_version(node), API_VERSION_MAX_MINOR);
+}
+
 char *forward_target(const struct node *node, int minor, const char *path, const char *query)
 {
-	int min = minor_of(node_api_min_version(node), API_VERSION_MIN_MINOR);
-	int max = minor_of(node_api_version(node), API_VERSION_MAX_MINOR);
+	int min, max;
 
+	forward_minor_range(node, &min, &max);
 	if (minor > max)
 		minor = max;
 	if (minor < min)

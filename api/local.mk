@@ -33,6 +33,9 @@ api_libswarm_api_a_SOURCES = \
 	api/image_fetch.c \
 	api/image_fetch.h \
 	api/images.c \
+	api/info.c \
+	api/info_merge.c \
+	api/info_merge.h \
 	api/listing.c \
 	api/listing.h \
 	api/making.c \
