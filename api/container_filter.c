@@ -48,7 +48,7 @@ static int invalid(const char *name, const char *value, struct err *err)
 	return err_set(err, ERR_INVALID, "Invalid filter '%s=%s'", name, value);
 }
 
-/* An engine takes a name or an ID as a regular expression; a text that is none is compared. */
+/* An engine takes a name as a regular expression; a text that is none is compared. */
 static int compile_pattern(const struct cluster *cluster, struct term *term, struct err *err)
 {
 	(void)cluster;
@@ -67,7 +67,16 @@ static bool match_id(
 	const struct container_filter *filter, const struct container *c, const struct term *term)
 {
 	(void)filter;
-	return pattern_matches(term, c->view.id) || pattern_matches(term, c->view.swarm_id);
+	return str_has_prefix(c->view.id, term->text) ||
+	       (c->view.swarm_id[0] != '\0' && str_has_prefix(c->view.swarm_id, term->text));
+}
+
+/* True for "node/name", "^/node/name": a node's own name is no part of the container's. */
+static bool names_node(const char *pattern)
+{
+	pattern += pattern[0] == '^';
+	pattern += pattern[0] == '/';
+	return strchr(pattern, '/') != NULL;
 }
 
 static bool match_name(
@@ -78,14 +87,14 @@ static bool match_name(
 		const char *name = c->names.items[i];
 		char *with_node CLEANUP_FREE = NULL;
 
+		/* "^/web$" works with an engine too. */
+		if (pattern_matches(term, name) || pattern_matches(term, name + (name[0] == '/')))
+			return true;
+		if (!names_node(term->text))
+			continue;
 		name += name[0] == '/';
 		with_node = xasprintf("/%s/%s", node_view(c->node)->name, name);
-		if (pattern_matches(term, name) || pattern_matches(term, with_node + 1) ||
-			pattern_matches(term, with_node))
-			return true;
-		/* "^/web$" works with an engine. */
-		if (term->regex != NULL &&
-			regex_search(term->regex, c->names.items[i], strlen(c->names.items[i])))
+		if (pattern_matches(term, with_node) || pattern_matches(term, with_node + 1))
 			return true;
 	}
 	return false;
@@ -164,13 +173,28 @@ static bool match_health(
 	return str_eq(c->health, term->text);
 }
 
+/* Without a tag it is the latest, or else an ID: unlike in other calls, no other tag. */
+static struct image **find_ancestors(const struct cluster *cluster, const char *text, size_t *len)
+{
+	const char *slash = strrchr(text, '/');
+	bool is_whole =
+		strchr(slash != NULL ? slash : text, ':') != NULL || strchr(text, '@') != NULL;
+	char *latest CLEANUP_FREE = xasprintf("%s%s", text, is_whole ? "" : ":latest");
+	struct image **found = cluster_images_find(cluster, latest, len);
+
+	if (*len > 0 || is_whole || strspn(text, "0123456789abcdef") != strlen(text))
+		return found;
+	free(found);
+	return cluster_images_find(cluster, text, len);
+}
+
 static int compile_ancestor(const struct cluster *cluster, struct term *term, struct err *err)
 {
 	struct image **found;
 	size_t len;
 
 	(void)err;
-	found = cluster_images_find(cluster, term->text, &len);
+	found = find_ancestors(cluster, term->text, &len);
 	for (size_t i = 0; i < len; i++) {
 		if (!str_list_has(&term->image_ids, found[i]->view.id))
 			str_list_add(&term->image_ids, found[i]->view.id);
@@ -256,9 +280,10 @@ static bool match_network(
 {
 	(void)filter;
 	for (size_t i = 0; i < c->networks.len; i++) {
-		if (str_eq(c->networks.items[i], term->text) ||
-			(strlen(term->text) >= 12 &&
-				str_has_prefix(c->networks.items[i], term->text)))
+		const char *network = c->networks.items[i];
+
+		if (str_eq(network, term->text) ||
+			(str_is_hex(network, 64) && str_has_prefix(network, term->text)))
 			return true;
 	}
 	return false;
@@ -313,11 +338,12 @@ static bool match_expose(
 	return ports_match(&c->container_ports, term);
 }
 
+/* Only containers of Windows are isolated one way or another; an engine of Linux does not look. */
 static bool match_isolation(
 	const struct container_filter *filter, const struct container *c, const struct term *term)
 {
 	(void)filter;
-	return str_eq(c->isolation, term->text);
+	return c->isolation[0] == '\0' || str_eq(c->isolation, term->text);
 }
 
 static int compile_bool(const struct cluster *cluster, struct term *term, struct err *err)
@@ -351,10 +377,10 @@ static bool match_node(
 }
 
 static const struct filter_kind kinds[] = {
-	{.name = "id", .compile = compile_pattern, .match = match_id},
+	{.name = "id", .match = match_id},
 	{.name = "name", .compile = compile_pattern, .match = match_name},
 	{.name = "label", .match = match_label, .all_terms = true},
-	{.name = "exited", .compile = compile_exited, .match = match_exited, .implies_all = true},
+	{.name = "exited", .compile = compile_exited, .match = match_exited},
 	{.name = "status", .compile = compile_status, .match = match_status, .implies_all = true},
 	{.name = "ancestor", .compile = compile_ancestor, .match = match_ancestor},
 	{.name = "before", .compile = compile_container, .match = match_before},

@@ -120,7 +120,7 @@ struct container {
 	int64_t started_at, finished_at; /* unix seconds, 0 = never */
 	bool is_restarting, is_removing, is_dead, is_paused;
 	struct str_list names;    /* all, as the engine gives them: "/web", "/app/web" (links) */
-	struct str_list volumes;  /* mount names and destinations */
+	struct str_list volumes;  /* mount names (of binds: sources) and destinations */
 	struct str_list networks; /* network names and IDs */
 	struct str_list published, container_ports; /* "80/tcp": host side, container side (ps
 						       filters publish, expose) */

@@ -235,7 +235,9 @@ static void draft_lists(struct record_draft *draft, const json_t *entry, const j
 	if (!mounts)
 		mounts = json_arr(entry, "Mounts");
 	json_array_foreach (mounts, i, item) {
-		add_bounded(&draft->volumes, json_str(item, "Name", ""));
+		name = json_str(item, "Name", "");
+		/* A bind has no name; an engine's filter knows it by its source. */
+		add_bounded(&draft->volumes, name[0] != '\0' ? name : json_str(item, "Source", ""));
 		add_bounded(&draft->volumes, json_str(item, "Destination", ""));
 	}
 	if (!json_is_object(networks))

@@ -33,4 +33,5 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/test_build.py \
 	tests/integration/test_upgrade.py \
 	tests/integration/test_images.py \
-	tests/integration/test_events.py
+	tests/integration/test_events.py \
+	tests/integration/test_versions.py
