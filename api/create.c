@@ -4,6 +4,7 @@
  * An engine that has no such image says so with 404. Then the image is brought to that node, from
  * another one or by a pull, and the container is placed once more. */
 #include "api/builds.h"
+#include "api/create_networks.h"
 #include "api/image_fetch.h"
 #include "api/wanted_image.h"
 #include "lib/log.h"
@@ -40,6 +41,8 @@ struct create {
 	struct node *node;
 	struct call *call;
 	struct node_waiter *waiter;
+	json_t *networks; /* to be connected when it is made; NULL = none */
+	char *id;         /* of the container, once it is made */
 	/* The engine's answer. */
 	int status;
 	struct http_headers reply_headers;
@@ -84,6 +87,8 @@ static void create_free(struct create *c)
 	str_list_free(&c->excluded);
 	str_list_free(&c->fetched);
 	image_wait_cancel(c->wait);
+	json_decref(c->networks);
+	free(c->id);
 	free(c->query);
 	free(c->platform);
 	free(c->peer);
@@ -143,6 +148,25 @@ static void create_refresh(struct create *c, const char *id)
 	node_refresh_container(c->node, id, create_refreshed, c);
 	if (with_volumes)
 		node_refresh_parts(c->node, NODE_VOLUMES, create_refreshed, c);
+}
+
+static void create_connected(
+	void *arg, int status, const char *body, size_t len, const struct err *err)
+{
+	struct create *c = arg;
+
+	if (status == 0 && err == NULL) {
+		create_refresh(c, c->id);
+		return;
+	}
+	create_release(c);
+	if (err == NULL) {
+		free(c->reply);
+		c->status = status;
+		c->reply = xstrndup(body, len);
+		c->reply_len = len;
+	}
+	create_finish(c, err);
 }
 
 /* Gives up on this node; true when another one is tried. */
@@ -274,7 +298,12 @@ static void create_answered(void *arg, const struct reply *reply, const struct e
 	json = reply->status == 201 ? json_parse(reply->body, reply->body_len, NULL) : NULL;
 	id = json_str(json, "Id", "");
 	if (strlen(id) == 64) {
-		create_refresh(c, id);
+		c->id = xstrdup(id);
+		if (c->networks != NULL)
+			create_networks_connect(
+				c->node, c->minor, id, TAKE_PTR(c->networks), create_connected, c);
+		else
+			create_refresh(c, id);
 		return;
 	}
 	if (is_image_missing(reply) && create_fetch_image(c))
@@ -321,6 +350,8 @@ static void create_attempt(struct create *c)
 	create_promise(c);
 	body = create_request_body(
 		c->request, node_view(c->node), json_int(node_info(c->node), "NCPU", 0));
+	json_decref(c->networks);
+	c->networks = create_networks_take(c->node, &body);
 	text = json_text(body, &call.body_len);
 	json_decref(body);
 	call.body = text;

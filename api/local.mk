@@ -15,6 +15,8 @@ api_libswarm_api_a_SOURCES = \
 	api/container_list.c \
 	api/containers.c \
 	api/create.c \
+	api/create_networks.c \
+	api/create_networks.h \
 	api/disk_usage.c \
 	api/event_filter.c \
 	api/event_history.c \

@@ -1,5 +1,6 @@
 """API versions: what is offered, what each engine is asked in, and what old and new clients see."""
 
+import json
 import re
 
 import pytest
@@ -105,6 +106,74 @@ def test_clients_of_engines_that_do_not_meet(docker, fake, manager, three):
         cli.run("system", "df")
     assert min(minors(new)) >= 44
     assert max(minors(new)) <= 50
+
+
+def test_several_networks_on_an_engine_that_makes_one(fake, manager, three):
+    """API 1.44 creates with all networks; engines before are asked for the rest."""
+    engine = three[0]
+    new = fake("new", api="1.52", min_api="1.44")
+    m = manager([engine, new])
+    for name in ("front", "back"):
+        engine.json("POST", "/networks/create", {"Name": name})
+
+    def create(name, *networks):
+        config = {
+            **{"Image": "busybox", "Env": ["constraint:node==node-1"], "Cmd": ["sleep", "100"]},
+            "HostConfig": {"NetworkMode": networks[0]},
+            "NetworkingConfig": {
+                "EndpointsConfig": {n: {"Aliases": [f"{name}-{n}"]} for n in networks}
+            },
+        }
+        return m.request("POST", f"/v1.44/containers/create?name={name}", config)
+
+    reply = create("joined", "front", "back")
+    assert reply.status == 201, reply
+    made = engine.json("GET", f"/containers/{reply.json()['Id']}/json")
+    networks = made["NetworkSettings"]["Networks"]
+    assert set(networks) == {"front", "back"}
+    assert "joined-back" in networks["back"]["Aliases"]
+    shown = m.ps()["node-1/joined"]
+    assert set(shown["NetworkSettings"]["Networks"]) == {"front", "back"}
+
+
+def test_network_that_cannot_be_connected(fake, manager):
+    """The container is not left half made, its name is free, and the refusal is the engine's."""
+    engine = fake("old", api="1.41", min_api="1.24")
+    refusal = {"message": "network b not found"}
+
+    def connect(c, request):
+        good = json.loads(request.body)["EndpointConfig"] == {"Aliases": ["x"]}
+        c.sendall(answer(200) if good else answer(404, refusal, reason="Not Found"))
+        return True
+
+    def remove(c, request):
+        engine.containers.clear()
+        c.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        return True
+
+    engine.on("POST", "^/networks/.*/connect$", connect)
+    engine.on("DELETE", "^/containers/", remove)
+    m = manager([engine])
+
+    def create(**endpoints):
+        config = {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": endpoints}}
+        return m.request("POST", "/v1.44/containers/create?name=one", config)
+
+    reply = create(a={}, b={}, c={"Aliases": ["x"]})
+    assert (reply.status, reply.message()) == (404, refusal["message"])
+    made = json.loads(engine.seen("POST", "/containers/create")[0].body)
+    assert made["NetworkingConfig"]["EndpointsConfig"] == {"a": {}}
+    assert len(engine.seen("DELETE", "/containers/[0-9a-f]{64}[?]force=1&v=1$")) == 1
+    assert m.ps() == {}
+    reply = create(a={}, c={"Aliases": ["x"]})
+    assert reply.status == 201, reply
+    assert list(m.ps()) == ["old/one"]
+    # The engine breaks off in the middle.
+    engine.on("POST", "^/networks/.*/connect$", lambda c, r: False)
+    engine.containers.clear()
+    assert m.request("POST", "/v1.44/containers/create?name=two", {
+        **{"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"a": {}, "b": {}}}},
+    }).status == 502
 
 
 # ---- info and version, as clients print them ----
