@@ -269,6 +269,10 @@ def test_prune_containers(manager, three):
     m.create("p00")
 
 
+def networks_named(m, name):
+    return [n for n in m.json("GET", "/networks") if name in n["Name"]]
+
+
 def tags_of(m):
     return [t for i in m.json("GET", "/images/json") for t in i["RepoTags"]]
 
@@ -281,13 +285,16 @@ def test_prune_the_rest(manager, three):
         made = engine.json("POST", "/containers/create", {"Image": IMAGE, "Labels": {"keep": "1"}})
         engine.json("POST", f"/commit?container={made['Id']}&repo=other&tag=x&changes=LABEL+me=1")
     wait_until(lambda: len(m.json("GET", "/volumes")["Volumes"]) == 2, "the volumes")
+    assert m.json("GET", "/volumes/node-1/unused")["Labels"] == {"a": "b"}
+    wait_until(lambda: len(networks_named(m, "lonely")) == 2, "the networks")
+    assert m.json("GET", "/networks/node-2/lonely")["Driver"] == "bridge"
     volumes = m.json("POST", "/volumes/prune?filters=" + quote('{"label":["a=b"]}'))
     assert sorted(volumes["VolumesDeleted"]) == ["node-1/unused", "node-2/unused"]
     assert volumes["SpaceReclaimed"] == 0
     assert m.json("GET", "/volumes")["Volumes"] == []
     networks = m.json("POST", "/networks/prune")
     assert sorted(networks["NetworksDeleted"]) == ["node-1/lonely", "node-2/lonely"]
-    assert not [n for n in m.json("GET", "/networks") if "lonely" in n["Name"]]
+    assert networks_named(m, "lonely") == []
     wait_until(lambda: "other:x" in tags_of(m), "the images")
     images = m.json("POST", "/images/prune?filters=" + quote('{"dangling":["0"],"label":["me=1"]}'))
     untagged = [d["Untagged"] for d in images["ImagesDeleted"] if "Untagged" in d]

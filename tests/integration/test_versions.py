@@ -87,6 +87,16 @@ def test_wording(manager, three):
     assert m.request("GET", "/v1.24/info").status == 200
 
 
+def test_copy_of_old_clients(manager, three):
+    """The way to copy before archives; engines still know it, and so does the manager."""
+    m = manager(three[:1])
+    m.create("source")
+    for target in ("/v1.24/containers/source/copy", "/v1.41/containers/source/copy"):
+        body = {"Resource": "/etc/passwd"}
+        own, theirs = (t.request("POST", target, body) for t in (m, three[0]))
+        assert (own.status, own.body) == (theirs.status, theirs.body)
+
+
 def test_clients_of_engines_that_do_not_meet(docker, fake, manager, three):
     new = fake("new", api="1.52", min_api="1.44")
     m = manager([three[0], new])
