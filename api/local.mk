@@ -5,11 +5,11 @@ api_libswarm_api_a_SOURCES = \
 	api/api.c \
 	api/api.h \
 	api/api_priv.h \
+	api/broadcast.c \
+	api/broadcast.h \
 	api/build.c \
 	api/builds.c \
 	api/builds.h \
-	api/broadcast.c \
-	api/broadcast.h \
 	api/container_filter.c \
 	api/container_filter.h \
 	api/container_list.c \
@@ -40,19 +40,19 @@ api_libswarm_api_a_SOURCES = \
 	api/info_merge.h \
 	api/listing.c \
 	api/listing.h \
+	api/load.c \
 	api/making.c \
 	api/making.h \
 	api/network_connect.c \
-	api/load.c \
 	api/networks.c \
 	api/networks.h \
 	api/nodes.c \
 	api/pins.c \
 	api/pins.h \
 	api/plugins.c \
-	api/prune.c \
 	api/project.c \
 	api/project.h \
+	api/prune.c \
 	api/pull.c \
 	api/registry.c \
 	api/request.c \
@@ -61,9 +61,9 @@ api_libswarm_api_a_SOURCES = \
 	api/session.c \
 	api/swarm_mode.c \
 	api/system.c \
+	api/volumes.c \
 	api/wanted_image.c \
 	api/wanted_image.h
-	api/volumes.c
 api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_api_images
