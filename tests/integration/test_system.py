@@ -421,6 +421,32 @@ def test_plugins_of_one_node(docker, manager, three):
         assert said(m.request(method, path)) == said(three[0].request(method, path))
 
 
+def test_plugins_for_clients(docker, manager, three, tmp_path):
+    """A real plugin, from its making to its end, on the node that its name begins with."""
+    m = manager(three)
+    cli = docker(m)
+    (tmp_path / "rootfs").mkdir()
+    config = {
+        **{"description": "nothing", "entrypoint": ["/none"], "linux": {"capabilities": []}},
+        **{"interface": {"types": ["docker.logdriver/1.0"], "socket": "n.sock"}},
+        "env": [{"name": "LEVEL", "settable": ["value"], "value": "1"}],
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    try:
+        cli.run("plugin", "create", "node-2/own", str(tmp_path))
+        assert [e.name for e in three if e.json("GET", "/plugins")] == ["node-2"]
+        rows = cli.run("plugin", "ls", "--format", "{{.Name}} {{.Enabled}}")
+        assert rows == "node-2/own:latest false"
+        cli.run("plugin", "set", "node-2/own:latest", "LEVEL=5")
+        assert "LEVEL=5" in cli.run("plugin", "inspect", "node-2/own:latest")
+        assert "name the node" in cli.fails("plugin", "disable", "own:latest")
+        assert cli.run("plugin", "rm", "node-2/own:latest")
+        assert cli.run("plugin", "ls", "-q") == ""
+    finally:
+        for engine in three:
+            engine.request("DELETE", "/plugins/own:latest?force=1")
+
+
 def test_plugin_upload_is_streamed(fake, manager):
     engines = [fake("n1"), fake("n2")]
     plugins_of(engines[1])
