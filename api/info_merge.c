@@ -101,15 +101,26 @@ static void add_missing(json_t *list, json_t *seen, const json_t *from)
 	}
 }
 
-/* What any of them has. */
+static json_t *member(const struct merge *m, size_t i, const char *object, const char *key)
+{
+	return json_get(object != NULL ? json_obj(m->infos[i], object) : m->infos[i], key);
+}
+
+/* What any of them has. Most engines of a cluster are alike, so one that says what the one before
+ * it said is soon done with. */
 static json_t *union_of(const struct merge *m, const char *object, const char *key)
 {
 	json_t *list = json_array(), *seen CLEANUP_JSON = json_object();
+	const json_t *last = NULL;
 
-	for (size_t i = 0; i < m->len; i++)
-		add_missing(list, seen,
-			json_arr(
-				object != NULL ? json_obj(m->infos[i], object) : m->infos[i], key));
+	for (size_t i = 0; i < m->len; i++) {
+		const json_t *from = member(m, i, object, key);
+
+		if (!json_is_array(from) || json_equal(from, last))
+			continue;
+		add_missing(list, seen, from);
+		last = from;
+	}
 	return list;
 }
 
@@ -117,14 +128,17 @@ static json_t *union_of(const struct merge *m, const char *object, const char *k
 static json_t *objects_of(const struct merge *m, const char *object, const char *key)
 {
 	json_t *all = json_object();
+	const json_t *last = NULL;
 
 	for (size_t i = 0; i < m->len; i++) {
-		const json_t *from =
-			json_obj(object != NULL ? json_obj(m->infos[i], object) : m->infos[i], key);
+		json_t *from = member(m, i, object, key);
 		const char *name;
 		json_t *value;
 
-		json_object_foreach ((json_t *)from, name, value) {
+		if (!json_is_object(from) || json_equal(from, last))
+			continue;
+		last = from;
+		json_object_foreach (from, name, value) {
 			if (json_object_size(all) < LIST_MAX && json_is_object(value) &&
 				json_object_get(all, name) == NULL)
 				json_object_set(all, name, value);

@@ -267,10 +267,12 @@ def test_slow_listener(fake, manager):
     m = manager([engine])
     total = 7000
     with m.connect(timeout=60) as slow, Listener(m.address) as listener:
+        # The sockets between take as little as can be.
+        slow.stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
         slow.send_request("GET", "/events")
         assert slow.read_head().status == 200
-        # More than the sockets and what the manager keeps can take.
-        emit(engine, 0, total, pad="x" * 8000)
+        # More than they and what the manager keeps can take.
+        emit(engine, 0, total, pad="x" * 2500)
         wait_until(lambda: len(of_engines(listener.events)) == total, "all events", 90)
         told = [e["Actor"]["ID"] for e in of_engines(listener.events)]
         assert told == [f"loud-{n}" for n in range(total)]
