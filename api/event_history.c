@@ -53,6 +53,7 @@ static bool one_event(const char *text, size_t len, void *arg)
 	struct history *h = arg;
 	json_t *json = json_parse(text, len, NULL);
 	int64_t time_nano = json_int(json, "timeNano", 0);
+	char *complete CLEANUP_FREE = NULL;
 
 	/* An engine that does not heed the times asked for tells nothing wrong by it. */
 	if (json == NULL || time_nano < h->since || time_nano > end_for(h, h->node)) {
@@ -64,7 +65,8 @@ static bool one_event(const char *text, size_t len, void *arg)
 		h->cap = h->cap * 2 + 256;
 		h->events = xreallocarray(h->events, h->cap, sizeof(*h->events));
 	}
-	h->events[h->len++] = told_event_new(json, time_nano);
+	complete = json_text(json, NULL);
+	h->events[h->len++] = told_event_new(json, complete, time_nano);
 	return true;
 }
 

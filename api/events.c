@@ -39,10 +39,9 @@ struct listening {
 
 /* ---- Events ---- */
 
-struct told_event *told_event_new(json_t *json_take, int64_t time_nano)
+struct told_event *told_event_new(json_t *json_take, const char *text, int64_t time_nano)
 {
 	struct told_event *event = xcalloc(1, sizeof(*event));
-	char *text CLEANUP_FREE = json_text(json_take, NULL);
 
 	event->refs = 1;
 	event->json = json_take;
@@ -162,7 +161,8 @@ static void keep(struct events *events, const struct event *event)
 	if (*place != NULL && (*place)->time_nano > events->dropped_nano)
 		events->dropped_nano = (*place)->time_nano;
 	told_event_unref(*place);
-	*place = told_event_new(json_incref((json_t *)(uintptr_t)event->json), event->time_nano);
+	*place = told_event_new(
+		json_incref((json_t *)(uintptr_t)event->json), event->text, event->time_nano);
 	events->count++;
 }
 

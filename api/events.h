@@ -12,7 +12,8 @@ struct told_event {
 	size_t len;
 	int64_t time_nano;
 };
-struct told_event *told_event_new(json_t *json_take, int64_t time_nano);
+/* text: the JSON, without a newline; copied. */
+struct told_event *told_event_new(json_t *json_take, const char *text, int64_t time_nano);
 struct told_event *told_event_ref(struct told_event *event);
 void told_event_unref(struct told_event *event);
 
