@@ -23,6 +23,8 @@ struct listing {
 int listing_init(struct listing *listing, struct request *r, const char *const *known,
 	listing_use_fn *use) MUSTCHECK;
 void listing_free(struct listing *listing);
+/* The list, or 400 when matching took more work than it may. */
+void listing_reply(struct listing *listing, json_t *json_take);
 /* What all kinds have: name, id (NULL = has none), node. */
 bool listing_allows(
 	const struct listing *listing, const struct node *node, const char *name, const char *id);

@@ -177,7 +177,7 @@ void networks_list(struct request *r)
 	if (types_check(listing.filters, &err) != 0)
 		request_fail(r, &err);
 	else
-		exchange_reply_json(r->x, 200, networks_listed(&listing));
+		listing_reply(&listing, networks_listed(&listing));
 	listing_free(&listing);
 }
 

@@ -155,8 +155,8 @@ void volumes_list(struct request *r)
 
 	if (listing_init(&listing, r, known, use_volumes) != 0)
 		return;
-	exchange_reply_json(r->x, 200,
-		json_pack("{s:o,s:[]}", "Volumes", volumes_listed(&listing), "Warnings"));
+	listing_reply(
+		&listing, json_pack("{s:o,s:[]}", "Volumes", volumes_listed(&listing), "Warnings"));
 	listing_free(&listing);
 }
 

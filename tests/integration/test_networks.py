@@ -232,6 +232,12 @@ def test_filters(cluster, three):
         "node-1/web",
     ]
     assert len(listed(cluster, type=["builtin", "custom"])) == 11
+    # Expressions that would take very long are refused, and a text that is none is compared.
+    for huge in ("(x{1,500}){1,2}[a-z]*" * 40, "([a-z]{1,30}){1,30}"):
+        query = urllib.parse.quote(json.dumps({"name": [f"{huge}{i}" for i in range(64)]}))
+        reply = cluster.request("GET", f"/networks?filters={query}")
+        assert reply.status == 400 and "name" in reply.message()
+    assert listed(cluster, name=["web("]) == []
     for bad in ({"type": ["x"]}, {"dangling": ["x"]}, {"dangling": ["0", "1"]}, {"nosuch": ["x"]}):
         query = urllib.parse.quote(json.dumps(bad))
         reply = cluster.request("GET", f"/networks?filters={query}")
