@@ -206,36 +206,43 @@ static bool take_head(struct direct_call *d)
 	return call_take_head(&d->call, d->head.status);
 }
 
-/* Passes on what there is of the body, until the call is paused: how many bytes are used up; -1
- * when the call is over. */
-static ssize_t take_body(struct direct_call *d, const char *data, size_t len)
+/* Passes on what there is of the body: how many bytes are used up; -1 when the call is over. Many
+ * small chunks (an engine makes one of each line of a log) are joined where they are. */
+static ssize_t take_body(struct direct_call *d, char *data, size_t len)
 {
-	size_t at = 0;
+	struct err err = ERR_INIT;
+	char *joined = data;
+	size_t joined_len = 0, at = 0;
+	ssize_t used = 0;
 
-	while (!framing_is_done(&d->framing) && !d->call.is_paused) {
-		struct err err = ERR_INIT;
+	if (d->call.is_paused)
+		return 0;
+	while (!framing_is_done(&d->framing)) {
 		const char *body;
 		size_t body_len;
-		ssize_t used =
-			framing_feed(&d->framing, data + at, len - at, &body, &body_len, &err);
 
-		if (used < 0) {
-			err.code = ERR_UPSTREAM;
-			call_finish(&d->call, &err);
-			return -1;
-		}
-		if (used == 0)
+		used = framing_feed(&d->framing, data + at, len - at, &body, &body_len, &err);
+		if (used <= 0)
 			break;
+		if (joined_len == 0)
+			joined = data + (at + (size_t)used - body_len);
+		else if (body_len > 0)
+			memmove(joined + joined_len, body, body_len);
+		joined_len += body_len;
 		at += (size_t)used;
-		if (body_len > 0 && !call_take_body(&d->call, body, body_len))
-			return -1;
 	}
-	return (ssize_t)at;
+	if (joined_len > 0 && !call_take_body(&d->call, joined, joined_len))
+		return -1;
+	if (used >= 0)
+		return (ssize_t)at;
+	err.code = ERR_UPSTREAM;
+	call_finish(&d->call, &err);
+	return -1;
 }
 
 /* Looks at what was kept, and at len bytes that have just been read: body among these is passed on
  * from where it is. False when the call is over. */
-static bool take(struct direct_call *d, const char *data, size_t len)
+static bool take(struct direct_call *d, char *data, size_t len)
 {
 	ssize_t used = 0;
 

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define PEM_FILE_MAX (1024 * 1024)
+#define READ_AHEAD \
+	(64 * 1024) /* bytes of records in one read of a socket; kept while in use only */
 
 static int read_file(const char *path, const char *what, char **out, size_t *len, struct err *err)
 {
@@ -134,6 +136,8 @@ static SSL_CTX *new_ctx(const struct tls_config *config, const struct tls_contex
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_default_read_buffer_len(ctx, READ_AHEAD);
 	if (tls->cert != NULL && use_certificate(ctx, config, tls, err) != 0)
 		goto fail;
 	if (tls->ca != NULL && use_authorities(ctx, config, tls, is_server, err) != 0)

@@ -22,7 +22,8 @@ struct tls_stream {
 	bool write_wants_read;      /* and the reverse */
 	bool is_shut, shut_pending; /* close_notify is sent, or waits for the socket */
 	bool is_broken;
-	bool has_end; /* an end or a failure was found behind bytes that were given first */
+	bool is_starved; /* what OpenSSL holds is less than a record: only the socket helps */
+	bool has_end;    /* an end or a failure was found behind bytes that were given first */
 	bool is_kicked, is_closed; /* as in a plain socket's stream */
 };
 
@@ -33,7 +34,8 @@ static struct tls_stream *tls_of(struct stream *s)
 
 static bool has_buffered(const struct tls_stream *ts)
 {
-	return ts->stream.unread.len > 0 || ts->has_end || SSL_pending(ts->ssl) > 0;
+	return ts->stream.unread.len > 0 || ts->has_end ||
+	       (!ts->is_starved && SSL_has_pending(ts->ssl));
 }
 
 static void tls_update_watch(struct tls_stream *ts)
@@ -96,14 +98,13 @@ static void tls_kick(void *arg)
 		ts->stream.ready(LOOP_READ, ts->stream.ready_arg);
 }
 
-/* OpenSSL gives one record at a time. Long streams come in records of full size: as many as fit are
- * taken at once. Behind a shorter one is, most often, nothing, or an end that need not be known
- * yet. */
+/* OpenSSL gives one record at a time, and reads ahead from the socket: all that it has is taken at
+ * once. */
 static ssize_t tls_read(struct stream *s, void *data, size_t len)
 {
 	struct tls_stream *ts = tls_of(s);
 	size_t done = 0;
-	int n = 0;
+	int n;
 
 	if (ts->is_broken)
 		return STREAM_ERROR;
@@ -115,7 +116,8 @@ static ssize_t tls_read(struct stream *s, void *data, size_t len)
 		n = SSL_read(ts->ssl, (char *)data + done, left > INT_MAX ? INT_MAX : (int)left);
 		if (n > 0)
 			done += (size_t)n;
-	} while (n == SSL3_RT_MAX_PLAIN_LENGTH && done < len);
+	} while (n > 0 && done < len && SSL_has_pending(ts->ssl));
+	ts->is_starved = n <= 0;
 	if (n > 0)
 		return (ssize_t)done;
 	switch (SSL_get_error(ts->ssl, n)) {
