@@ -162,20 +162,36 @@ static void upload_failed(struct call *call, enum err_code code, const char *mes
 	call->upload_ended = true;
 }
 
+/* Much is sent from where it is, as far as it goes. */
+static size_t upload_at_once(struct call *call, const char *data, size_t len)
+{
+	size_t sent;
+
+	if (len < CALL_UPLOAD_BULK || call->upload.len > 0 || call->endpoint->carrier->send == NULL)
+		return 0;
+	sent = call->endpoint->carrier->send(call, data, len);
+	/* More like it follows: room for all that may wait, not growth by and by. */
+	if (sent < len)
+		(void)!buf_room(&call->upload, CALL_UPLOAD_HIGH_WATER + len);
+	return sent;
+}
+
 bool call_upload(struct call *call, const void *data, size_t len)
 {
-	if (call->upload.len == 0) {
+	size_t sent = 0;
+
+	if (call->upload.len == 0)
 		call->progress_ms = loop_now_ms(call->endpoint->client->loop);
-		/* More like it follows: room for all that may wait, not growth by and by. */
-		if (len >= CALL_UPLOAD_BULK)
-			(void)!buf_room(&call->upload, CALL_UPLOAD_HIGH_WATER + len);
-	}
-	if (call->upload_left >= 0 && len > (size_t)call->upload_left)
+	if (call->upload_left >= 0 && len > (size_t)call->upload_left) {
 		upload_failed(call, ERR_INVALID, "the upload is longer than announced");
-	else if (buf_append(&call->upload, data, len) != 0)
-		upload_failed(call, ERR_TOO_LARGE, "more upload waits than there is room for");
-	else if (call->upload_left >= 0)
-		call->upload_left -= (int64_t)len;
+	} else {
+		sent = upload_at_once(call, data, len);
+		if (buf_append(&call->upload, (const char *)data + sent, len - sent) != 0)
+			upload_failed(
+				call, ERR_TOO_LARGE, "more upload waits than there is room for");
+		else if (call->upload_left >= 0)
+			call->upload_left -= (int64_t)len;
+	}
 	call->upload_full = call->upload.len > CALL_UPLOAD_HIGH_WATER;
 	call->endpoint->carrier->upload_changed(call);
 	return !call->upload_full;

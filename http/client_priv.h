@@ -53,6 +53,9 @@ struct call_carrier {
 	void (*stop)(struct call *call);
 	void (*resume)(struct call *call);
 	void (*upload_changed)(struct call *call);
+	/* Sends bytes of the upload at once, which nothing waits in front of: how many. Calls
+	 * nobody back. NULL = cannot. */
+	size_t (*send)(struct call *call, const char *data, size_t len);
 };
 extern const struct call_carrier direct_carrier, curl_carrier;
 

@@ -542,6 +542,30 @@ static void upload_later(void *arg)
 		update_want(d);
 }
 
+static size_t direct_send(struct call *call, const char *data, size_t len)
+{
+	struct direct_call *d = direct_of(call);
+	size_t sent = 0;
+	ssize_t n;
+
+	if (d->stream == NULL || d->is_stopped || d->is_blocked || d->out.len > 0 ||
+		!call->has_upload || call->failure.code != ERR_NONE)
+		return 0;
+	if (d->is_chunked) {
+		buf_printf(&d->out, "%zx\r\n", len);
+		buf_append(&d->out, data, len);
+		buf_append(&d->out, "\r\n", 2);
+		return len;
+	}
+	while (sent < len) {
+		n = stream_write(d->stream, data + sent, len - sent);
+		if (n < 0)
+			break; /* full; or broken, which upload_later finds out */
+		sent += (size_t)n;
+	}
+	return sent;
+}
+
 static void direct_upload_changed(struct call *call)
 {
 	struct direct_call *d = direct_of(call);
@@ -558,4 +582,5 @@ const struct call_carrier direct_carrier = {
 	.stop = direct_stop,
 	.resume = direct_resume,
 	.upload_changed = direct_upload_changed,
+	.send = direct_send,
 };
