@@ -200,6 +200,7 @@ static void handle(struct handler *handler, struct exchange *x)
 	query = strchr(path, '?');
 	r->raw_query = xstrdup(query != NULL ? query + 1 : "");
 	exchange_on_end(x, request_free, r);
+	api_default_headers(api, x);
 	if (parse_version(api, &path, &r->minor, &err) != 0 || parse_query(r, &err) != 0) {
 		request_fail(r, &err);
 		return;
@@ -224,6 +225,7 @@ static void api_free(struct handler *handler)
 	event_listener_free(api->listener);
 	events_free(api->events);
 	str_list_free(&api->filters);
+	http_headers_free(&api->defaults);
 	free((char *)api->config.version);
 	free((char *)api->config.strategy);
 	free(api);

@@ -32,6 +32,8 @@ struct api {
 	struct wanted_images *wanted;       /* wanted_image.h */
 	uint64_t surveyed_ms; /* when the healthy nodes were looked at, 0 = to be done anew */
 	int max_minor;
+	struct http_headers defaults; /* what every reply has, see default_headers.c */
+	int defaults_minor;           /* the version that they tell of */
 	bool prefers_buildkit;
 };
 
@@ -104,6 +106,8 @@ char *request_container_path(const struct request *r, const struct container *co
 
 /* ---- api.c ---- */
 
+/* Gives the reply of x the headers that an engine puts on every one. */
+void api_default_headers(struct api *api, struct exchange *x);
 /* The highest minor version of 1.x offered now. */
 int api_max_minor(struct api *api);
 /* All healthy engines prefer BuildKit. */

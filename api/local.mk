@@ -18,6 +18,7 @@ api_libswarm_api_a_SOURCES = \
 	api/create_networks.c \
 	api/create_networks.h \
 	api/disk_usage.c \
+	api/default_headers.c \
 	api/event_filter.c \
 	api/event_history.c \
 	api/events.c \

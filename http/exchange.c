@@ -174,6 +174,16 @@ static bool has_reply(const struct exchange *x)
 }
 
 /* The head of a reply that the connection writes itself. */
+void exchange_set_defaults(struct exchange *x, const struct http_headers *defaults)
+{
+	x->defaults = defaults;
+}
+
+static bool is_missing(const struct http_headers *headers, const char *name)
+{
+	return headers == NULL || http_headers_get(headers, name) == NULL;
+}
+
 static void write_head(struct exchange *x, int status, const struct http_headers *headers)
 {
 	struct connection *c = x->connection;
@@ -182,6 +192,12 @@ static void write_head(struct exchange *x, int status, const struct http_headers
 	struct tm tm;
 
 	head_write_reply(&c->out, status, headers);
+	for (size_t i = 0; x->defaults != NULL && i < x->defaults->len; i++) {
+		const struct http_header *item = &x->defaults->items[i];
+
+		if (is_missing(headers, item->name))
+			buf_printf(&c->out, "%s: %s\r\n", item->name, item->value);
+	}
 	gmtime_r(&now, &tm);
 	strftime(date, sizeof(date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
 	buf_append_str(&c->out, date);
@@ -210,6 +226,12 @@ void exchange_reply(struct exchange *x, int status, const struct http_headers *h
 	x->status = status;
 	http_headers_copy(&x->reply_headers, headers);
 	http_headers_strip_hop(&x->reply_headers);
+	for (size_t i = 0; x->defaults != NULL && i < x->defaults->len; i++) {
+		const struct http_header *item = &x->defaults->items[i];
+
+		if (is_missing(&x->reply_headers, item->name))
+			http_headers_add(&x->reply_headers, item->name, item->value);
+	}
 	x->reply_body = xmalloc(len + 1);
 	if (len > 0)
 		memcpy(x->reply_body, body, len);

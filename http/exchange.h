@@ -79,6 +79,10 @@ void exchange_body_resume(struct exchange *x);
 
 /* ---- The reply: exactly one of the whole forms, the streamed form, or an upgrade ---- */
 
+/* Headers that a reply gets where it has none of that name, whichever form it takes but the
+ * upgrade. Borrowed until the exchange ends, and read when the reply begins. */
+void exchange_set_defaults(struct exchange *x, const struct http_headers *defaults);
+
 /* A whole reply; headers (may be NULL) and body are copied. */
 void exchange_reply(struct exchange *x, int status, const struct http_headers *headers,
 	const void *body, size_t len);

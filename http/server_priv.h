@@ -122,6 +122,7 @@ struct exchange {
 	bool envelope_sent;   /* libmicrohttpd has been given the request */
 	bool has_whole_reply; /* status, headers and body wait for libmicrohttpd */
 	int status;
+	const struct http_headers *defaults; /* of the reply; may be NULL. Borrowed */
 	struct http_headers reply_headers;
 	char *reply_body;
 	size_t reply_len;
