@@ -19,7 +19,8 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/lab/__init__.py tests/integration/lab/certs.py \
 	tests/integration/lab/cli.py tests/integration/lab/consul.py \
 	tests/integration/lab/engine.py tests/integration/lab/fake_engine.py \
-	tests/integration/lab/http.py tests/integration/lab/machine.py \
+	tests/integration/lab/http.py tests/integration/lab/likeness.py \
+	tests/integration/lab/machine.py \
 	tests/integration/lab/registry.py tests/integration/lab/swarm.py \
 	tests/integration/lab/waiting.py \
 	tests/integration/test_create_images.py \
@@ -30,7 +31,9 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/test_streams.py tests/integration/test_system.py \
 	tests/integration/test_tls.py tests/integration/test_transfer.py \
 	tests/integration/test_volumes.py \
-	tests/integration/test_build.py \
+	tests/integration/test_api_like_engine.py tests/integration/test_build.py \
+	tests/integration/test_cli_like_engine.py tests/integration/test_compose.py \
+	tests/integration/test_sdk.py \
 	tests/integration/test_upgrade.py \
 	tests/integration/test_images.py \
 	tests/integration/test_events.py \

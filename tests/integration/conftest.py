@@ -103,6 +103,29 @@ def mixed(engines_of_session, newer_engine_of_session):
     yield from _used(engines_of_session[:2] + newer_engine_of_session)
 
 
+@pytest.fixture(scope="session")
+def newer_pair(machine, archive, newer_engine_of_session):
+    """Two engines of 26.1."""
+    other = Engine(machine, 32, "node-x26", {"disk": "ssd"}, version=26)
+    other.boot(archive)
+    yield [other, *newer_engine_of_session]
+    other.kill()
+
+
+@pytest.fixture
+def pair(request, engines_of_session, newer_pair):
+    """version -> two engines as like as can be, clean again afterwards."""
+    used = []
+
+    def make(version):
+        used.extend(newer_pair if version == 26 else engines_of_session[:2])
+        return used
+
+    yield make
+    for engine in used:
+        engine.reset()
+
+
 @pytest.fixture
 def tls_engines(tls_engines_of_session):
     yield from _used(tls_engines_of_session)

@@ -1,0 +1,169 @@
+"""Running one script of commands against two daemons, and comparing what they say."""
+
+import dataclasses
+import difflib
+import os
+import re
+import shlex
+import time
+
+from .waiting import in_parallel
+
+
+@dataclasses.dataclass
+class Step:
+    """One command. In its words @dir is a folder of the side's own, @registry a registry, @side a
+    word that names the side, @since the time (of the script's start) and @now that of the command."""
+
+    words: str
+    input: str = ""
+    # Lines of the output may come in any order.
+    is_set: bool = False
+
+
+def steps(text):
+    """One command a line; a line that begins with # is a remark, `<<< TEXT` gives it input (with
+    \\n for the ends of lines), and a leading `~` says that lines of its output have no order."""
+    out = []
+    for line in text.strip().splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        is_set = line.startswith("~")
+        words, _, given = line.lstrip("~ ").partition(" <<< ")
+        out.append(Step(words, given.replace("\\n", "\n"), is_set))
+    return out
+
+
+@dataclasses.dataclass
+class Rule:
+    """Something in which outputs may differ, and why. What matches is replaced on both sides."""
+
+    pattern: str
+    instead: str
+    why: str
+
+    def apply(self, text):
+        return re.sub(self.pattern, self.instead, text, flags=re.MULTILINE)
+
+
+# What differs from one engine to the other, or from one run to the next.
+ENGINE_RULES = [
+    Rule(r"\b[0-9a-f]{64}\b", "<id>", "IDs are random"),
+    Rule(r"\b[0-9a-f]{12}\b", "<id>", "the same, cut short"),
+    Rule(
+        r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?Z| [+-]\d{4} [A-Z]+|[+-]\d\d:\d\d)?",
+        "<time>",
+        "moments",
+    ),
+    Rule(
+        r"\b((About|Less than) )?(an?|\d+) (second|minute|hour)s?\b",
+        "<ago>",
+        "how long something is ago depends on how fast the machine is",
+    ),
+    Rule(r"\(\d{10}(\.\d+)?\)", "(<time>)", "moments"),
+    Rule(r"^\d+ +(sh|sleep)$", "<pid> \\1", "processes have the numbers of the host"),
+    Rule(r"(?<=\S)  +(?=\S)", "  ", "columns are as wide as what stands in them"),
+    Rule(r"[ \t]+$", "", "the same for the last column"),
+]
+
+
+class Side:
+    """A daemon, as seen by one client."""
+
+    def __init__(self, name, docker, folder, registry, names=()):
+        """docker(folder): the client. names: words for what differs by construction, each replaced by
+        a word of both sides: [("node-1", "<node>"), ...]"""
+        self.name, self.folder = name, folder
+        self.docker = docker(folder)
+        self.registry = registry
+        self.names = [*names, (folder, "<dir>"), (name, "<side>")]
+        self.since = 0
+        os.makedirs(folder, exist_ok=True)
+
+    def words(self, step):
+        known = {
+            "@dir": self.folder,
+            "@registry": self.registry,
+            "@side": self.name,
+            "@since": str(self.since),
+            "@now": f"{time.time():.9f}",
+        }
+        for key, value in known.items():
+            step = step.replace(key, value)
+        return shlex.split(step)
+
+    def run(self, script):
+        """[(step, status, stdout, stderr)]"""
+        self.since = int(time.time())
+        out = []
+        for step in script:
+            given = step.input.replace("@registry", self.registry)
+            done = self.docker.run(*self.words(step.words), input=given, check=False)
+            out.append((step, *done))
+        return out
+
+    def normalise(self, text, rules, is_set):
+        for name, instead in self.names:
+            text = text.replace(name, instead)
+        for rule in rules:
+            text = rule.apply(text)
+        return "\n".join(sorted(text.splitlines())) if is_set else text
+
+
+def report(sides, script, rules, status_only=(), different=()):
+    """Runs the script on both at the same time; what differs as text, "" when nothing does.
+    status_only: words of commands of which only the status is compared; different: of commands of
+    which nothing is, because their statuses must differ."""
+    runs = in_parallel(lambda side: side.run(script), sides)
+    found = []
+    for left, right in zip(*runs):
+        step = left[0]
+        if step.words in different and (left[1] == 0) != (right[1] == 0):
+            continue
+        if step.words in status_only and left[1] == right[1]:
+            continue
+        texts = []
+        for side, (_, status, out, err) in zip(sides, (left, right)):
+            body = side.normalise(out, rules, step.is_set)
+            complaint = side.normalise(err, rules, step.is_set)
+            texts.append([f"status {status}", *body.splitlines(), "-- stderr", *complaint.splitlines()])
+        if texts[0] != texts[1]:
+            diff = difflib.unified_diff(*texts, sides[0].name, sides[1].name, lineterm="", n=1)
+            found.append(f"$ docker {step.words}\n" + "\n".join(diff))
+    return "\n\n".join(found)
+
+
+def shape(value):
+    """The names and kinds of what is in a JSON value, without the values: a list is what its members
+    are together."""
+    if isinstance(value, dict):
+        return {key: shape(member) for key, member in value.items()}
+    if isinstance(value, list):
+        merged = {}
+        for member in value:
+            if isinstance(member, dict):
+                merged.update(shape(member))
+        return [merged] if merged else []
+    return None if value is None else type(value).__name__
+
+
+def shape_differences(left, right, path=""):
+    """["path: what"]; nothing stands for no value, an empty list and an empty object."""
+    if not left and not right:
+        return []
+    if isinstance(left, dict) and isinstance(right, dict):
+        found = []
+        for key in sorted(left.keys() | right.keys()):
+            if key not in left or key not in right:
+                found.append(f"{path}.{key}: only on the {'left' if key in left else 'right'}")
+            else:
+                found += shape_differences(left[key], right[key], f"{path}.{key}")
+        return found
+    if isinstance(left, list) and isinstance(right, list):
+        both = left and right
+        return shape_differences(left[0], right[0], f"{path}[]") if both else []
+    if not left or not right or left == right or not isinstance(left, type(right)):
+        same = left == right or left is None or right is None
+        return [] if same else [f"{path}: {left} and {right}"]
+    return [f"{path}: {left} and {right}"]
