@@ -8,6 +8,8 @@ http_libswarm_http_a_SOURCES = \
 	http/connection.c \
 	http/curl_call.c \
 	http/dial.c \
+	http/digest.c \
+	http/digest.h \
 	http/direct_call.c \
 	http/exchange.c \
 	http/exchange.h \
