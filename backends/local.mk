@@ -2,7 +2,11 @@
 
 noinst_LIBRARIES += backends/libswarm_backends.a
 backends_libswarm_backends_a_SOURCES = \
+	backends/sim_commit.c \
 	backends/sim_container.c \
+	backends/sim_content.c \
+	backends/sim_dockerfile.c \
+	backends/sim_dockerfile.h \
 	backends/sim_engine.c \
 	backends/sim_event.c \
 	backends/sim_exec.c \
@@ -12,8 +16,12 @@ backends_libswarm_backends_a_SOURCES = \
 	backends/sim_http.c \
 	backends/sim_http.h \
 	backends/sim_image.c \
+	backends/sim_image.h \
+	backends/sim_image_delete.c \
+	backends/sim_image_view.c \
 	backends/sim_info.c \
 	backends/sim_json.c \
+	backends/sim_load.c \
 	backends/sim_log.c \
 	backends/sim_network.c \
 	backends/sim_pattern.c \
@@ -21,6 +29,7 @@ backends_libswarm_backends_a_SOURCES = \
 	backends/sim_port.c \
 	backends/sim_priv.h \
 	backends/sim_proc.c \
+	backends/sim_registry.c \
 	backends/sim_routes_container.c \
 	backends/sim_routes_image.c \
 	backends/sim_routes_network.c \
@@ -28,6 +37,8 @@ backends_libswarm_backends_a_SOURCES = \
 	backends/sim_routes_system.c \
 	backends/sim_run.c \
 	backends/sim_spec.c \
+	backends/sim_tar.c \
+	backends/sim_tar.h \
 	backends/sim_view.c \
 	backends/sim_volume.c \
 	backends/simulator.c \

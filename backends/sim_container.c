@@ -1,5 +1,5 @@
 /* Containers as objects: made, found, renamed, changed and removed. */
-#include "backends/sim_priv.h"
+#include "backends/sim_image.h"
 
 #include <stdio.h>
 #include <string.h>

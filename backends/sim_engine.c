@@ -1,4 +1,4 @@
-#include "backends/sim_priv.h"
+#include "backends/sim_image.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,7 @@
 #include "backends/sim_filter.h"
 
+#include "backends/sim_image.h"
+
 #include "lib/regex.h"
 
 #include <stdio.h>
@@ -145,6 +147,36 @@ int sim_filter_bool(const json_t *filters, const char *key, bool *out, struct er
 	if (yes == no)
 		return sim_fail(err, 400, "Invalid filter '%s=[%s]'", key, value);
 	*out = yes;
+	return 0;
+}
+
+bool sim_filter_prune_labels(const json_t *filters, const json_t *labels)
+{
+	return sim_filter_labels(filters, "label", labels) &&
+	       !(sim_filter_has(filters, "label!") && sim_filter_labels(filters, "label!", labels));
+}
+
+int sim_filter_until(const json_t *filters, int64_t now_ns, int64_t *out, struct err *err)
+{
+	json_t *list = json_object_get(filters, "until");
+	const char *text = json_string_value(json_array_get(list, 0));
+	CLEANUP_FREE char *seconds = NULL;
+	long long n;
+
+	if (!text)
+		return 0;
+	if (json_array_size(list) > 1)
+		return sim_fail(err, 500, "more than one until filter specified");
+	if (!sim_time_parse(text, out))
+		return 0;
+	seconds = xstrndup(text, strcspn(text, "."));
+	if (!str_to_int(seconds, 0, 9000000000ll, &n, "time", NULL))
+		*out = n * 1000000000;
+	else if (!str_to_duration_ms(text, &n, "time", NULL))
+		*out = now_ns - n * 1000000;
+	else
+		return sim_fail(
+			err, 500, "failed to parse value as time or duration: \"%s\"", text);
 	return 0;
 }
 

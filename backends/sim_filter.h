@@ -18,6 +18,13 @@ bool sim_filter_has(const json_t *filters, const char *key);
 /* A value of yes or no; *out keeps its value when the key is not given. 0 or 400. */
 int sim_filter_bool(const json_t *filters, const char *key, bool *out, struct err *err) MUSTCHECK;
 
+/* "label" and "label!" of a prune. */
+bool sim_filter_prune_labels(const json_t *filters, const json_t *labels);
+/* "until" of a prune: a duration before now, or a time. *out stays 0 when not given. 0 or a
+ * status. */
+int sim_filter_until(
+	const json_t *filters, int64_t now_ns, int64_t *out, struct err *err) MUSTCHECK;
+
 bool sim_filter_event(const json_t *filters, const json_t *event);
 
 /* The containers of a list request, newest first. *out is an array to be freed. */

@@ -436,7 +436,7 @@ static void request_start(struct sim_request *r)
 		return;
 	if (r->route->flags & SIM_ROUTE_JSON)
 		exchange_read_body(r->x, SIM_BODY_MAX, request_body, r);
-	else if (exchange_body_length(r->x) != 0)
+	else if (!(r->route->flags & SIM_ROUTE_STREAM) && exchange_body_length(r->x) != 0)
 		exchange_stream_body(r->x, request_discard, r);
 	else
 		request_run(r);

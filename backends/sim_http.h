@@ -68,6 +68,7 @@ enum {
 	SIM_ROUTE_JSON = 1,    /* has a JSON body */
 	SIM_ROUTE_DISCARD = 2, /* has a body that is dropped */
 	SIM_ROUTE_SLASHES = 4, /* the name may hold '/' */
+	SIM_ROUTE_STREAM = 8,  /* has a body that the handler takes as it comes */
 };
 struct sim_route {
 	const char *method, *prefix, *suffix; /* no suffix and no name when NULL */
@@ -95,6 +96,18 @@ void sim_headers(const struct sim_request *r, struct http_headers *h, const char
 
 /* NULL: the error has been sent. */
 struct sim_container *sim_request_container(struct sim_request *r);
+
+/* Images as archives (sim_load.c), made here (sim_commit.c), and the registry (sim_registry.c). */
+void sim_image_load(struct sim_request *r);
+void sim_image_save(struct sim_request *r);
+void sim_images_save(struct sim_request *r); /* of the query's names */
+void sim_image_import(struct sim_request *r);
+void sim_image_commit(struct sim_request *r);
+void sim_image_pull(struct sim_request *r);
+void sim_image_push(struct sim_request *r);
+void sim_image_search(struct sim_request *r);
+void sim_image_distribution(struct sim_request *r);
+void sim_registry_login(struct sim_request *r);
 
 /* Raw streams (sim_pipe.c). */
 void sim_pipe_attach(struct sim_request *r, struct sim_container *c);

@@ -156,3 +156,85 @@ void sim_duration_text(int64_t seconds, char *out, size_t out_size)
 	else
 		snprintf(out, out_size, "%lld years", s / 3600 / 24 / 365);
 }
+
+int sim_time_parse(const char *text, int64_t *ns)
+{
+	struct tm tm = {0};
+	const char *p = text;
+	int64_t fraction = 0;
+	int64_t unit = 100000000;
+	int offset = 0;
+	int hours;
+	int minutes;
+	char sign;
+
+	if (strlen(text) > 64 || sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon,
+					 &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+		return -1;
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	p += strcspn(p, "T");
+	p += strcspn(p, ".Z+-");
+	if (*p == '.')
+		for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+			fraction += (*p - '0') * unit;
+	if (sscanf(p, "%c%2d:%2d", &sign, &hours, &minutes) == 3 && (sign == '+' || sign == '-'))
+		offset = (sign == '-' ? -60 : 60) * (60 * hours + minutes);
+	else if (*p && !str_eq(p, "Z"))
+		return -1;
+	*ns = tm.tm_year < 70 - 1 ? 0 : (timegm(&tm) - offset) * 1000000000ll + fraction;
+	return 0;
+}
+
+/* ---- Progress ---- */
+
+void sim_progress(struct buf *b, const char *status, const char *id)
+{
+	buf_append_char(b, '{');
+	sim_json_s(b, "status", status);
+	if (id)
+		sim_json_s(b, "id", id);
+	buf_append_str(b, "}\r\n");
+}
+
+void sim_progress_detail(struct buf *b, const char *status, const char *id)
+{
+	buf_append_char(b, '{');
+	sim_json_s(b, "status", status);
+	buf_append_str(b, ",\"progressDetail\":{}");
+	sim_json_s(b, "id", id);
+	buf_append_str(b, "}\r\n");
+}
+
+/* As Go writes JSON for the web. */
+static void quote_web(struct buf *b, const char *text)
+{
+	CLEANUP_BUF struct buf plain = {0};
+
+	buf_init(&plain, SIM_REPLY_MAX);
+	sim_json_quote(&plain, text);
+	for (size_t i = 0; i < plain.len; i++) {
+		char c = plain.data[i];
+
+		if (c == '<' || c == '>' || c == '&')
+			buf_printf(b, "\\u%04x", (unsigned)c);
+		else
+			buf_append_char(b, c);
+	}
+}
+
+void sim_progress_stream(struct buf *b, const char *text)
+{
+	buf_append_str(b, "{\"stream\":");
+	quote_web(b, text);
+	buf_append_str(b, "}\r\n");
+}
+
+void sim_progress_error(struct buf *b, const char *message)
+{
+	buf_append_str(b, "{\"errorDetail\":{\"message\":");
+	quote_web(b, message);
+	buf_append_str(b, "},\"error\":");
+	quote_web(b, message);
+	buf_append_str(b, "}\r\n");
+}

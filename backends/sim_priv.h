@@ -50,8 +50,16 @@ void sim_json_value(struct buf *b, const char *key, const json_t *value, const c
 /* RFC 3339 with nanoseconds, trailing zeros cut, as Go prints times; 0 is year 1. */
 void sim_json_time(struct buf *b, const char *key, int64_t ns);
 void sim_time_text(int64_t ns, char *out, size_t out_size);
+/* RFC 3339, with a fraction or without, in UTC or with an offset. -1: it is none. */
+int sim_time_parse(const char *text, int64_t *ns) MUSTCHECK;
 /* "Less than a second", "About a minute", "3 weeks", as an engine words durations. */
 void sim_duration_text(int64_t seconds, char *out, size_t out_size);
+
+/* Lines of progress of streamed answers. id NULL = none. */
+void sim_progress(struct buf *b, const char *status, const char *id);
+void sim_progress_detail(struct buf *b, const char *status, const char *id);
+void sim_progress_stream(struct buf *b, const char *text);
+void sim_progress_error(struct buf *b, const char *message);
 
 /* ---- Patterns of the configuration (sim_pattern.c) ---- */
 
@@ -119,6 +127,10 @@ json_t *sim_spec_host(const struct sim_spec *spec);
 void sim_spec_write_config(
 	struct buf *b, const json_t *config, const char *hostname, bool container_form);
 void sim_spec_write_host(struct buf *b, const json_t *host);
+/* A Config with an image's defaults, fields under their proper names. A new reference. */
+json_t *sim_spec_merge(const json_t *body, const json_t *image);
+/* The configuration of a container as images made of it get it. A new reference. */
+json_t *sim_container_config(const struct sim_container *c);
 /* Checks the JSON types of the fields of a create request. 0 or a status. */
 int sim_spec_check_types(const json_t *body, struct err *err) MUSTCHECK;
 
@@ -161,7 +173,7 @@ void sim_log_write_entry(struct buf *b, const struct sim_log_query *query, int64
 void sim_log_write(const struct sim_log *log, const struct sim_log_query *query, struct buf *b);
 void sim_frame(struct buf *b, int fd, const char *data, size_t len); /* stdcopy header and data */
 
-/* ---- Networks and volumes and images (sim_network.c, sim_volume.c, sim_image.c) ---- */
+/* ---- Networks and volumes (sim_network.c, sim_volume.c); images: sim_image.h ---- */
 
 struct sim_network {
 	struct sim_network *prev, *next;
@@ -192,15 +204,6 @@ struct sim_volume {
 	int64_t created_ns;
 	unsigned users; /* mounts of containers */
 	bool anonymous;
-};
-
-struct sim_image {
-	struct sim_image *prev, *next;
-	unsigned refs;           /* the engine's list, and containers */
-	char id[SIM_ID_LEN + 1]; /* without "sha256:" */
-	struct str_list tags;
-	char *config; /* JSON: Cmd, Env, Labels ... */
-	int64_t created_ns, tagged_ns, size;
 };
 
 struct sim_mount {
@@ -351,10 +354,18 @@ void sim_exec_container_gone(struct sim_engine *e, struct sim_container *c, bool
 
 /* ---- The engine ---- */
 
+struct sim_content;
+struct sim_contents {
+	struct sim_content *by_id; /* what images are; owned by the simulator */
+};
+struct sim_pushed;
+
 struct sim_options {
 	struct loop *loop;
 	const struct env *env;
 	struct sim_specs specs;
+	struct sim_contents contents;
+	struct sim_pushed *registry; /* what was pushed, by name */
 	unsigned cpus;
 	int64_t memory;
 	char *server_version, *api_version, *api_min_version;
@@ -486,27 +497,6 @@ int sim_mounts_init(struct sim_container *c, struct err *err) MUSTCHECK;
 void sim_mounts_events(struct sim_container *c, const char *action);
 void sim_mounts_free(struct sim_container *c, bool remove_anonymous);
 void sim_mounts_write(struct buf *b, const struct sim_container *c);
-
-/* Images */
-void sim_images_free(struct sim_engine *e);
-/* Adds a reference ("nginx", "a/b:c"); the same text gives the same ID everywhere. */
-struct sim_image *sim_image_add(struct sim_engine *e, const char *reference);
-struct sim_image *sim_image_find(struct sim_engine *e, const char *reference);
-struct sim_image *sim_image_ref(struct sim_image *image);
-void sim_image_unref(struct sim_image *image);
-/* Owned "repo:tag" of a reference, or NULL with err (400). */
-char *sim_image_normal(const char *reference, struct err *err) MUSTCHECK;
-int sim_image_tag(struct sim_engine *e, const char *source, const char *repo, const char *tag,
-	struct err *err) MUSTCHECK;
-/* Writes the list of what was untagged and deleted. */
-int sim_image_delete(struct sim_engine *e, const char *key, bool force, struct buf *b,
-	struct err *err) MUSTCHECK;
-int sim_image_commit(struct sim_engine *e, struct sim_container *c, const char *repo,
-	const char *tag, struct sim_image **out, struct err *err) MUSTCHECK;
-void sim_image_write_summary(
-	struct buf *b, const struct sim_engine *e, const struct sim_image *image);
-void sim_image_write(struct buf *b, const struct sim_engine *e, const struct sim_image *image);
-void sim_image_write_history(struct buf *b, const struct sim_image *image);
 
 /* Views: sim_view.c, sim_info.c */
 void sim_container_write(struct buf *b, const struct sim_container *c, bool size);

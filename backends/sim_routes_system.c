@@ -1,6 +1,7 @@
 /* Requests about the engine itself, and its events. */
 #include "backends/sim_filter.h"
 #include "backends/sim_http.h"
+#include "backends/sim_image.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -54,11 +55,11 @@ static void disk_usage(struct sim_request *r)
 
 	buf_init(&b, SIM_REPLY_MAX);
 	DL_FOREACH (e->images, image)
-		layers += image->size;
+		layers += image->content->size;
 	buf_printf(&b, "{\"LayersSize\":%lld,\"Images\":[", (long long)layers);
 	DL_FOREACH (e->images, image) {
 		sim_json_item(&b);
-		sim_image_write_summary(&b, e, image);
+		sim_image_write_summary(&b, e, image, NULL, NULL);
 	}
 	buf_append_str(&b, "],\"Containers\":[");
 	DL_FOREACH (e->containers, c) {

@@ -1,6 +1,6 @@
 /* What a container was asked to be: checked, normalised, and shared by containers that were asked
  * for in the same words. */
-#include "backends/sim_priv.h"
+#include "backends/sim_image.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -67,8 +67,7 @@ static void merge_env(json_t *config, const json_t *image)
 	}
 }
 
-/* The request's Config with the image's defaults, fields under their proper names. */
-static json_t *config_merge(const json_t *body, const json_t *image)
+json_t *sim_spec_merge(const json_t *body, const json_t *image)
 {
 	static const char *const names[] = {"Hostname", "Domainname", "User", "AttachStdin",
 		"AttachStdout", "AttachStderr", "ExposedPorts", "Tty", "OpenStdin", "StdinOnce",
@@ -388,8 +387,8 @@ static int spec_intern(struct sim_specs *specs, const json_t *config, const json
 int sim_spec_make(struct sim_specs *specs, const struct sim_engine *engine, const json_t *body,
 	const struct sim_image *image, struct sim_spec **out, struct err *err)
 {
-	CLEANUP_JSON json_t *defaults = json_loads(image->config, 0, NULL);
-	CLEANUP_JSON json_t *config = config_merge(body, defaults);
+	CLEANUP_JSON json_t *defaults = json_loads(image->content->config, 0, NULL);
+	CLEANUP_JSON json_t *config = sim_spec_merge(body, defaults);
 	CLEANUP_JSON json_t *host = json_object();
 	const char *key;
 	json_t *value;

@@ -1,5 +1,5 @@
 /* Containers as lists and inspect show them. */
-#include "backends/sim_priv.h"
+#include "backends/sim_image.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -131,7 +131,7 @@ void sim_container_write(struct buf *b, const struct sim_container *c, bool size
 	sim_spec_write_host(b, host);
 	buf_append_str(b, ",\"GraphDriver\":{\"Data\":null,\"Name\":\"vfs\"}");
 	if (size)
-		sim_json_i(b, "SizeRootFs", c->image->size);
+		sim_json_i(b, "SizeRootFs", c->image->content->size);
 	sim_json_key(b, "Mounts");
 	sim_mounts_write(b, c);
 	sim_json_key(b, "Config");
@@ -159,7 +159,7 @@ void sim_container_write_summary(
 	sim_json_key(b, "Ports");
 	sim_ports_write_list(b, c);
 	if (size)
-		sim_json_i(b, "SizeRootFs", c->image->size);
+		sim_json_i(b, "SizeRootFs", c->image->content->size);
 	sim_json_raw(b, "Labels", c->spec->labels);
 	sim_json_s(b, "State", sim_state_name(c->state));
 	sim_json_s(b, "Status", status);

@@ -1,6 +1,7 @@
 #include "backends/simulator.h"
 
 #include "backends/sim_http.h"
+#include "backends/sim_image.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -242,6 +243,7 @@ void simulator_free(struct simulator *s)
 	for (size_t i = 0; i < s->hosts_len; i++)
 		sim_host_free(s->hosts[i]);
 	free(s->hosts);
+	sim_registry_free(&s->options);
 	if (s->tls)
 		tls_context_unref(s->tls);
 	free(s->options.server_version);

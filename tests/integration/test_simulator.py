@@ -1,8 +1,11 @@
 """The simulated engine against a real one: the same script, the same answers, byte for byte once
 IDs, times, addresses and host facts are made equal."""
 
+import base64
+import io
 import json
 import re
+import tarfile
 import urllib.parse
 
 import pytest
@@ -26,6 +29,8 @@ _RULES = [
     (r'"[^"]*/volumes/', '"<root>/volumes/'),
     (r'"[^"]*/containers/<id>/', '"<root>/containers/'),
     (r'"[^"]*/netns/', '"<netns>/'),
+    (r'/[^" ]*/docker-import-[0-9]+/', "<tmp>/"),
+    (r'"SpaceReclaimed":[0-9]+', '"SpaceReclaimed":0'),
     (r'"/?[a-z]+_[a-z]+[0-9]*"', '"<made up>"'),
     (r'"(HostPort|PublicPort)":"?3[2-9]\d\d\d"?', r'"\1":"<port>"'),
     (r'"(Driver|Name)":"(vfs|overlay2)"', r'"\1":"<storage>"'),
@@ -44,14 +49,18 @@ def normal(text):
 class Script:
     """Sends requests to one engine and notes what comes back."""
 
-    def __init__(self, address, is_real=False):
+    def __init__(self, address, is_real=False, archive=None):
         self.address = address
         self.is_real = is_real
+        self.archive = archive
         self.notes = []
 
-    def send(self, method, path, body=None, note=True):
-        headers = {}
-        if body is not None:
+    def send(self, method, path, body=None, note=True, headers=()):
+        """body: bytes are sent as an archive, anything else as JSON."""
+        headers = dict(headers)
+        if isinstance(body, bytes):
+            headers.setdefault("Content-Type", "application/x-tar")
+        elif body is not None:
             body = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         reply = http.request(self.address, method, path, body, headers)
@@ -64,6 +73,13 @@ class Script:
     def create(self, name, cmd=("top",), note=True, **more):
         body = {"Image": IMAGE, "Cmd": list(cmd), **more}
         return self.send("POST", f"/containers/create?name={name}", body, note)
+
+    def images(self, query="", **filters):
+        """The list, in an order that does not depend on which second they were made in."""
+        text = urllib.parse.quote(json.dumps(filters))
+        reply = self.send("GET", f"/images/json?filters={text}{query}", note=False)
+        listed = [normal(json.dumps(i, separators=(",", ":"))) for i in reply.json()]
+        self.notes.append(("images", filters, query, reply.status, sorted(listed)))
 
     def runs(self, name):
         """top has said something, and so heeds signals. A simulated one does from the start."""
@@ -94,9 +110,9 @@ class Script:
 
         return wait_until(quiet, "the engine to have told all its events", interval=0.25)
 
-    def filters(self, path, note=True, **filters):
+    def filters(self, path, note=True, method="GET", **filters):
         query = urllib.parse.quote(json.dumps(filters))
-        return self.send("GET", f"{path}{'&' if '?' in path else '?'}filters={query}", note=note)
+        return self.send(method, f"{path}{'&' if '?' in path else '?'}filters={query}", note=note)
 
 
 def lifecycle(s):
@@ -318,6 +334,131 @@ def images(s):
     s.send("DELETE", "/images/nope")
 
 
+def tar_of(*entries):
+    """(name, text), (name, None) for a folder, (name, "->", target) for a link."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, text, *target in entries:
+            entry = tarfile.TarInfo(name)
+            entry.mtime = 1600000000
+            if target:
+                entry.type, entry.linkname = tarfile.SYMTYPE, target[0]
+            elif text is None:
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            else:
+                entry.size, entry.mode = len(text), 0o644
+            tar.addfile(entry, io.BytesIO(text.encode()) if text and not target else None)
+    return out.getvalue()
+
+
+def saved(body):
+    """What an archive of images says about them."""
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        manifest = json.load(tar.extractfile("manifest.json"))
+        images = []
+        for entry in manifest or []:
+            layers = [name in tar.getnames() for name in entry["Layers"]]
+            config = tar.extractfile(entry["Config"]).read()
+            images.append((entry["Config"], entry["RepoTags"], layers, config))
+        return sorted(images)
+
+
+def archives(s):
+    for query in ("", "?quiet=1"):
+        s.send("POST", f"/images/load{query}", s.archive)
+    for body in (
+        b"",
+        b"garbage" * 300,
+        s.archive[:1000],
+        tar_of(("x", "y")),
+        tar_of(("manifest.json", "[]")),
+        tar_of(("manifest.json", "{")),
+        tar_of(("manifest.json", '[{"Config":"c.json","RepoTags":["a:b"],"Layers":[]}]')),
+    ):
+        s.send("POST", "/images/load", body)
+    for path in ("/images/nope/get", "/images/get?names=nope", "/images/get?names=busybox&names=x"):
+        s.send("GET", path)
+    s.send("POST", "/images/busybox/tag?repo=busybox&tag=two", note=False)
+    s.send("POST", "/images/busybox/tag?repo=a/b&tag=three", note=False)
+    image = s.send("GET", "/images/busybox/json", note=False).json()["Id"]
+    for path in ("busybox/get", "busybox:two/get", f"{image}/get", f"get?names={image[7:19]}"):
+        reply = s.send("GET", f"/images/{path}", note=False)
+        s.notes.append((path.replace(image, ""), reply.header("Content-Type"), saved(reply.body)))
+    both = s.send("GET", "/images/get?names=busybox&names=a/b:three", note=False).body
+    s.notes.append(("both", saved(both), saved(s.send("GET", "/images/get", note=False).body)))
+    s.send("DELETE", f"/images/{image}?force=1", note=False)
+    s.send("GET", "/images/json")
+    s.send("POST", "/images/load", both)
+    s.send("GET", "/images/json")
+    s.notes.append(("same", s.send("GET", "/images/busybox/json", note=False).json()["Id"] == image))
+    s.send("GET", "/images/busybox/history")
+    s.send("DELETE", "/images/a/b:three")
+    s.send("DELETE", "/images/busybox:two")
+
+
+def imports(s):
+    path = "/images/create?fromSrc=-"
+    s.send("POST", f"{path}&repo=imp&tag=v1&message=hello&changes=CMD%20top", tar_of(("a", "b")))
+    s.send("GET", "/images/imp:v1/json")
+    s.send("GET", "/images/imp:v1/history")
+    s.send("POST", path, tar_of(("a", "b"), ("d", None)))
+    s.send("POST", path, b"")
+    s.send("POST", path, b"garbage" * 300)
+    s.send("POST", f"{path}&repo=UPPER", tar_of(("a", "b")))
+    s.images()
+    for f in (
+        {"dangling": ["true"]},
+        {"dangling": ["false"]},
+        {"reference": ["imp"]},
+        {"reference": ["*:v1", "busy*"]},
+        {"before": ["imp:v1"]},
+        {"since": ["busybox"]},
+        {"label": ["x"]},
+    ):
+        s.images(**f)
+    for f in ({"dangling": ["maybe"]}, {"since": ["nope"]}, {"until": ["1h"]}):
+        s.filters("/images/json", **f)
+    for f in (
+        {"dangling": ["maybe"]},
+        {"until": ["x"]},
+        {"until": ["1h", "2h"]},
+        {"until": ["1h"]},
+        {"label": ["x"]},
+        {"nonsense": ["x"]},
+    ):
+        s.filters("/images/prune", method="POST", **f)
+    s.filters("/images/prune", method="POST", **{"label!": ["x"], "dangling": ["true"]}, note=False)
+    s.images()
+    s.create("user", note=False)
+    s.filters("/images/prune", method="POST", dangling=["false"])
+
+
+def commits(s):
+    s.create("c1", Labels={"l": "m"}, Env=["X=y"], note=False)
+    query = "repo=com&tag=x&comment=why&author=me"
+    changes = "changes=ENV%20A%3DB%20C%3D%22d%20e%22&changes=EXPOSE%2080&changes=LABEL%20q%3Dr"
+    s.send("POST", f"/commit?container=c1&{query}&{changes}", {})
+    s.send("GET", "/images/com:x/json")
+    s.send("GET", "/images/com:x/history")
+    s.send("POST", "/commit?container=c1&repo=com&tag=y", {"Cmd": ["ls"], "Env": ["Q=r"]})
+    s.send("GET", "/images/com:y/json")
+    s.send("POST", "/commit?container=c1")
+    s.send("POST", "/commit?container=nobody")
+    s.send("POST", "/commit?container=c1&repo=UPPER")
+    s.send("POST", "/commit?container=c1&changes=FROM%20x")
+    s.create("c2", Image="com:x", HostConfig={})
+    s.send("GET", "/containers/c2/json")
+    s.send("DELETE", "/images/com:x")
+    s.send("DELETE", "/images/busybox?force=1")
+    s.send("DELETE", "/containers/c2")
+    s.send("DELETE", "/containers/c1")
+    s.send("DELETE", "/images/com:x?noprune=1")
+    s.send("DELETE", "/images/com:y")
+    s.images()
+    s.filters("/images/prune", method="POST", note=False)
+    s.images("&all=1")
+
+
 def paths(s):
     for method, path in (
         ("GET", "/_ping"),
@@ -490,6 +631,9 @@ SCRIPTS = [
     volumes,
     networks,
     images,
+    archives,
+    imports,
+    commits,
     paths,
     execs,
     events,
@@ -511,15 +655,20 @@ def compare(simulated, real):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda f: f.__name__)
-def test_like_a_real_engine(script, simulate, three):
-    """Each script, against both."""
+def test_like_a_real_engine(script, simulate, three, archive):
+    """Each script, against both, from the same state on."""
     engine = three[0]
     notes = []
     version = http.request(("tcp", engine.addr), "GET", "/version").json()
     sim = simulate(1, "--server-version", version["Version"], "--name", engine.name)
+    fresh = Script(("tcp", sim.addrs[0]))
+    fresh.send("DELETE", "/images/busybox")
+    fresh.send("POST", "/images/load", archive)
     for address, is_real in ((sim.addrs[0], False), (engine.addr, True)):
-        s = Script(("tcp", address), is_real)
+        s = Script(("tcp", address), is_real, archive)
         script(s)
+        if is_real:
+            engine.request("POST", "/images/load?quiet=1", archive)
         notes.append(s.notes)
     compare(*notes)
 

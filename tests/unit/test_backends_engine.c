@@ -1,6 +1,6 @@
 /* A simulated engine as a state machine, without HTTP. */
 #include "backends/sim_filter.h"
-#include "backends/sim_priv.h"
+#include "backends/sim_image.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
