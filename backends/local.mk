@@ -2,15 +2,21 @@
 
 noinst_LIBRARIES += backends/libswarm_backends.a
 backends_libswarm_backends_a_SOURCES = \
+	backends/sim_build.c \
+	backends/sim_build.h \
+	backends/sim_build_steps.c \
 	backends/sim_commit.c \
 	backends/sim_container.c \
 	backends/sim_content.c \
+	backends/sim_context.c \
 	backends/sim_dockerfile.c \
 	backends/sim_dockerfile.h \
 	backends/sim_engine.c \
 	backends/sim_event.c \
 	backends/sim_exec.c \
 	backends/sim_fields.c \
+	backends/sim_files.c \
+	backends/sim_files.h \
 	backends/sim_filter.c \
 	backends/sim_filter.h \
 	backends/sim_http.c \
@@ -31,9 +37,11 @@ backends_libswarm_backends_a_SOURCES = \
 	backends/sim_proc.c \
 	backends/sim_registry.c \
 	backends/sim_routes_container.c \
+	backends/sim_routes_files.c \
 	backends/sim_routes_image.c \
 	backends/sim_routes_network.c \
 	backends/sim_routes_stream.c \
+	backends/sim_routes_swarm.c \
 	backends/sim_routes_system.c \
 	backends/sim_run.c \
 	backends/sim_spec.c \
@@ -41,6 +49,8 @@ backends_libswarm_backends_a_SOURCES = \
 	backends/sim_tar.h \
 	backends/sim_view.c \
 	backends/sim_volume.c \
+	backends/sim_ws.c \
+	backends/sim_ws.h \
 	backends/simulator.c \
 	backends/simulator.h
 backends_libswarm_backends_a_CFLAGS = $(AM_CFLAGS)

@@ -1,4 +1,5 @@
 /* Containers as objects: made, found, renamed, changed and removed. */
+#include "backends/sim_files.h"
 #include "backends/sim_image.h"
 
 #include <stdio.h>
@@ -128,6 +129,7 @@ static void container_free(struct sim_container *c)
 	sim_endpoints_free(c);
 	sim_mounts_free(c, true);
 	sim_log_free(c->log);
+	sim_files_free(c);
 	sim_image_unref(c->image);
 	sim_spec_unref(&c->engine->options->specs, c->spec);
 	free(c->name);

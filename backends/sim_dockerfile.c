@@ -32,6 +32,9 @@ static int step_add(struct sim_dockerfile *d, const char *text, unsigned line, s
 		return sim_fail(err, 400,
 			"dockerfile parse error line %u: %s requires at least one argument", line,
 			name);
+	if ((str_eq(name, "ENV") || str_eq(name, "LABEL")) && !strpbrk(text + len + 1, "= \t"))
+		return sim_fail(
+			err, 400, "failed to parse Dockerfile: %s must have two arguments", name);
 	if (d->len >= SIM_STEPS_MAX)
 		return sim_fail(err, 400, "the Dockerfile has too many steps");
 	d->steps = xreallocarray(d->steps, d->len + 1, sizeof(*d->steps));
@@ -43,16 +46,19 @@ static int step_add(struct sim_dockerfile *d, const char *text, unsigned line, s
 	return 0;
 }
 
-/* One line without its end, blanks around it and comments. Owned. */
-static char *line_of(const char *text, size_t len)
+/* One line without its end, the blanks before it unless it goes on with another, and comments.
+ * Owned. */
+static char *line_of(const char *text, size_t len, bool goes_on)
 {
-	while (len && isspace((unsigned char)*text)) {
-		text++;
-		len--;
-	}
+	size_t blanks = 0;
+
 	while (len && isspace((unsigned char)text[len - 1]))
 		len--;
-	return xstrndup(text, len && *text == '#' ? 0 : len);
+	while (blanks < len && isspace((unsigned char)text[blanks]))
+		blanks++;
+	if (blanks == len || text[blanks] == '#')
+		return xstrdup("");
+	return goes_on ? xstrndup(text, len) : xstrndup(text + blanks, len - blanks);
 }
 
 int sim_dockerfile_parse(const char *text, size_t len, struct sim_dockerfile *out, struct err *err)
@@ -66,7 +72,7 @@ int sim_dockerfile_parse(const char *text, size_t len, struct sim_dockerfile *ou
 	while (len) {
 		const char *newline = memchr(text, '\n', len);
 		size_t n = newline ? (size_t)(newline - text) : len;
-		CLEANUP_FREE char *line = line_of(text, n);
+		CLEANUP_FREE char *line = line_of(text, n, whole.len > 0);
 		size_t line_len = strlen(line);
 		bool goes_on = line_len && line[line_len - 1] == '\\';
 		int status;
@@ -91,12 +97,18 @@ int sim_dockerfile_parse(const char *text, size_t len, struct sim_dockerfile *ou
 	return whole.len ? step_add(out, buf_str(&whole), first, err) : 0;
 }
 
+void sim_dockerfile_cut(struct sim_dockerfile *d, size_t len)
+{
+	while (d->len > len) {
+		d->len--;
+		free(d->steps[d->len].name);
+		free(d->steps[d->len].text);
+	}
+}
+
 void sim_dockerfile_free(struct sim_dockerfile *d)
 {
-	for (size_t i = 0; i < d->len; i++) {
-		free(d->steps[i].name);
-		free(d->steps[i].text);
-	}
+	sim_dockerfile_cut(d, 0);
 	free(d->steps);
 	*d = (struct sim_dockerfile){0};
 }
@@ -256,10 +268,6 @@ static int pairs_apply(const struct sim_step *step, json_t *config, json_t *vars
 		const char *value = step->rest + first + strspn(step->rest + first, " \t");
 		CLEANUP_FREE char *key = xstrndup(step->rest, first);
 
-		if (!*value)
-			return sim_fail(err, 400,
-				"dockerfile parse error line %u: %s must have two arguments",
-				step->line, step->name);
 		str_list_add_take(&words, xasprintf("%s=%s", key, value));
 	} else {
 		sim_dockerfile_words(step->rest, vars, &words);

@@ -20,6 +20,8 @@ struct sim_dockerfile {
 /* 0, or a status with err. */
 int sim_dockerfile_parse(
 	const char *text, size_t len, struct sim_dockerfile *out, struct err *err) MUSTCHECK;
+/* Drops the steps from that one on. */
+void sim_dockerfile_cut(struct sim_dockerfile *d, size_t len);
 void sim_dockerfile_free(struct sim_dockerfile *d);
 #define CLEANUP_DOCKERFILE __attribute__((cleanup(sim_dockerfile_free)))
 

@@ -1,3 +1,4 @@
+#include "backends/sim_files.h"
 #include "backends/sim_image.h"
 
 #include <stdio.h>
@@ -79,6 +80,7 @@ static void container_discard(struct sim_container *c)
 	free(c->ports);
 	free(c->mounts);
 	sim_log_free(c->log);
+	sim_files_free(c);
 	sim_image_unref(c->image);
 	sim_spec_unref(&e->options->specs, c->spec);
 	free(c->name);

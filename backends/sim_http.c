@@ -9,7 +9,8 @@
 #define CUT_MS 20
 
 static const struct sim_route *const route_tables[] = {sim_routes_system, sim_routes_container,
-	sim_routes_stream, sim_routes_image, sim_routes_network};
+	sim_routes_stream, sim_routes_image, sim_routes_network, sim_routes_swarm,
+	sim_routes_files};
 
 /* ---- Queries ---- */
 

@@ -76,7 +76,7 @@ struct sim_route {
 	unsigned flags;
 };
 extern const struct sim_route sim_routes_container[], sim_routes_stream[], sim_routes_image[],
-	sim_routes_network[], sim_routes_system[];
+	sim_routes_network[], sim_routes_system[], sim_routes_swarm[], sim_routes_files[];
 
 const char *sim_query(const struct sim_request *r, const char *key); /* "" when missing */
 bool sim_query_bool(const struct sim_request *r, const char *key);
@@ -108,9 +108,13 @@ void sim_image_push(struct sim_request *r);
 void sim_image_search(struct sim_request *r);
 void sim_image_distribution(struct sim_request *r);
 void sim_registry_login(struct sim_request *r);
+/* sim_build.c */
+void sim_build(struct sim_request *r);
 
 /* Raw streams (sim_pipe.c). */
 void sim_pipe_attach(struct sim_request *r, struct sim_container *c);
+/* The same with what the client has to say in frames. */
+void sim_pipe_attach_ws(struct sim_request *r, struct sim_container *c);
 void sim_pipe_exec(struct sim_request *r, struct sim_exec *x);
 void sim_pipe_free(struct sim_pipe *pipe);
 

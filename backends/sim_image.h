@@ -105,9 +105,17 @@ int sim_image_delete(struct sim_engine *e, const char *key, bool force, bool pru
 int sim_images_prune(struct sim_engine *e, const json_t *filters, struct sim_deleted *out,
 	struct err *err) MUSTCHECK;
 
-/* Writing them (sim_image_view.c). shown: tags and digests; NULL = the image's. */
+/* Bytes of the layers that no other image has; earlier: that no image before it in the list has. */
+int64_t sim_image_own_size(const struct sim_engine *e, const struct sim_image *image, bool earlier);
+
+/* Writing them (sim_image_view.c). */
+struct sim_image_shown {
+	const struct str_list *tags, *digests;
+	long long containers; /* that use it; -1 = not counted */
+	int64_t shared;       /* bytes that it has in common with others; -1 = not counted */
+};
 void sim_image_write_summary(struct buf *b, const struct sim_engine *e,
-	const struct sim_image *image, const struct str_list *tags, const struct str_list *digests);
+	const struct sim_image *image, const struct sim_image_shown *shown);
 void sim_image_write(struct buf *b, const struct sim_engine *e, const struct sim_image *image);
 void sim_image_write_history(struct buf *b, const struct sim_image *image);
 

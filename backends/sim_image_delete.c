@@ -127,6 +127,21 @@ static bool shares_layers(const struct sim_content *a, const struct sim_content 
 	return true;
 }
 
+int64_t sim_image_own_size(const struct sim_engine *e, const struct sim_image *image, bool earlier)
+{
+	const struct sim_image *other;
+	size_t shared = 0;
+	int64_t bytes = 0;
+
+	for (other = e->images; other && !(earlier && other == image); other = other->next)
+		while (other != image && shared < image->content->layers_len &&
+			shares_layers(image->content, other->content, shared + 1))
+			shared++;
+	for (size_t i = shared; i < image->content->layers_len; i++)
+		bytes += image->content->layers[i].size;
+	return bytes;
+}
+
 /* The n lowest layers are those of another image, or a container stands on them. */
 static bool layer_is_used(struct sim_engine *e, const struct sim_image *image, size_t n)
 {

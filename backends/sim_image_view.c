@@ -23,14 +23,14 @@ static void write_names_or_null(struct buf *b, const char *key, const struct str
 }
 
 void sim_image_write_summary(struct buf *b, const struct sim_engine *e,
-	const struct sim_image *image, const struct str_list *tags, const struct str_list *digests)
+	const struct sim_image *image, const struct sim_image_shown *shown)
 {
 	CLEANUP_JSON json_t *config = json_loads(image->content->config, 0, NULL);
+	const struct str_list *tags = shown->tags;
+	const struct str_list *digests = shown->digests;
 
-	tags = tags ? tags : &image->tags;
-	digests = digests ? digests : &image->digests;
-	buf_printf(b, "{\"Containers\":-1,\"Created\":%lld,\"Id\":\"sha256:%s\"",
-		(long long)(image->content->created_ns / 1000000000), image->id);
+	buf_printf(b, "{\"Containers\":%lld,\"Created\":%lld,\"Id\":\"sha256:%s\"",
+		shown->containers, (long long)(image->content->created_ns / 1000000000), image->id);
 	sim_json_value(b, "Labels", json_get(config, "Labels"), "null");
 	sim_json_key(b, "ParentId");
 	if (image->parent)
@@ -44,7 +44,8 @@ void sim_image_write_summary(struct buf *b, const struct sim_engine *e,
 		buf_append_str(
 			b, ",\"RepoDigests\":[\"<none>@<none>\"],\"RepoTags\":[\"<none>:<none>\"]");
 	}
-	buf_printf(b, ",\"SharedSize\":-1,\"Size\":%lld", (long long)image->content->size);
+	sim_json_i(b, "SharedSize", shown->shared);
+	sim_json_i(b, "Size", image->content->size);
 	if (e->options->api < 1044)
 		sim_json_i(b, "VirtualSize", image->content->size);
 	buf_append_char(b, '}');

@@ -164,17 +164,22 @@ int sim_time_parse(const char *text, int64_t *ns)
 	int64_t fraction = 0;
 	int64_t unit = 100000000;
 	int offset = 0;
+	int fields;
 	int hours;
 	int minutes;
 	char sign;
 
-	if (strlen(text) > 64 || sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon,
-					 &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+	fields = strlen(text) > 64
+			 ? 0
+			 : sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon,
+				   &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec);
+	if (fields < 3 || (fields == 3 && strlen(text) != 10))
 		return -1;
 	tm.tm_year -= 1900;
 	tm.tm_mon--;
 	p += strcspn(p, "T");
 	p += strcspn(p, ".Z+-");
+	/* A date alone has no 'T'; its day begins. */
 	if (*p == '.')
 		for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
 			fraction += (*p - '0') * unit;

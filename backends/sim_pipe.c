@@ -1,5 +1,8 @@
 /* A client's raw stream, joined to a container's or an exec instance's program. */
 #include "backends/sim_http.h"
+#include "backends/sim_ws.h"
+
+#include "http/digest.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -19,7 +22,9 @@ struct sim_pipe {
 	struct buf held;              /* input for a container that has not been started yet */
 	struct sim_follower follower; /* of a container */
 	struct sim_exec *exec;        /* or of an exec instance; NULL once that has ended */
+	struct sim_ws *ws;            /* it is a WebSocket: the reader of its frames */
 	struct loop_timer *linger;
+	bool binary; /* its frames hold bytes, not text */
 	bool want_in, want_out, want_err, tty;
 	bool input_over;  /* the client has sent its end */
 	bool output_over; /* no more output will come */
@@ -35,6 +40,7 @@ void sim_pipe_free(struct sim_pipe *p)
 		sim_exec_leave(p->exec);
 	loop_timer_free(p->linger);
 	stream_close(p->stream);
+	sim_ws_free(p->ws);
 	buf_reset(&p->out);
 	buf_reset(&p->held);
 	free(p);
@@ -156,7 +162,11 @@ static void pipe_ready(unsigned events, void *arg)
 			pipe_input_end(p);
 			break;
 		}
-		if (!p->want_in || p->shut)
+		if (p->ws && !p->shut && sim_ws_feed(p->ws, data, (size_t)n)) {
+			p->input_over = p->output_over = true;
+			break;
+		}
+		if (p->ws || !p->want_in || p->shut)
 			continue;
 		if (p->tty && pipe_detaches(p, data, (size_t)n)) {
 			if (p->follower.container)
@@ -175,10 +185,20 @@ static void pipe_ready(unsigned events, void *arg)
 
 static void pipe_put(struct sim_pipe *p, int fd, const char *data, size_t len)
 {
-	if (p->tty)
+	if (p->ws)
+		sim_ws_write(&p->out, p->binary ? SIM_WS_BINARY : SIM_WS_TEXT, data, len);
+	else if (p->tty)
 		buf_append(&p->out, data, len);
 	else
 		sim_frame(&p->out, fd, data, len);
+}
+
+static void pipe_over(struct sim_pipe *p)
+{
+	p->exec = NULL;
+	if (p->ws && !p->output_over)
+		sim_ws_write(&p->out, SIM_WS_CLOSE, "\x03\xe8", 2);
+	p->output_over = true;
 }
 
 /* Output of the program. Nothing is written here: p may be in use further up. */
@@ -194,8 +214,7 @@ static void pipe_output(void *arg, int fd, const char *data, size_t len, int64_t
 		if (p->input_over)
 			pipe_input_end(p);
 	} else if (!data) {
-		p->exec = NULL;
-		p->output_over = true;
+		pipe_over(p);
 	} else if (fd == SIM_STDERR ? p->want_err : p->want_out) {
 		pipe_put(p, fd, data, len);
 		if (p->out.failed)
@@ -204,15 +223,32 @@ static void pipe_output(void *arg, int fd, const char *data, size_t len, int64_t
 	stream_want(p->stream, LOOP_WRITE | (pipe_has_room(p) ? LOOP_READ : 0));
 }
 
-/* NULL: the client has gone. */
+/* NULL: the client has gone. Takes over a stream that exchange_upgrade gave. */
+static struct sim_pipe *pipe_of(struct sim_request *r, struct stream *stream, bool tty)
+{
+	struct sim_pipe *p;
+
+	if (!stream)
+		return NULL;
+	p = xcalloc(1, sizeof(*p));
+	p->host = r->host;
+	p->stream = stream;
+	p->tty = tty;
+	buf_init(&p->out, PIPE_MAX);
+	buf_init(&p->held, HELD_MAX);
+	p->linger = loop_timer_new(p->host->engine->options->loop, pipe_linger, p);
+	DL_APPEND(p->host->pipes, p);
+	stream_on_ready(stream, pipe_ready, p);
+	return p;
+}
+
 static struct sim_pipe *pipe_new(struct sim_request *r, bool tty, bool is_exec)
 {
 	struct sim_host *host = r->host;
 	bool upgrade = exchange_header(r->x, "Upgrade") != NULL;
-	bool multiplexed = !tty && r->engine->options->api >= 1042 && r->version >= 1042;
+	bool multiplexed = !tty && host->engine->options->api >= 1042 && r->version >= 1042;
 	struct http_headers h = {0};
 	struct stream *stream;
-	struct sim_pipe *p;
 
 	/* The engine takes a connection over before it makes these headers, for attach. */
 	if (is_exec)
@@ -222,47 +258,97 @@ static struct sim_pipe *pipe_new(struct sim_request *r, bool tty, bool is_exec)
 			    : "application/vnd.docker.raw-stream");
 	stream = exchange_upgrade(r->x, upgrade ? 101 : 200, &h);
 	http_headers_free(&h);
-	if (!stream)
-		return NULL;
-	p = xcalloc(1, sizeof(*p));
-	p->host = host;
-	p->stream = stream;
-	p->tty = tty;
-	buf_init(&p->out, PIPE_MAX);
-	buf_init(&p->held, HELD_MAX);
-	p->linger = loop_timer_new(r->engine->options->loop, pipe_linger, p);
-	DL_APPEND(host->pipes, p);
-	stream_on_ready(stream, pipe_ready, p);
-	return p;
+	return pipe_of(r, stream, tty);
 }
 
-void sim_pipe_attach(struct sim_request *r, struct sim_container *c)
-{
-	struct sim_log_query query = {.out = sim_query_bool(r, "stdout"),
-		.err = sim_query_bool(r, "stderr"),
-		.framed = !c->spec->tty,
-		.tail = -1};
-	bool stream = sim_query_bool(r, "stream");
-	bool logs = sim_query_bool(r, "logs");
-	bool in = sim_query_bool(r, "stdin");
-	struct sim_pipe *p = pipe_new(r, c->spec->tty, false);
+/* What the client and the container have to say to each other from now on. */
+struct attached {
+	bool stream, logs, in, out, err;
+};
 
-	if (!p)
-		return;
-	p->want_in = in && stream && c->spec->open_stdin;
-	p->want_out = query.out;
-	p->want_err = query.err;
-	if (logs && c->log)
-		sim_log_write(c->log, &query, &p->out);
-	if (stream) {
+static struct attached attached_of(const struct sim_request *r)
+{
+	return (struct attached){.stream = sim_query_bool(r, "stream"),
+		.logs = sim_query_bool(r, "logs"),
+		.in = sim_query_bool(r, "stdin"),
+		.out = sim_query_bool(r, "stdout"),
+		.err = sim_query_bool(r, "stderr")};
+}
+
+static void pipe_join(struct sim_pipe *p, struct sim_container *c, const struct attached *how)
+{
+	const struct sim_log_query query = {
+		.out = how->out, .err = how->err, .framed = !p->ws && !c->spec->tty, .tail = -1};
+	CLEANUP_BUF struct buf past = {0};
+
+	p->want_in = how->in && how->stream && c->spec->open_stdin;
+	p->want_out = how->out;
+	p->want_err = how->err;
+	buf_init(&past, PIPE_MAX / 2);
+	if (how->logs && c->log)
+		sim_log_write(c->log, &query, &past);
+	if (past.len && p->ws)
+		pipe_put(p, SIM_STDOUT, past.data, past.len);
+	else
+		buf_append(&p->out, past.data, past.len);
+	if (how->stream) {
 		p->follower.fn = pipe_output;
 		p->follower.arg = p;
 		sim_container_follow(c, &p->follower);
 	} else {
-		p->output_over = true;
+		pipe_over(p);
 	}
 	sim_event_container(p->host->engine, c, "attach", NULL);
 	stream_want(p->stream, LOOP_READ | LOOP_WRITE);
+}
+
+void sim_pipe_attach(struct sim_request *r, struct sim_container *c)
+{
+	const struct attached how = attached_of(r);
+	struct sim_pipe *p = pipe_new(r, c->spec->tty, false);
+
+	if (p)
+		pipe_join(p, c, &how);
+}
+
+/* ---- WebSockets ---- */
+
+static void ws_message(void *arg, int kind, const char *data, size_t len)
+{
+	struct sim_pipe *p = arg;
+
+	if (kind == SIM_WS_PING)
+		sim_ws_write(&p->out, SIM_WS_PONG, data, len);
+	else if (kind == SIM_WS_CLOSE)
+		pipe_over(p);
+	else if (p->want_in)
+		pipe_input(p, data, len);
+}
+
+void sim_pipe_attach_ws(struct sim_request *r, struct sim_container *c)
+{
+	const struct attached how = attached_of(r);
+	const char *key = exchange_header(r->x, "Sec-WebSocket-Key");
+	const char *upgrade = exchange_header(r->x, "Upgrade");
+	/* Clients from before API 1.28 get text. */
+	bool binary = !r->version || r->version >= 1028;
+	CLEANUP_FREE char *accept = NULL;
+	struct http_headers h = {0};
+	struct sim_pipe *p;
+
+	if (!key || !upgrade || !str_ieq(upgrade, "websocket")) {
+		exchange_reply(r->x, 400, NULL, "not websocket protocol", 22);
+		return;
+	}
+	accept = digest_websocket_accept(key);
+	http_headers_add(&h, "Sec-WebSocket-Accept", accept);
+	p = pipe_of(r, exchange_upgrade(r->x, 101, &h), c->spec->tty);
+	http_headers_free(&h);
+	if (!p)
+		return;
+	p->ws = sim_ws_new(ws_message, p);
+	p->binary = binary;
+	pipe_join(p, c, &how);
 }
 
 void sim_pipe_exec(struct sim_request *r, struct sim_exec *x)

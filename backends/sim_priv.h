@@ -50,7 +50,8 @@ void sim_json_value(struct buf *b, const char *key, const json_t *value, const c
 /* RFC 3339 with nanoseconds, trailing zeros cut, as Go prints times; 0 is year 1. */
 void sim_json_time(struct buf *b, const char *key, int64_t ns);
 void sim_time_text(int64_t ns, char *out, size_t out_size);
-/* RFC 3339, with a fraction or without, in UTC or with an offset. -1: it is none. */
+/* RFC 3339, with a fraction or without, in UTC or with an offset, or its date alone. -1: it is
+ * neither. */
 int sim_time_parse(const char *text, int64_t *ns) MUSTCHECK;
 /* "Less than a second", "About a minute", "3 weeks", as an engine words durations. */
 void sim_duration_text(int64_t seconds, char *out, size_t out_size);
@@ -152,6 +153,8 @@ struct sim_proc *sim_proc_new(struct loop *loop, const struct str_list *argv, bo
 void sim_proc_input(struct sim_proc *proc, const char *data, size_t len);
 void sim_proc_input_end(struct sim_proc *proc);
 void sim_proc_pause(struct sim_proc *proc, bool paused);
+/* From now on what is not built in ends with 0 at once. */
+void sim_proc_brief(struct sim_proc *proc);
 void sim_proc_free(struct sim_proc *proc);
 /* A program that does nothing until it is stopped; such need no sim_proc. */
 bool sim_proc_is_idle(const struct str_list *argv, bool has_stdin, bool tty);
@@ -302,6 +305,7 @@ struct sim_container {
 	struct sim_port *ports;
 	size_t ports_len;
 	struct sim_mount *mounts; /* one per spec mount */
+	struct sim_file *files;   /* what was put into it (sim_files.c) */
 	struct sim_proc *proc;
 	struct loop_timer *restart_timer;
 	struct sim_log *log;

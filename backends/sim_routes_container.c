@@ -209,18 +209,6 @@ static void container_top(struct sim_request *r)
 	sim_reply_buf(r, 200, &b);
 }
 
-static void container_changes(struct sim_request *r)
-{
-	CLEANUP_BUF struct buf b = {0};
-
-	if (!sim_request_container(r))
-		return;
-	/* Nothing ever writes into a simulated container. */
-	buf_init(&b, 64);
-	buf_append_str(&b, "null");
-	sim_reply_buf(r, 200, &b);
-}
-
 static void container_prune(struct sim_request *r)
 {
 	static const char *const accepted[] = {"label", "label!", "until", NULL};
@@ -231,10 +219,11 @@ static void container_prune(struct sim_request *r)
 	struct sim_container *c;
 	struct sim_container *tmp;
 	int status = sim_filters_parse(sim_query(r, "filters"), accepted, &filters, &err);
+	int64_t until_ns = 0;
 	size_t n = 0;
 
-	if (!status && sim_filter_has(filters, "until"))
-		status = sim_fail(&err, 501, "the filter until is not simulated");
+	if (!status)
+		status = sim_filter_until(filters, sim_now(r->engine), &until_ns, &err);
 	if (status) {
 		sim_reply_error(r, status, &err);
 		return;
@@ -245,9 +234,8 @@ static void container_prune(struct sim_request *r)
 		CLEANUP_JSON json_t *labels = json_loads(c->spec->labels, 0, NULL);
 
 		if (sim_container_is_running(c) || c->state == SIM_RESTARTING ||
-			!sim_filter_labels(filters, "label", labels) ||
-			(sim_filter_has(filters, "label!") &&
-				sim_filter_labels(filters, "label!", labels)))
+			(until_ns && c->created_ns > until_ns) ||
+			!sim_filter_prune_labels(filters, labels))
 			continue;
 		buf_printf(&b, "%s\"%s\"", n++ ? "," : "[", c->id);
 		sim_container_drop(c, false);
@@ -257,16 +245,11 @@ static void container_prune(struct sim_request *r)
 	sim_reply_buf(r, 200, &b);
 }
 
-static void not_simulated(struct sim_request *r)
-{
-	sim_reply_text(r, 501, "a simulated container has no files");
-}
-
 const struct sim_route sim_routes_container[] = {
 	{"GET", "/containers/json", NULL, container_list, 0},
 	{"GET", "/containers/ps", NULL, container_list, 0},
 	{"POST", "/containers/create", NULL, container_create, SIM_ROUTE_JSON},
-	{"POST", "/containers/prune", NULL, container_prune, 0},
+	{"POST", "/containers/prune", NULL, container_prune, SIM_ROUTE_DISCARD},
 	{"GET", "/containers/", "/json", container_inspect, 0},
 	{"POST", "/containers/", "/start", container_start, SIM_ROUTE_DISCARD},
 	{"POST", "/containers/", "/stop", container_stop, SIM_ROUTE_DISCARD},
@@ -277,12 +260,6 @@ const struct sim_route sim_routes_container[] = {
 	{"POST", "/containers/", "/rename", container_rename, SIM_ROUTE_DISCARD},
 	{"POST", "/containers/", "/update", container_update, SIM_ROUTE_JSON},
 	{"GET", "/containers/", "/top", container_top, 0},
-	{"GET", "/containers/", "/changes", container_changes, 0},
-	{"GET", "/containers/", "/export", not_simulated, 0},
-	{"GET", "/containers/", "/archive", not_simulated, 0},
-	{"HEAD", "/containers/", "/archive", not_simulated, 0},
-	{"PUT", "/containers/", "/archive", not_simulated, SIM_ROUTE_DISCARD},
-	{"POST", "/containers/", "/copy", not_simulated, SIM_ROUTE_DISCARD},
 	{"DELETE", "/containers/", "", container_remove, 0},
 	{NULL, NULL, NULL, NULL, 0},
 };

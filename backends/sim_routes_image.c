@@ -55,6 +55,7 @@ static void list_one(struct sim_request *r, const struct sim_image *image, const
 	const struct sim_content *content = image->content;
 	CLEANUP_STR_LIST struct str_list tags = {0};
 	CLEANUP_STR_LIST struct str_list digests = {0};
+	const struct sim_image_shown shown = {&tags, &digests, -1, -1};
 	CLEANUP_JSON json_t *config = NULL;
 
 	if ((s->before && content->created_ns >= s->before->content->created_ns) ||
@@ -76,7 +77,7 @@ static void list_one(struct sim_request *r, const struct sim_image *image, const
 		return;
 	}
 	sim_json_item(b);
-	sim_image_write_summary(b, r->engine, image, &tags, &digests);
+	sim_image_write_summary(b, r->engine, image, &shown);
 }
 
 static int newest_first(const void *a, const void *b)
@@ -234,6 +235,7 @@ const struct sim_route sim_routes_image[] = {
 	{"POST", "/images/create", NULL, image_create, SIM_ROUTE_STREAM},
 	{"POST", "/images/load", NULL, sim_image_load, SIM_ROUTE_STREAM},
 	{"POST", "/images/prune", NULL, image_prune, SIM_ROUTE_DISCARD},
+	{"POST", "/build", NULL, sim_build, SIM_ROUTE_STREAM},
 	{"POST", "/commit", NULL, sim_image_commit, SIM_ROUTE_JSON},
 	{"POST", "/auth", NULL, sim_registry_login, SIM_ROUTE_JSON},
 	{"GET", "/distribution/", "/json", sim_image_distribution, SIM_ROUTE_SLASHES},

@@ -114,18 +114,37 @@ static void network_disconnect(struct sim_request *r)
 	sim_reply_done(r, status, 200, &err);
 }
 
+static bool network_is_pruned(const struct sim_network *n, const json_t *filters, int64_t until_ns)
+{
+	CLEANUP_JSON json_t *labels = json_loads(n->labels ? n->labels : "{}", 0, NULL);
+
+	return !n->predefined && !n->endpoints && !(until_ns && n->created_ns > until_ns) &&
+	       sim_filter_prune_labels(filters, labels);
+}
+
 static void network_prune(struct sim_request *r)
 {
+	static const char *const accepted[] = {"label", "label!", "until", NULL};
 	const struct sim_event_attr attrs[] = {{"reclaimed", "0"}, {NULL, NULL}};
+	CLEANUP_JSON json_t *filters = NULL;
 	CLEANUP_BUF struct buf b = {0};
+	struct err err = ERR_INIT;
 	struct sim_network *n;
 	struct sim_network *tmp;
+	int64_t until_ns = 0;
 	size_t count = 0;
+	int status = sim_filters_parse(sim_query(r, "filters"), accepted, &filters, &err);
 
+	if (!status)
+		status = sim_filter_until(filters, sim_now(r->engine), &until_ns, &err);
+	if (status) {
+		sim_reply_error(r, status, &err);
+		return;
+	}
 	buf_init(&b, SIM_REPLY_MAX);
 	buf_append_str(&b, "{\"NetworksDeleted\":");
 	DL_FOREACH_SAFE (r->engine->networks, n, tmp) {
-		if (n->predefined || n->endpoints)
+		if (!network_is_pruned(n, filters, until_ns))
 			continue;
 		buf_append_str(&b, count++ ? "," : "[");
 		sim_json_quote(&b, n->name);
@@ -216,22 +235,32 @@ static void volume_remove(struct sim_request *r)
 
 static void volume_prune(struct sim_request *r)
 {
+	static const char *const accepted[] = {"label", "label!", NULL};
 	const struct sim_event_attr attrs[] = {{"reclaimed", "0"}, {NULL, NULL}};
+	CLEANUP_JSON json_t *filters = NULL;
 	CLEANUP_BUF struct buf b = {0};
+	struct err err = ERR_INIT;
 	struct sim_volume *v;
 	struct sim_volume *tmp;
 	size_t count = 0;
+	int status = sim_filters_parse(sim_query(r, "filters"), accepted, &filters, &err);
 
+	if (status) {
+		sim_reply_error(r, status, &err);
+		return;
+	}
 	buf_init(&b, SIM_REPLY_MAX);
-	buf_append_str(&b, "{\"VolumesDeleted\":");
+	buf_append_str(&b, "{\"VolumesDeleted\":[");
 	DL_FOREACH_SAFE (r->engine->volumes, v, tmp) {
-		if (v->users)
+		CLEANUP_JSON json_t *labels = json_loads(v->labels ? v->labels : "{}", 0, NULL);
+
+		if (v->users || !sim_filter_prune_labels(filters, labels))
 			continue;
-		buf_append_str(&b, count++ ? "," : "[");
+		buf_append_str(&b, count++ ? "," : "");
 		sim_json_quote(&b, v->name);
 		sim_volume_drop(r->engine, v);
 	}
-	buf_append_str(&b, count ? "],\"SpaceReclaimed\":0}" : "[],\"SpaceReclaimed\":0}");
+	buf_append_str(&b, "],\"SpaceReclaimed\":0}");
 	sim_event_emit(r->engine, "volume", "prune", "", attrs);
 	sim_reply_buf(r, 200, &b);
 }
@@ -240,14 +269,14 @@ const struct sim_route sim_routes_network[] = {
 	{"GET", "/networks", NULL, network_list, 0},
 	{"GET", "/networks/", NULL, network_list, 0},
 	{"POST", "/networks/create", NULL, network_create, SIM_ROUTE_JSON},
-	{"POST", "/networks/prune", NULL, network_prune, 0},
+	{"POST", "/networks/prune", NULL, network_prune, SIM_ROUTE_DISCARD},
 	{"POST", "/networks/", "/connect", network_connect, SIM_ROUTE_JSON},
 	{"POST", "/networks/", "/disconnect", network_disconnect, SIM_ROUTE_JSON},
 	{"GET", "/networks/", "", network_inspect, 0},
 	{"DELETE", "/networks/", "", network_remove, 0},
 	{"GET", "/volumes", NULL, volume_list, 0},
 	{"POST", "/volumes/create", NULL, volume_create, SIM_ROUTE_JSON},
-	{"POST", "/volumes/prune", NULL, volume_prune, 0},
+	{"POST", "/volumes/prune", NULL, volume_prune, SIM_ROUTE_DISCARD},
 	{"GET", "/volumes/", "", volume_inspect, 0},
 	{"DELETE", "/volumes/", "", volume_remove, 0},
 	{NULL, NULL, NULL, NULL, 0},

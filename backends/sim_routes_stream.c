@@ -218,20 +218,28 @@ static void stats_gone(void *arg, int code)
 
 static void container_stats(struct sim_request *r)
 {
-	struct sim_container *c = sim_request_container(r);
+	struct sim_container *c;
 	const char *stream = sim_query(r, "stream");
 	CLEANUP_BUF struct buf b = {0};
 	struct stats *s;
 
-	if (!c)
-		return;
 	if (*stream && !sim_query_bool(r, "stream")) {
+		c = sim_request_container(r);
+		if (!c)
+			return;
 		buf_init(&b, 64 * 1024);
-		sim_stats_write(&b, c, false);
+		sim_stats_write(&b, c, sim_query_bool(r, "one-shot"));
 		b.len--;
 		sim_reply_buf(r, 200, &b);
 		return;
 	}
+	if (sim_query_bool(r, "one-shot")) {
+		sim_reply_text(r, 400, "cannot have stream=true and one-shot=true");
+		return;
+	}
+	c = sim_request_container(r);
+	if (!c)
+		return;
 	sim_reply_stream(r, 200, "application/json");
 	s = xcalloc(1, sizeof(*s));
 	s->r = r;
@@ -259,6 +267,17 @@ static void container_attach(struct sim_request *r)
 		return;
 	}
 	sim_pipe_attach(r, c);
+}
+
+static void container_attach_ws(struct sim_request *r)
+{
+	struct sim_container *c = sim_request_container(r);
+
+	if (c && c->state == SIM_PAUSED)
+		sim_reply_text(r, 409,
+			"Container %s is paused, unpause the container before attach.", r->name);
+	else if (c)
+		sim_pipe_attach_ws(r, c);
 }
 
 static bool size_is_number(struct sim_request *r, const char *key)
@@ -363,23 +382,16 @@ static void exec_resize(struct sim_request *r)
 		sim_reply_text(r, 404, "no such exec");
 }
 
-static void not_simulated(struct sim_request *r)
-{
-	sim_reply_text(r, 501, "this kind of stream is not simulated");
-}
-
 const struct sim_route sim_routes_stream[] = {
 	{"POST", "/containers/", "/wait", container_wait, SIM_ROUTE_DISCARD},
 	{"GET", "/containers/", "/logs", container_logs, 0},
 	{"GET", "/containers/", "/stats", container_stats, 0},
 	{"POST", "/containers/", "/attach", container_attach, SIM_ROUTE_JSON},
-	{"GET", "/containers/", "/attach/ws", not_simulated, 0},
+	{"GET", "/containers/", "/attach/ws", container_attach_ws, 0},
 	{"POST", "/containers/", "/resize", container_resize, SIM_ROUTE_DISCARD},
 	{"POST", "/containers/", "/exec", exec_create, SIM_ROUTE_JSON},
 	{"POST", "/exec/", "/start", exec_start, SIM_ROUTE_JSON},
 	{"POST", "/exec/", "/resize", exec_resize, SIM_ROUTE_DISCARD},
 	{"GET", "/exec/", "/json", exec_inspect, 0},
-	{"POST", "/session", NULL, not_simulated, SIM_ROUTE_DISCARD},
-	{"POST", "/grpc", NULL, not_simulated, SIM_ROUTE_DISCARD},
 	{NULL, NULL, NULL, NULL, 0},
 };

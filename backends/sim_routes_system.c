@@ -43,24 +43,40 @@ static void options(struct sim_request *r)
 	sim_reply_empty(r, 200);
 }
 
+static void write_images(struct buf *b, struct sim_engine *e)
+{
+	int64_t layers = 0;
+	struct sim_container *c;
+	struct sim_image *image;
+
+	/* A layer of several images counts with the first of them. */
+	DL_FOREACH (e->images, image)
+		layers += sim_image_own_size(e, image, true);
+	buf_printf(b, "{\"LayersSize\":%lld,\"Images\":[", (long long)layers);
+	DL_FOREACH (e->images, image) {
+		struct sim_image_shown shown = {.tags = &image->tags,
+			.digests = &image->digests,
+			.shared = image->content->size - sim_image_own_size(e, image, false)};
+
+		if (image->children && !image->tags.len && !image->digests.len)
+			continue;
+		DL_FOREACH (e->containers, c)
+			shown.containers += c->image == image;
+		sim_json_item(b);
+		sim_image_write_summary(b, e, image, &shown);
+	}
+}
+
 static void disk_usage(struct sim_request *r)
 {
 	struct sim_engine *e = r->engine;
 	int64_t now = sim_now(e);
-	int64_t layers = 0;
 	struct sim_container *c;
-	struct sim_image *image;
 	struct sim_volume *v;
 	CLEANUP_BUF struct buf b = {0};
 
 	buf_init(&b, SIM_REPLY_MAX);
-	DL_FOREACH (e->images, image)
-		layers += image->content->size;
-	buf_printf(&b, "{\"LayersSize\":%lld,\"Images\":[", (long long)layers);
-	DL_FOREACH (e->images, image) {
-		sim_json_item(&b);
-		sim_image_write_summary(&b, e, image, NULL, NULL);
-	}
+	write_images(&b, e);
 	buf_append_str(&b, "],\"Containers\":[");
 	DL_FOREACH (e->containers, c) {
 		sim_json_item(&b);
@@ -74,23 +90,6 @@ static void disk_usage(struct sim_request *r)
 		buf_printf(&b, ",\"UsageData\":{\"RefCount\":%u,\"Size\":0}}", v->users);
 	}
 	buf_append_str(&b, "],\"BuildCache\":null,\"BuilderSize\":0}");
-	sim_reply_buf(r, 200, &b);
-}
-
-static void no_swarm(struct sim_request *r)
-{
-	sim_reply_text(r, 503,
-		"This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm "
-		"join\" to "
-		"connect this node to swarm and try again.");
-}
-
-static void plugins(struct sim_request *r)
-{
-	CLEANUP_BUF struct buf b = {0};
-
-	buf_init(&b, 64);
-	buf_append_str(&b, "[]");
 	sim_reply_buf(r, 200, &b);
 }
 
@@ -222,13 +221,6 @@ const struct sim_route sim_routes_system[] = {
 	{"GET", "/info", NULL, info, 0},
 	{"GET", "/events", NULL, events, 0},
 	{"GET", "/system/df", NULL, disk_usage, 0},
-	{"GET", "/plugins", NULL, plugins, 0},
-	{"GET", "/nodes", NULL, no_swarm, 0},
-	{"GET", "/services", NULL, no_swarm, 0},
-	{"GET", "/swarm", NULL, no_swarm, 0},
-	{"GET", "/tasks", NULL, no_swarm, 0},
-	{"GET", "/secrets", NULL, no_swarm, 0},
-	{"GET", "/configs", NULL, no_swarm, 0},
 	{"OPTIONS", "/", "", options, SIM_ROUTE_SLASHES},
 	{NULL, NULL, NULL, NULL, 0},
 };

@@ -73,6 +73,7 @@ json_t *sim_spec_merge(const json_t *body, const json_t *image)
 		"AttachStdout", "AttachStderr", "ExposedPorts", "Tty", "OpenStdin", "StdinOnce",
 		"Env", "Healthcheck", "ArgsEscaped", "Image", "Volumes", "WorkingDir",
 		"NetworkDisabled", "MacAddress", "OnBuild", "Labels", "StopSignal", "StopTimeout"};
+	static const char *const inherited[] = {"User", "WorkingDir", "StopSignal"};
 	json_t *config = json_object();
 	json_t *entrypoint = strings_of(json_get(body, "Entrypoint"));
 	json_t *cmd = strings_of(json_get(body, "Cmd"));
@@ -96,10 +97,10 @@ json_t *sim_spec_merge(const json_t *body, const json_t *image)
 	merge_map(config, image, "Labels");
 	merge_map(config, image, "Volumes");
 	merge_env(config, json_arr(image, "Env"));
-	if (str_is_empty(json_str(config, "User", "")) && *json_str(image, "User", ""))
-		json_object_set(config, "User", json_get(image, "User"));
-	if (str_is_empty(json_str(config, "WorkingDir", "")) && *json_str(image, "WorkingDir", ""))
-		json_object_set(config, "WorkingDir", json_get(image, "WorkingDir"));
+	for (size_t i = 0; i < ARRAY_LEN(inherited); i++)
+		if (str_is_empty(json_str(config, inherited[i], "")) &&
+			*json_str(image, inherited[i], ""))
+			json_object_set(config, inherited[i], json_get(image, inherited[i]));
 	return config;
 }
 

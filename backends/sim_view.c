@@ -1,4 +1,5 @@
 /* Containers as lists and inspect show them. */
+#include "backends/sim_files.h"
 #include "backends/sim_image.h"
 
 #include <stdio.h>
@@ -130,8 +131,10 @@ void sim_container_write(struct buf *b, const struct sim_container *c, bool size
 	sim_json_key(b, "HostConfig");
 	sim_spec_write_host(b, host);
 	buf_append_str(b, ",\"GraphDriver\":{\"Data\":null,\"Name\":\"vfs\"}");
-	if (size)
-		sim_json_i(b, "SizeRootFs", c->image->content->size);
+	if (size) {
+		sim_json_i(b, "SizeRw", sim_files_size(c));
+		sim_json_i(b, "SizeRootFs", c->image->content->size + sim_files_size(c));
+	}
 	sim_json_key(b, "Mounts");
 	sim_mounts_write(b, c);
 	sim_json_key(b, "Config");
@@ -158,8 +161,10 @@ void sim_container_write_summary(
 	sim_json_i(b, "Created", c->created_ns / 1000000000);
 	sim_json_key(b, "Ports");
 	sim_ports_write_list(b, c);
+	if (size && sim_files_size(c))
+		sim_json_i(b, "SizeRw", sim_files_size(c));
 	if (size)
-		sim_json_i(b, "SizeRootFs", c->image->content->size);
+		sim_json_i(b, "SizeRootFs", c->image->content->size + sim_files_size(c));
 	sim_json_raw(b, "Labels", c->spec->labels);
 	sim_json_s(b, "State", sim_state_name(c->state));
 	sim_json_s(b, "Status", status);

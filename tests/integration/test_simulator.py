@@ -22,7 +22,7 @@ _RULES = [
     (r"(?!0001)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[0-9.]*Z", "<time>"),
     (r'"(Created|time|timeNano)":\d+', r'"\1":0'),
     (r'"Pid":[1-9]\d*', '"Pid":1'),
-    (r'"(Size|VirtualSize|SizeRootFs|LayersSize)":\d+', r'"\1":0'),
+    (r'"(Size|SizeRw|VirtualSize|SizeRootFs|LayersSize)":\d+', r'"\1":0'),
     (r"Less than a second|\d+ seconds?", "<while>"),
     (r"02:42(:[0-9a-f]{2}){4}", "<mac>"),
     (r"\b172\.\d+\.\d+\.\d+\b", "<ip>"),
@@ -459,6 +459,262 @@ def commits(s):
     s.images("&all=1")
 
 
+def path_stat(reply):
+    """X-Docker-Container-Path-Stat, without the times and the sizes of folders."""
+    text = reply.header("X-Docker-Container-Path-Stat")
+    if text is None:
+        return None
+    stat = json.loads(base64.b64decode(text))
+    stat.pop("mtime")
+    if stat["mode"] >> 31:
+        stat.pop("size")
+    return stat
+
+
+def members(body):
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        return [
+            (m.name, m.type, m.mode & 0o7777, m.linkname, m.isfile() and tar.extractfile(m).read())
+            for m in tar
+        ]
+
+
+def files(s):
+    def stat(path, name="c1"):
+        reply = s.send("HEAD", f"/containers/{name}/archive?path={path}", note=False)
+        s.notes.append(("stat", path, reply.status, path_stat(reply)))
+
+    def get(path):
+        reply = s.send("GET", f"/containers/c1/archive?path={path}", note=False)
+        s.notes.append(
+            (path, reply.status, reply.header("Content-Type"), path_stat(reply), members(reply.body))
+        )
+
+    s.create("c1", HostConfig={}, note=False)
+    for path in ("/", "/etc", "/etc/passwd", "etc", "/tmp/", "/etc/../tmp", "/nope", "/tmp/x"):
+        stat(path)
+    stat("/", "nobody")
+    s.send("HEAD", "/containers/c1/archive")
+    s.send("GET", "/containers/c1/archive")
+    s.send("GET", "/containers/c1/archive?path=/nope")
+    s.send("GET", "/containers/nobody/archive?path=/nope")
+    s.send("GET", "/containers/c1/changes")
+    some = tar_of(("a", "bcd"), ("d", None), ("d/e", "xyz"), ("l", "->", "a"), ("deep/er/f", "g"))
+    for where in ("nobody/archive?path=/tmp", "c1/archive?path=/nope", "c1/archive"):
+        s.send("PUT", f"/containers/{where}", some)
+    s.send("PUT", "/containers/c1/archive?path=/etc/passwd", some)
+    s.send("PUT", "/containers/c1/archive?path=/tmp", some)
+    s.send("PUT", "/containers/c1/archive?path=/tmp", b"garbage" * 300)
+    s.send("PUT", "/containers/c1/archive?path=/tmp", some[:700])
+    s.send("PUT", "/containers/c1/archive?path=/tmp", b"")
+    strict = "/containers/c1/archive?path=/tmp&noOverwriteDirNonDir=1"
+    s.send("PUT", strict, tar_of(("d", "now a file")))
+    s.send("PUT", strict, tar_of(("a", None)))
+    s.send("PUT", "/containers/c1/archive?path=/tmp/d&copyUIDGID=1", tar_of(("n" * 150, "b")))
+    for path in ("/tmp/a", "/tmp/d", "/tmp/d/e", "/tmp/l", "/tmp/d/", "/tmp/deep", "/etc/passwd"):
+        stat(path)
+        get(path)
+    changes = s.send("GET", "/containers/c1/changes", note=False).json()
+    s.notes.append(("changes", sorted((c["Path"], c["Kind"]) for c in changes)))
+    s.send("GET", "/containers/c1/json?size=1")
+    s.send("GET", "/containers/json?all=1&size=1")
+    s.send("GET", "/containers/json?all=1&size=0")
+    reply = s.send("GET", "/containers/c1/export", note=False)
+    inside = [m for m in members(reply.body) if m[0].startswith("tmp")]
+    s.notes.append(("export", reply.status, reply.header("Content-Type"), inside))
+    s.send("GET", "/containers/nobody/export")
+    s.send("GET", "/containers/nobody/changes")
+    s.send("POST", "/containers/c1/copy", {})
+    s.send("POST", "/containers/c1/start", note=False)
+    s.send("PUT", "/containers/c1/archive?path=/root", tar_of(("live", "1")))
+    get("/root/live")
+
+
+def builds(s):
+    def build(dockerfile, query="", *files):
+        context = tar_of(("Dockerfile", dockerfile), *files)
+        s.send("POST", f"/build?nocache=1&{query}", context)
+
+    dockerfile = """
+# A comment.
+FROM busybox
+ENV A=b C="d e"
+ENV OLD old form
+LABEL l=m \\
+      n="o p"
+WORKDIR /w
+WORKDIR sub
+COPY x y/ /dst/
+ADD x /single
+COPY y /folder/
+RUN echo hi
+USER root
+EXPOSE 80 53/udp
+VOLUME /v
+ARG Z=1
+STOPSIGNAL SIGINT
+ENTRYPOINT ["/e", "$A"]
+CMD top -b
+"""
+    context = [("x", "hello"), ("y", None), ("y/z", "1")]
+    build(dockerfile, "t=b:1&rm=1", *context)
+    s.send("GET", "/images/b:1/json")
+    s.send("GET", "/images/b:1/history")
+    s.images("&all=1")
+    s.images("&all=0")
+    s.create("made", [], Image="b:1", HostConfig={}, note=False)
+    s.send("GET", "/containers/made/json")
+    s.send("DELETE", "/containers/made?v=1", note=False)
+    build("FROM busybox\nENV A=b\n", "t=b:2&t=other")
+    build("FROM busybox\nENV A=b\n", "t=b:3&q=1")
+    build("FROM busybox\nRUN echo out; exit 3\n", "rm=1&forcerm=1")
+    build("FROM busybox\nRUN [\"sh\", \"-c\", \"echo err >&2\"]\n", "rm=1")
+    build("FROM busybox\nCOPY nothere /x\n")
+    build("FROM busybox\nCOPY no*there /x\n")
+    build("FROM busybox\nNONSENSE x\n")
+    for text in ("", "# nothing\n", "ENV A=b\n", "FROM busybox\nENV\n", "FROM busybox\nENV A\n"):
+        build(text)
+    build("FROM busybox\n", "t=just")
+    stages = "FROM busybox AS one\nRUN true\nFROM one\nCOPY --from=one /etc/passwd /p\n"
+    build(stages, "t=multi&rm=1")
+    build(stages, "t=first&target=one")
+    build(stages, "t=first&target=nope")
+    given = urllib.parse.quote('{"W":"ww"}')
+    labels = urllib.parse.quote('{"q":"r"}')
+    build(
+        "ARG V=latest\nFROM busybox:${V}\nARG W\nENV E=$W-${W:-x}-${X:-y}\nLABEL a=$W\n",
+        f"t=args&rm=1&buildargs={given}&labels={labels}",
+    )
+    s.send("GET", "/images/args/json")
+    build("FROM busybox\nENV A=b\n", f"buildargs={given}")
+    build("FROM scratch\nCOPY x /x\n", "t=scr", ("x", "hello"))
+    build("FROM scratch\n", "t=scr")
+    build("FROM busybox\n", "t=UPPER")
+    build("FROM busybox\n", "buildargs=x")
+    s.send("POST", "/build?dockerfile=other", tar_of(("Dockerfile", "FROM busybox\n")))
+    s.send("POST", "/build?dockerfile=./sub/D", tar_of(("sub/D", "FROM busybox\n")))
+    s.send("POST", "/build", b"")
+    s.send("POST", "/build", b"garbage" * 300)
+    s.send("GET", "/containers/json?all=1")
+    s.send("DELETE", "/images/b:1")
+    s.send("DELETE", "/images/multi")
+    s.send("DELETE", "/images/busybox")
+
+
+def prunes(s):
+    s.create("one", Labels={"a": "b"}, note=False)
+    s.create("two", note=False)
+    s.send("POST", "/containers/two/start", note=False)
+    s.send("POST", "/networks/create", {"Name": "n1", "Labels": {"a": "b"}}, note=False)
+    s.send("POST", "/networks/create", {"Name": "n2", "Labels": {"c": "d"}}, note=False)
+    s.send("POST", "/volumes/create", {"Name": "v1", "Labels": {"a": "b"}}, note=False)
+    s.send("POST", "/volumes/create", {"Name": "v2", "Labels": {"c": "d"}}, note=False)
+    s.create("user", HostConfig={"Binds": ["v2:/data"], "NetworkMode": "n2"}, note=False)
+    s.send("POST", "/containers/user/start", note=False)
+    for kind in ("containers", "networks", "volumes"):
+        for f in (
+            {"nonsense": ["1"]},
+            {"until": ["1h"]},
+            {"until": ["1h", "2h"]},
+            {"until": ["nonsense"]},
+            {"until": ["2020-01-01T00:00:00Z"]},
+            {"until": ["2020-01-01T00:00:00"]},
+            {"until": ["2020-01-01"]},
+            {"until": ["1000000000"]},
+            {"label": ["x"]},
+            {"label": ["a=c"]},
+            {"label!": ["a"]},
+            {"all": ["1"]},
+            {"label": ["a=b"]},
+            {},
+        ):
+            s.filters(f"/{kind}/prune", method="POST", **f)
+    s.send("GET", "/networks/n2")
+    s.send("GET", "/volumes")
+
+
+def disk_usage(s):
+    s.send("GET", "/system/df")
+    s.create("one", HostConfig={"Binds": ["v1:/data"]}, note=False)
+    s.send("POST", "/commit?container=one&repo=com&tag=x", note=False)
+    s.send("POST", "/images/create?fromSrc=-&repo=imp", tar_of(("a", "b" * 1000)), note=False)
+    reply = s.send("GET", "/system/df", note=False).json()
+    images = sorted((i["RepoTags"], i["Containers"], i["SharedSize"] > 0) for i in reply["Images"])
+    s.notes.append(("images", images, sorted(reply)))
+    s.notes.append(("volumes", [(v["Name"], v["UsageData"]) for v in reply["Volumes"]]))
+    s.notes.append(("containers", [sorted(c) for c in reply["Containers"]]))
+
+
+def not_here(s):
+    """What an engine refuses that is in no swarm, and has no plugins and no BuildKit at work."""
+    for method, path, *body in (
+        ("GET", "/swarm"),
+        ("POST", "/swarm/init", {}),
+        ("POST", "/swarm/join", {}),
+        ("POST", "/swarm/leave"),
+        ("POST", "/swarm/update", {}),
+        ("POST", "/swarm/update?version=1", {}),
+        ("POST", "/swarm/update?version=x", {}),
+        ("GET", "/swarm/unlockkey"),
+        ("POST", "/swarm/unlock", {}),
+        ("GET", "/services"),
+        ("GET", "/services/x"),
+        ("POST", "/services/create", {}),
+        ("POST", "/services/x/update", {}),
+        ("POST", "/services/x/update?version=1", {}),
+        ("DELETE", "/services/x"),
+        ("GET", "/services/x/logs"),
+        ("GET", "/services/x/logs?stdout=1"),
+        ("GET", "/nodes/x"),
+        ("DELETE", "/nodes/x"),
+        ("POST", "/nodes/x/update", {}),
+        ("POST", "/nodes/x/update?version=1", {}),
+        ("GET", "/tasks"),
+        ("GET", "/tasks/x"),
+        ("GET", "/tasks/x/logs"),
+        ("GET", "/tasks/x/logs?stdout=1"),
+        ("GET", "/secrets"),
+        ("POST", "/secrets/create", {}),
+        ("GET", "/secrets/x"),
+        ("DELETE", "/secrets/x"),
+        ("POST", "/secrets/x/update", {}),
+        ("POST", "/secrets/x/update?version=1", {}),
+        ("GET", "/configs"),
+        ("POST", "/configs/create", {}),
+        ("GET", "/configs/x"),
+        ("DELETE", "/configs/x"),
+        ("POST", "/configs/x/update", {}),
+        ("POST", "/configs/x/update?version=1", {}),
+        ("GET", "/plugins"),
+        ("GET", "/plugins/x/json"),
+        ("DELETE", "/plugins/x"),
+        ("POST", "/plugins/x/enable"),
+        ("POST", "/plugins/x/enable?timeout=0"),
+        ("POST", "/plugins/x/disable"),
+        ("POST", "/plugins/x/push"),
+        ("POST", "/plugins/x/upgrade?remote=x", {}),
+        ("POST", "/plugins/pull?remote=x", {}),
+        ("POST", "/plugins/x/set"),
+        ("POST", "/plugins/x/set", ["a=b"]),
+        ("POST", "/plugins/create?name=x", b""),
+        ("PUT", "/volumes/x?version=1"),
+        ("POST", "/build/prune"),
+        ("POST", "/build/cancel"),
+        ("POST", "/build/cancel?id=x"),
+        ("POST", "/session"),
+        ("POST", "/grpc"),
+        ("GET", "/containers/x/checkpoints"),
+        ("POST", "/containers/x/checkpoints"),
+        ("GET", "/images/x/attestations"),
+        ("GET", "/images/search?term=x&limit=x"),
+        ("GET", "/images/search?term=x&limit=200"),
+        ("POST", "/auth"),
+        ("POST", "/images/busybox/push?tag=latest"),
+        ("GET", "/distribution/UPPER/json"),
+    ):
+        s.send(method, path, *body)
+
+
 def paths(s):
     for method, path in (
         ("GET", "/_ping"),
@@ -611,6 +867,119 @@ def streams(s):
     s.send("POST", "/containers/term/wait")
 
 
+class WebSocket:
+    """A client of attach/ws that sees the frames as they are."""
+
+    def __init__(self, address, path):
+        self.stream = http.Stream(address)
+        self.stream.send(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        self.data = b""
+        while b"\r\n\r\n" not in self.data:
+            self._more()
+        head, _, self.data = self.data.partition(b"\r\n\r\n")
+        status, *lines = head.decode().lower().split("\r\n")
+        # An engine says "Switching Protocols" here and "UPGRADED" elsewhere.
+        self.head = [status[:12], *sorted(x for x in lines if not x.startswith("date:"))]
+
+    def _more(self):
+        more = self.stream.recv()
+        assert more, self.data
+        self.data += more
+
+    def send(self, kind, payload, final=True):
+        mask = b"\x11\x22\x33\x44"
+        size = len(payload)
+        head = bytes([(0x80 if final else 0) | kind])
+        if size < 126:
+            head += bytes([0x80 | size])
+        else:
+            head += bytes([0x80 | 126]) + size.to_bytes(2, "big")
+        masked = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+        self.stream.send(head + mask + masked)
+
+    def frame(self):
+        while len(self.data) < 2 or len(self.data) < self._size():
+            self._more()
+        size = self._size()
+        frame, self.data = self.data[:size], self.data[size:]
+        return frame
+
+    def _size(self):
+        size = self.data[1] & 127
+        return 2 + size if size < 126 else 4 + int.from_bytes(self.data[2:4], "big")
+
+
+def websockets(s):
+    for path in ("/containers/nobody/attach/ws?stream=1",):
+        s.send("GET", path)
+    s.create("cat", ["cat"], OpenStdin=True, note=False)
+    reply = s.send("GET", "/containers/cat/attach/ws?stream=1", note=False)
+    s.notes.append(("no handshake", reply.status, reply.body))
+    s.send("POST", "/containers/cat/start", note=False)
+    query = "stream=1&stdin=1&stdout=1&stderr=1"
+    ws = WebSocket(s.address, f"/containers/cat/attach/ws?{query}")
+    s.notes.append(("head", ws.head))
+    for kind, payload in ((2, b"hi\n"), (1, b"ho\n"), (9, b"p"), (2, b"x" * 300 + b"\n")):
+        ws.send(kind, payload)
+        s.notes.append(("frame", ws.frame()))
+    old = WebSocket(s.address, f"/v1.24/containers/cat/attach/ws?{query}")
+    s.notes.append(("head", old.head))
+    old.send(2, b"text\n")
+    s.notes.append(("frames", old.frame(), ws.frame()))
+    s.send("POST", "/containers/cat/kill", note=False)
+    s.notes.append(("end", ws.frame(), ws.stream.recv(), old.frame(), old.stream.recv()))
+    s.create("said", ["sh", "-c", "echo out; echo err >&2"], note=False)
+    s.send("POST", "/containers/said/start", note=False)
+    s.send("POST", "/containers/said/wait", note=False)
+    ws = WebSocket(s.address, "/containers/said/attach/ws?logs=1&stdout=1")
+    s.notes.append(("past", ws.frame()))
+
+
+def stats(s):
+    s.create("one", note=False)
+    for query in ("stream=0", "stream=0&one-shot=1", "stream=1&one-shot=1", "one-shot=1"):
+        s.send("GET", f"/containers/one/stats?{query}")
+    s.send("POST", "/containers/one/start", note=False)
+    for query in ("stream=0", "stream=0&one-shot=1"):
+        reply = s.send("GET", f"/containers/one/stats?{query}", note=False).json()
+        zero = reply["preread"].startswith("0001")
+        s.notes.append((query, zero, sorted(reply), sorted(reply["cpu_stats"])))
+    for args in ("", "?ps_args=aux"):
+        reply = s.send("GET", f"/containers/one/top{args}", note=False).json()
+        s.notes.append(("top", reply["Titles"], [row[-1] for row in reply["Processes"]]))
+    s.send("GET", "/containers/one/top?ps_args=-o%20pid", note=False)
+
+
+def waits(s):
+    s.create("ww", ["sh", "-c", "exit 3"], note=False)
+    s.send("POST", "/containers/ww/wait")
+    waiting = http.Stream(s.address)
+    waiting.send(
+        "POST /containers/ww/wait?condition=next-exit HTTP/1.1\r\nHost: x\r\n"
+        "Content-Length: 0\r\n\r\n"
+    )
+    data = waiting.recv()
+    s.notes.append(("head at once", data.startswith(b"HTTP/1.1 200 ")))
+    removed = http.Stream(s.address)
+    removed.send(
+        "POST /containers/ww/wait?condition=removed HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    )
+    data2 = removed.recv()
+    s.send("POST", "/containers/ww/start")
+    while b"StatusCode" not in data:
+        data += waiting.recv()
+    s.notes.append(("next exit", data.partition(b"\r\n\r\n")[2]))
+    s.send("POST", "/containers/ww/wait?condition=not-running")
+    s.send("DELETE", "/containers/ww")
+    while b"StatusCode" not in data2:
+        data2 += removed.recv()
+    s.notes.append(("removed", data2.partition(b"\r\n\r\n")[2]))
+    s.send("POST", "/containers/ww/wait?condition=removed")
+
+
 def _unix(text):
     """RFC 3339 to seconds with nanoseconds."""
     import calendar
@@ -634,10 +1003,18 @@ SCRIPTS = [
     archives,
     imports,
     commits,
+    builds,
+    files,
+    prunes,
+    disk_usage,
+    not_here,
     paths,
     execs,
     events,
     streams,
+    websockets,
+    stats,
+    waits,
 ]
 
 
