@@ -56,8 +56,11 @@ backends_libswarm_backends_a_SOURCES = \
 backends_libswarm_backends_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_backends_engine
+check_PROGRAMS += tests/unit/test_backends_archive tests/unit/test_backends_engine
 endif
+tests_unit_test_backends_archive_SOURCES = tests/unit/test_backends_archive.c
+tests_unit_test_backends_archive_LDADD = $(BACKENDS_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_backends_archive_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_backends_engine_SOURCES = tests/unit/test_backends_engine.c
 tests_unit_test_backends_engine_LDADD = $(BACKENDS_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_backends_engine_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
