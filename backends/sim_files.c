@@ -106,7 +106,7 @@ void sim_files_free(struct sim_container *c)
 		file_free(c, c->files);
 }
 
-static bool is_below(const char *path, const char *folder)
+bool sim_files_is_below(const char *path, const char *folder)
 {
 	size_t len = strlen(folder);
 
@@ -169,7 +169,7 @@ int sim_files_put(struct sim_container *c, const char *path, const struct sim_ta
 	}
 	if (entry->type != SIM_TAR_DIR)
 		DL_FOREACH_SAFE (c->files, other, tmp)
-			if (is_below(other->path, path))
+			if (sim_files_is_below(other->path, path))
 				file_free(c, other);
 	free((char *)f->link);
 	f->link = xstrdup(entry->type == SIM_TAR_FILE ? "" : entry->link);
@@ -224,7 +224,7 @@ void sim_files_archive(const struct sim_container *c, const char *path, size_t s
 		int order = !own ? 1 : i >= ARRAY_LEN(base) ? -1 : strcmp(own->path, base[i].path);
 		const struct sim_file *f = order <= 0 ? own : &base[i];
 
-		if (str_eq(f->path, path) || is_below(f->path, path))
+		if (str_eq(f->path, path) || sim_files_is_below(f->path, path))
 			file_write(f, strip, b);
 		if (order <= 0)
 			own = own->next;
@@ -239,7 +239,7 @@ static bool has_files_below(const struct sim_container *c, const char *path)
 	const struct sim_file *f;
 
 	DL_FOREACH (c->files, f)
-		if (is_below(f->path, path))
+		if (sim_files_is_below(f->path, path))
 			return true;
 	return false;
 }

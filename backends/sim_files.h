@@ -22,6 +22,8 @@ struct sim_file {
 char *sim_files_path(const char *text);
 /* What is at that path; borrowed until the next change. NULL: nothing. */
 const struct sim_file *sim_files_find(const struct sim_container *c, const char *path);
+/* Whether a path is in a folder, or in one below it. */
+bool sim_files_is_below(const char *path, const char *folder);
 /* Whether images have it. */
 bool sim_files_in_image(const char *path);
 /* Puts a new file or folder there, in place of what was there, with the folders above it. 0 or a

@@ -181,6 +181,11 @@ static void put_entry(void *arg, const struct sim_tar_entry *entry)
 	free(TAKE_PTR(a->current));
 	if (a->failed || str_eq(path, a->path))
 		return;
+	if (!sim_files_is_below(path, a->path)) {
+		a->failed = true;
+		err_set(&a->err, ERR_INVALID, "\"%s\" is outside of \"%s\"", entry->name, a->path);
+		return;
+	}
 	if (!strchr("0125", entry->type))
 		return; /* devices and pipes: nobody would read them */
 	if (old && a->keeps_kinds && (old->type == SIM_TAR_DIR) != (entry->type == SIM_TAR_DIR)) {

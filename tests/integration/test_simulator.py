@@ -507,6 +507,8 @@ def files(s):
     s.send("PUT", "/containers/c1/archive?path=/tmp", b"garbage" * 300)
     s.send("PUT", "/containers/c1/archive?path=/tmp", some[:700])
     s.send("PUT", "/containers/c1/archive?path=/tmp", b"")
+    s.send("PUT", "/containers/c1/archive?path=/tmp", tar_of(("../../etc/shadow", "x")))
+    s.send("PUT", "/containers/c1/archive?path=/tmp", tar_of(("/abs", "y")))
     strict = "/containers/c1/archive?path=/tmp&noOverwriteDirNonDir=1"
     s.send("PUT", strict, tar_of(("d", "now a file")))
     s.send("PUT", strict, tar_of(("a", None)))
@@ -1145,6 +1147,84 @@ def test_nodes_differ_and_seeds_repeat(simulate):
         assert len({c for each in ids for c in each}) == 12
         seen.append(([i["ID"] for i in infos], ids))
     assert seen[0] == seen[1]
+
+
+def test_registry(simulate):
+    """What one engine pushes, another pulls, under the same ID and digest."""
+    sim = simulate(2)
+    one, two = (Script(("tcp", a)) for a in sim.addrs)
+    auth = {"X-Registry-Auth": "e30="}
+    path = "/images/create?fromSrc=-&repo=reg:5000/own&tag=v1"
+    made = one.send("POST", path, tar_of(("a", "b"))).json()["status"]
+    for query in ("?tag=v1", ""):
+        lines = one.send("POST", f"/images/reg:5000/own/push{query}", headers=auth).body
+        assert b'"Pushed"' in lines and b"v1: digest: sha256:" in lines, lines
+    pulled = two.send("POST", "/images/create?fromImage=reg:5000/own&tag=v1").body
+    assert b"Pulling from own" in pulled and b"Downloaded newer image" in pulled
+    again = two.send("POST", "/images/create?fromImage=reg:5000/own:v1").body
+    assert b"Image is up to date" in again
+    images = [s.send("GET", "/images/reg:5000/own:v1/json").json() for s in (one, two)]
+    assert [i["Id"] for i in images] == [made, made]
+    assert images[0]["RepoDigests"] == images[1]["RepoDigests"] != []
+    # By that digest too; and the name goes with its last tag.
+    digest = images[0]["RepoDigests"][0]
+    two.send("DELETE", "/images/reg:5000/own:v1")
+    assert two.send("GET", f"/images/{digest}/json").status == 404
+    assert two.send("POST", f"/images/create?fromImage={digest}").status == 200
+    assert two.send("GET", f"/images/{digest}/json").json()["Id"] == made
+    distribution = two.send("GET", "/distribution/reg:5000/own:v1/json").json()
+    assert digest.endswith("@" + distribution["Descriptor"]["digest"])
+
+
+def test_registry_refuses(simulate):
+    s = Script(("tcp", simulate(1).addrs[0]))
+    auth = {"X-Registry-Auth": "e30="}
+    s.send("POST", "/images/busybox/tag?repo=notfound/x&tag=1")
+    refused = s.send("POST", "/images/notfound/x/push?tag=1", headers=auth)
+    assert refused.status == 200 and b"errorDetail" in refused.body
+    missing = s.send("POST", "/images/nope/push?tag=1", headers=auth)
+    assert b"An image does not exist locally with the tag: nope" in missing.body
+    assert s.send("GET", "/distribution/notfound/x/json").status == 403
+    unknown = f"/images/create?fromImage=busybox@sha256:{'0' * 64}"
+    assert s.send("POST", unknown).status == 404
+    for password, status in (("right", 200), ("wrong", 401)):
+        reply = s.send("POST", "/auth", {"username": "u", "password": password})
+        assert reply.status == status
+    assert [i["name"] for i in s.send("GET", "/images/search?term=nginx").json()] == ["nginx"]
+
+
+def test_hostile_archives(simulate):
+    """Neither bytes nor cuts at any place end the engine, or change what it answers with."""
+    sim = simulate(1)
+    s = Script(("tcp", sim.addrs[0]))
+    s.create("files")
+    whole = s.send("GET", "/images/busybox/get").body
+    targets = ("/images/load", "/images/create?fromSrc=-", "/build")
+    for path in (*targets, "/containers/files/archive?path=/tmp"):
+        method = "PUT" if "archive" in path else "POST"
+        for body in (whole[:512], whole[:700], whole[:-1024], b"\0" * 10240, b"\xff" * 2000):
+            assert s.send(method, path, body).status in (200, 400, 500)
+        # The client leaves in the middle.
+        stream = http.Stream(s.address)
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(whole)}\r\n\r\n"
+        stream.send(head.encode() + whole[:3000])
+        stream.close()
+        assert ping(sim).status == 200
+    big = tar_of(("big", "x" * (2 << 20)))
+    reply = s.send("PUT", "/containers/files/archive?path=/tmp", big)
+    assert reply.status == 500 and b"no space left on device" in reply.body
+
+
+def test_build_that_is_left(simulate):
+    """A client that leaves while a step runs takes the step's container along."""
+    s = Script(("tcp", simulate(1).addrs[0]))
+    context = tar_of(("Dockerfile", "FROM busybox\nRUN sleep 1000\n"))
+    stream = http.Stream(s.address)
+    head = f"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: {len(context)}\r\n\r\n"
+    stream.send(head.encode() + context)
+    wait_until(lambda: s.send("GET", "/containers/json").json(), "the step to run")
+    stream.close()
+    wait_until(lambda: not s.send("GET", "/containers/json?all=1").json(), "it to be gone")
 
 
 def test_output_is_bounded(simulate):
