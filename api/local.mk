@@ -17,8 +17,8 @@ api_libswarm_api_a_SOURCES = \
 	api/create.c \
 	api/create_networks.c \
 	api/create_networks.h \
-	api/disk_usage.c \
 	api/default_headers.c \
+	api/disk_usage.c \
 	api/event_filter.c \
 	api/event_history.c \
 	api/events.c \
