@@ -90,10 +90,12 @@ static void write_object(struct broadcast *b, json_t *json_take)
 {
 	size_t len;
 	char *text CLEANUP_FREE = json_text(json_take, &len);
+	char *line CLEANUP_FREE = xasprintf("%s\r\n", text);
 
 	json_decref(json_take);
-	exchange_reply_write(b->r->x, text, len);
-	exchange_reply_write(b->r->x, "\r\n", 2);
+	/* At once, so that it is one chunk, as an engine's: some clients take each for a whole
+	 * object. */
+	exchange_reply_write(b->r->x, line, len + 2);
 }
 
 static void tell_of(struct broadcast *b, const char *name, const char *status)
