@@ -208,9 +208,6 @@ static void handle(struct handler *handler, struct exchange *x)
 	route = find_route(r, path, &err);
 	if (route == NULL)
 		request_fail(r, &err);
-	else if (route->answer == NULL)
-		exchange_reply_error(x, 501, "%s %.*s is not offered by this cluster manager yet",
-			route->method, (int)strcspn(path, "?"), path);
 	else
 		route->answer(r);
 }

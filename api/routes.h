@@ -7,7 +7,7 @@ struct request;
 struct route {
 	const char *method;
 	const char *pattern; /* "{name}" stands for one name, which may hold slashes */
-	void (*answer)(struct request *r); /* NULL: known, and answered with 501 */
+	void (*answer)(struct request *r);
 };
 
 /* Ends with method NULL. The first that matches counts. */
