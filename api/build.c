@@ -3,13 +3,13 @@
 #include "api/builds.h"
 #include "api/fanout.h"
 #include "api/filters.h"
+#include "api/project.h"
 #include "lib/str.h"
 #include "scheduler/create_request.h"
 #include "scheduler/scheduler.h"
 
 #include <string.h>
 
-#define PROJECT_LABEL "com.docker.compose.project"
 #define PRUNE_TIMEOUT_MS (10 * 60 * 1000)
 #define CANCEL_TIMEOUT_MS (10 * 1000)
 
@@ -47,25 +47,17 @@ static struct node *node_with_image(
 	return node;
 }
 
-/* One where the project of Compose is that the labels of the image name. */
-static struct node *node_of_project(struct request *r, const json_t *args)
+/* The one where the project of Compose is, which the labels of the image name, or its own name. */
+static struct node *node_of_project(struct request *r, const struct placement *placement)
 {
-	const char *text = request_query(r, "labels");
+	const struct cluster *cluster = r->api->config.cluster;
+	const char *text = request_query(r, "labels"), *name = request_query(r, "t");
 	json_t *labels CLEANUP_JSON = text != NULL ? json_parse(text, strlen(text), NULL) : NULL;
-	const char *project = json_string_value(json_object_get(labels, PROJECT_LABEL));
-	struct create_request *request;
-	struct node *node = NULL;
-	char *term CLEANUP_FREE = NULL;
+	struct node *home = project_home(cluster, project_of(labels));
 
-	if (str_is_empty(project))
-		return NULL;
-	term = xasprintf(PROJECT_LABEL "==%s", project);
-	request = create_request_new_build(args, NULL);
-	if (request != NULL && create_request_add_term(request, CREATE_AFFINITY, term, NULL) == 0)
-		node = scheduler_pick(r->api->config.scheduler, r->api->config.cluster,
-			create_request_placement(request), NULL, NULL);
-	create_request_free(request);
-	return node;
+	if (home == NULL && name != NULL)
+		home = project_home_of_image(cluster, name);
+	return home != NULL ? select_among(r, placement, &home, 1, NULL) : NULL;
 }
 
 /* The node of the build's session. *is_bound: there is one, so that no other will do. */
@@ -92,7 +84,7 @@ static struct node *node_of_session(struct request *r, const struct placement *p
 
 /* The first of these that there is, and that the arguments allow. */
 static struct node *choose_node(
-	struct request *r, const json_t *args, const struct placement *placement, struct err *err)
+	struct request *r, const struct placement *placement, struct err *err)
 {
 	const char *name = request_query(r, "t");
 	struct node *node, *named;
@@ -108,7 +100,7 @@ static struct node *choose_node(
 	if (!str_is_empty(name))
 		node = node_with_image(r, placement, name);
 	if (node == NULL)
-		node = node_of_project(r, args);
+		node = node_of_project(r, placement);
 	if (node == NULL && builds_home(r) != NULL) {
 		node = builds_home(r);
 		node = select_among(r, placement, &node, 1, NULL);
@@ -183,7 +175,7 @@ void image_build(struct request *r)
 	else
 		err_wrap(&err, "invalid buildargs");
 	if (request != NULL)
-		node = choose_node(r, args, create_request_placement(request), &err);
+		node = choose_node(r, create_request_placement(request), &err);
 	if (node == NULL) {
 		create_request_free(request);
 		request_fail(r, &err);

@@ -1,7 +1,9 @@
 """Networks as objects of the cluster: made on one node, named node/name, and containers follow."""
 
 import contextlib
+import io
 import json
+import tarfile
 import threading
 import urllib.parse
 
@@ -504,3 +506,32 @@ def test_project_at_once(cluster):
     labels = {PROJECT: "shop"}
     in_parallel(lambda i: make(cluster, f"shop_n{i}", Labels=labels), range(6), 6)
     assert len({n.split("/")[0] for n in custom(cluster)}) == 1
+
+
+def test_project_draws_its_builds(cluster, three):
+    """By the labels of the image, and by the name that Compose gives it."""
+    make(cluster, "node-2/shop_default", Labels={PROJECT: "shop"})
+    make(cluster, "node-3/blog_default", Labels={PROJECT: "blog"})
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        text = f"FROM {IMAGE}\nLABEL made=here\n".encode()
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
+    labels = urllib.parse.quote(json.dumps({PROJECT: "blog"}))
+    for query, node in (("t=shop_web", "node-2"), (f"t=other&labels={labels}", "node-3")):
+        built = cluster.request(
+            "POST",
+            f"/build?{query}",
+            context.getvalue(),
+            {"Content-Type": "application/x-tar"},
+            timeout=60,
+        )
+        assert built.status == 200 and b"Successfully built" in built.body, built
+        name = query.split("&")[0][2:]
+        found = [
+            e.name
+            for e in three
+            if any(f"{name}:latest" in (i["RepoTags"] or []) for i in e.json("GET", "/images/json"))
+        ]
+        assert found == [node]
