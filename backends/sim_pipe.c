@@ -327,7 +327,7 @@ static void ws_message(void *arg, int kind, const char *data, size_t len)
 
 void sim_pipe_attach_ws(struct sim_request *r, struct sim_container *c)
 {
-	const struct attached how = attached_of(r);
+	struct attached how = attached_of(r);
 	const char *key = exchange_header(r->x, "Sec-WebSocket-Key");
 	const char *upgrade = exchange_header(r->x, "Upgrade");
 	/* Clients from before API 1.28 get text. */
@@ -340,6 +340,9 @@ void sim_pipe_attach_ws(struct sim_request *r, struct sim_container *c)
 		exchange_reply(r->x, 400, NULL, "not websocket protocol", 22);
 		return;
 	}
+	/* Engines before API 1.42 join all streams, whatever the client asks for. */
+	if (r->engine->options->api < 1042 || (r->version && r->version < 1042))
+		how.in = how.out = how.err = true;
 	accept = digest_websocket_accept(key);
 	http_headers_add(&h, "Sec-WebSocket-Accept", accept);
 	p = pipe_of(r, exchange_upgrade(r->x, 101, &h), c->spec->tty);

@@ -933,11 +933,13 @@ def websockets(s):
     s.notes.append(("frames", old.frame(), ws.frame()))
     s.send("POST", "/containers/cat/kill", note=False)
     s.notes.append(("end", ws.frame(), ws.stream.recv(), old.frame(), old.stream.recv()))
-    s.create("said", ["sh", "-c", "echo out; echo err >&2"], note=False)
-    s.send("POST", "/containers/said/start", note=False)
-    s.send("POST", "/containers/said/wait", note=False)
-    ws = WebSocket(s.address, "/containers/said/attach/ws?logs=1&stdout=1")
-    s.notes.append(("past", ws.frame()))
+    # The engine's streams are all joined, whichever is asked for.
+    for name, command in (("out", "echo out"), ("err", "echo err >&2")):
+        s.create(name, ["sh", "-c", command], note=False)
+        s.send("POST", f"/containers/{name}/start", note=False)
+        s.send("POST", f"/containers/{name}/wait", note=False)
+        ws = WebSocket(s.address, f"/containers/{name}/attach/ws?logs=1&stdout=1")
+        s.notes.append(("past", ws.frame()))
 
 
 def stats(s):
