@@ -99,31 +99,41 @@ static bool is_named(const json_t *json)
 
 /* "alpine", "alpine:3*", "registry/alpine:latest": shell patterns over repo:tag, or over the
  * repository alone. */
-static bool match_reference(const json_t *values, const json_t *json)
+static bool reference_fits(const json_t *patterns, const char *name)
 {
-	static const char *const keys[] = {"RepoTags", "RepoDigests"};
-	json_t *value, *name;
-	size_t v, n;
+	const char *colon = strchr(name, '@') != NULL ? strchr(name, '@') : strrchr(name, ':');
+	char *repository CLEANUP_FREE =
+		xstrndup(name, colon != NULL ? (size_t)(colon - name) : strlen(name));
+	json_t *value;
+	size_t i;
 
-	json_array_foreach ((json_t *)values, v, value) {
+	json_array_foreach ((json_t *)patterns, i, value) {
 		const char *pattern = json_string_value(value);
 
-		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
-			json_array_foreach (json_arr(json, keys[k]), n, name) {
-				const char *text = json_string_value(name), *colon;
-				char *repository CLEANUP_FREE = NULL;
-
-				colon = strchr(text, '@') != NULL ? strchr(text, '@')
-								  : strrchr(text, ':');
-				repository = xstrndup(text,
-					colon != NULL ? (size_t)(colon - text) : strlen(text));
-				if (fnmatch(pattern, text, FNM_PATHNAME) == 0 ||
-					fnmatch(pattern, repository, FNM_PATHNAME) == 0)
-					return true;
-			}
-		}
+		if (fnmatch(pattern, name, FNM_PATHNAME) == 0 ||
+			fnmatch(pattern, repository, FNM_PATHNAME) == 0)
+			return true;
 	}
 	return false;
+}
+
+/* Takes the other names from the image, as an engine does; false when none is left. */
+static bool keep_references(const json_t *patterns, json_t *json)
+{
+	static const char *const keys[] = {"RepoTags", "RepoDigests"};
+	bool is_any = false;
+
+	for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+		json_t *names = json_arr(json, keys[k]);
+
+		for (size_t i = json_array_size(names); i-- > 0;) {
+			if (reference_fits(patterns, json_string_value(json_array_get(names, i))))
+				is_any = true;
+			else
+				json_array_remove(names, i);
+		}
+	}
+	return is_any;
 }
 
 static bool first_is_true(const json_t *values)
@@ -133,7 +143,7 @@ static bool first_is_true(const json_t *values)
 	return str_to_bool(json_string_value(json_array_get(values, 0)), &value) == 0 && value;
 }
 
-static bool is_wanted(const struct image_query *query, const json_t *json)
+static bool is_wanted(const struct image_query *query, json_t *json)
 {
 	const json_t *dangling = json_object_get(query->filters, "dangling");
 	const json_t *references = json_object_get(query->filters, "reference");
@@ -142,7 +152,7 @@ static bool is_wanted(const struct image_query *query, const json_t *json)
 		return false;
 	if (!filters_allow_labels(query->filters, json_obj(json, "Labels")))
 		return false;
-	if (references != NULL && !match_reference(references, json))
+	if (references != NULL && !keep_references(references, json))
 		return false;
 	return image_age_fits(&query->age, json_int(json, "Created", 0));
 }
