@@ -75,7 +75,9 @@ static bool type_matches(const json_t *filters, const char *name)
 /* The networks that every engine has count as used. */
 static bool allows_use(const struct listing *listing, const struct network *network)
 {
-	return listing_allows_use(listing, is_builtin(network->name) ? "" : network->id);
+	if (listing->used != NULL && is_builtin(network->name))
+		return !listing->is_dangling;
+	return listing_allows_use(listing, network->id);
 }
 
 static bool is_listed(const struct listing *listing, const struct network *network)
@@ -93,7 +95,6 @@ static bool is_listed(const struct listing *listing, const struct network *netwo
 /* Containers that are not running have no end point. */
 static void use_networks(struct listing *listing, const struct container *container)
 {
-	listing_used(listing, "");
 	if (!container->view.is_running)
 		return;
 	for (size_t i = 0; i < container->networks.len; i++)
