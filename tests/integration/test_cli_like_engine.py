@@ -450,7 +450,7 @@ SCRIPTS = {
         run --rm -v one:/data busybox sh -c 'echo kept > /data/x'
         run --rm --mount source=one,target=/data,readonly busybox sh -c 'cat /data/x; touch /data/y'
         run --name user -v one:/data -v made:/other busybox true
-        inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}}{{"\\n"}}{{end}}' user
+        ~inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}}{{"\\n"}}{{end}}' user
         ps -a -f volume=one --format '{{.Names}} {{.Mounts}}'
         volume rm one
         volume rm -f one

@@ -63,6 +63,11 @@ ENGINE_RULES = [
     ),
     Rule(r"\(\d{10}(\.\d+)?\)", "(<time>)", "moments"),
     Rule(r"^\d+ +(sh|sleep)$", "<pid> \\1", "processes have the numbers of the host"),
+    Rule(
+        r'^time="<time>" level=error msg="error waiting for container: context canceled"\n?',
+        "",
+        "whether an old client sees its own end of waiting is chance",
+    ),
     Rule(r"(?<=\S)  +(?=\S)", "  ", "columns are as wide as what stands in them"),
     Rule(r"[ \t]+$", "", "the same for the last column"),
 ]
