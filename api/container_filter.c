@@ -2,7 +2,7 @@
  * As an engine reads them (API 1.50, GET /containers/json), and `node` besides. */
 #include "api/container_filter.h"
 #include "api/api_priv.h"
-#include "lib/regex.h"
+#include "api/pattern.h"
 #include "lib/str.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 struct term {
 	const char *text; /* borrowed from the filters */
-	struct regex *regex;
+	struct pattern pattern;
 	int64_t number;
 	const struct container *container; /* of before and since, referenced */
 	struct str_list image_ids;         /* of ancestor */
@@ -31,6 +31,7 @@ struct container_filter {
 	const struct cluster *cluster;
 	struct criterion *criteria;
 	size_t len;
+	struct pattern_budget *budget; /* spent by matching */
 };
 
 struct filter_kind {
@@ -39,6 +40,7 @@ struct filter_kind {
 	int (*compile)(const struct cluster *cluster, struct term *term, struct err *err);
 	bool (*match)(const struct container_filter *filter, const struct container *c,
 		const struct term *term);
+	bool is_pattern; /* term->pattern is made of it */
 	bool implies_all;
 	bool all_terms; /* every value has to be met, not one */
 };
@@ -46,21 +48,6 @@ struct filter_kind {
 static int invalid(const char *name, const char *value, struct err *err)
 {
 	return err_set(err, ERR_INVALID, "Invalid filter '%s=%s'", name, value);
-}
-
-/* An engine takes a name as a regular expression; a text that is none is compared. */
-static int compile_pattern(const struct cluster *cluster, struct term *term, struct err *err)
-{
-	(void)cluster;
-	(void)err;
-	term->regex = regex_new(term->text, NULL);
-	return 0;
-}
-
-static bool pattern_matches(const struct term *term, const char *text)
-{
-	return str_eq(term->text, text) ||
-	       (term->regex != NULL && regex_search(term->regex, text, strlen(text)));
 }
 
 static bool match_id(
@@ -82,19 +69,22 @@ static bool names_node(const char *pattern)
 static bool match_name(
 	const struct container_filter *filter, const struct container *c, const struct term *term)
 {
-	(void)filter;
+	const struct pattern *pattern = &term->pattern;
+
 	for (size_t i = 0; i < c->names.len; i++) {
 		const char *name = c->names.items[i];
 		char *with_node CLEANUP_FREE = NULL;
 
 		/* "^/web$" works with an engine too. */
-		if (pattern_matches(term, name) || pattern_matches(term, name + (name[0] == '/')))
+		if (pattern_matches(pattern, filter->budget, name) ||
+			pattern_matches(pattern, filter->budget, name + (name[0] == '/')))
 			return true;
 		if (!names_node(term->text))
 			continue;
 		name += name[0] == '/';
 		with_node = xasprintf("/%s/%s", node_view(c->node)->name, name);
-		if (pattern_matches(term, with_node) || pattern_matches(term, with_node + 1))
+		if (pattern_matches(pattern, filter->budget, with_node) ||
+			pattern_matches(pattern, filter->budget, with_node + 1))
 			return true;
 	}
 	return false;
@@ -378,7 +368,7 @@ static bool match_node(
 
 static const struct filter_kind kinds[] = {
 	{.name = "id", .match = match_id},
-	{.name = "name", .compile = compile_pattern, .match = match_name},
+	{.name = "name", .is_pattern = true, .match = match_name},
 	{.name = "label", .match = match_label, .all_terms = true},
 	{.name = "exited", .compile = compile_exited, .match = match_exited},
 	{.name = "status", .compile = compile_status, .match = match_status, .implies_all = true},
@@ -412,6 +402,9 @@ static int compile(struct container_filter *filter, const struct filter_kind *ki
 		struct term *term = &criterion->terms[criterion->len++];
 
 		term->text = json_string_value(value);
+		if (kind->is_pattern && pattern_compile(&term->pattern, filter->budget, term->text,
+						kind->name, err) != 0)
+			return -1;
 		if (kind->compile != NULL && kind->compile(filter->cluster, term, err) != 0)
 			return -1;
 	}
@@ -426,6 +419,8 @@ struct container_filter *container_filter_new(
 	json_t *values;
 
 	filter->cluster = cluster;
+	filter->budget = xcalloc(1, sizeof(*filter->budget));
+	pattern_budget_init(filter->budget);
 	filter->criteria = xcalloc(json_object_size(filters) + 1, sizeof(*filter->criteria));
 	json_object_foreach ((json_t *)filters, key, values) {
 		size_t i = 0;
@@ -453,7 +448,7 @@ void container_filter_free(struct container_filter *filter)
 		struct criterion *criterion = &filter->criteria[i];
 
 		for (size_t t = 0; t < criterion->len; t++) {
-			regex_free(criterion->terms[t].regex);
+			pattern_reset(&criterion->terms[t].pattern);
 			str_list_free(&criterion->terms[t].image_ids);
 			if (criterion->terms[t].container != NULL)
 				container_unref((struct container *)criterion->terms[t].container);
@@ -461,6 +456,7 @@ void container_filter_free(struct container_filter *filter)
 		free(criterion->terms);
 	}
 	free(filter->criteria);
+	free(filter->budget);
 	free(filter);
 }
 
@@ -494,4 +490,9 @@ bool container_filter_wants_all(const struct container_filter *filter)
 			return true;
 	}
 	return false;
+}
+
+bool container_filter_is_spent(const struct container_filter *filter)
+{
+	return pattern_budget_is_spent(filter->budget);
 }

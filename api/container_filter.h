@@ -13,6 +13,8 @@ struct container_filter *container_filter_new(
 void container_filter_free(struct container_filter *filter);
 bool container_filter_match(
 	const struct container_filter *filter, const struct container *container);
+/* Matching took more work than it may: what it said counts for nothing. */
+bool container_filter_is_spent(const struct container_filter *filter);
 /* A filter by status asks for stopped containers too. */
 bool container_filter_wants_all(const struct container_filter *filter);
 

@@ -4,6 +4,7 @@
 #include "api/container_filter.h"
 #include "api/fanout.h"
 #include "api/filters.h"
+#include "api/pattern.h"
 #include "lib/str.h"
 
 #include <string.h>
@@ -277,6 +278,7 @@ void containers_list(struct request *r)
 	struct list_options options = {.all = request_query_bool(r, "all"), .limit = -1};
 	struct http_headers headers = {0};
 	struct list *list;
+	bool is_spent;
 
 	if (filters == NULL) {
 		request_fail(r, &err);
@@ -299,7 +301,13 @@ void containers_list(struct request *r)
 	}
 	options.all |= container_filter_wants_all(options.filter);
 	list = list_new(r, &options);
+	is_spent = container_filter_is_spent(options.filter);
 	container_filter_free(options.filter);
+	if (is_spent) {
+		list_free(list);
+		exchange_reply_error(r->x, 400, PATTERN_SPENT_TEXT);
+		return;
+	}
 	if (request_query_bool(r, "size")) {
 		list_with_sizes(r, list);
 		return;

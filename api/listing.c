@@ -1,57 +1,30 @@
 #include "api/listing.h"
-#include "lib/regex.h"
+#include "api/pattern.h"
 #include "lib/str.h"
 
 #include <string.h>
 
 #define PATTERNS_MAX 64
-/* Compiled size of all expressions of one filter; making one that fails may be as much work. */
-#define COST_MAX 20000
-#define COST_OF_FAILURE (COST_MAX / 4)
-/* Steps of all searches of one list at their worst; each is some nanoseconds. */
-#define STEPS_MAX UINT64_C(50000000)
-
-/* ---- Names and IDs: an engine takes them as regular expressions; what is none is compared ---- */
 
 struct patterns {
-	const char *texts[PATTERNS_MAX]; /* borrowed from the filters */
-	struct regex *regexes[PATTERNS_MAX];
+	struct pattern items[PATTERNS_MAX];
 	size_t len;
-	uint64_t steps; /* left; 0 = ran out */
+	struct pattern_budget budget;
 };
 
 static void patterns_free(struct patterns *patterns)
 {
 	for (size_t i = 0; patterns != NULL && i < patterns->len; i++)
-		regex_free(patterns->regexes[i]);
+		pattern_reset(&patterns->items[i]);
 	free(patterns);
-}
-
-static int patterns_compile(
-	struct patterns *patterns, const json_t *values, const char *key, struct err *err)
-{
-	size_t cost = 0;
-
-	for (size_t i = 0; i < json_array_size(values); i++) {
-		const char *text = json_string_value(json_array_get(values, i));
-		struct regex *regex = regex_new(text, NULL);
-
-		patterns->texts[i] = text;
-		patterns->regexes[i] = regex;
-		patterns->len++;
-		cost += regex != NULL ? regex_cost(regex) : COST_OF_FAILURE;
-		if (cost > COST_MAX)
-			return err_set(err, ERR_INVALID,
-				"the regular expressions of filter '%s' are too large together",
-				key);
-	}
-	return 0;
 }
 
 static int patterns_new(
 	const json_t *filters, const char *key, struct patterns **out, struct err *err)
 {
 	const json_t *values = json_object_get(filters, key);
+	json_t *value;
+	size_t i;
 
 	if (json_array_size(values) == 0)
 		return 0;
@@ -59,29 +32,20 @@ static int patterns_new(
 		return err_set(
 			err, ERR_INVALID, "filter '%s' has more than %d values", key, PATTERNS_MAX);
 	*out = xcalloc(1, sizeof(**out));
-	(*out)->steps = STEPS_MAX;
-	return patterns_compile(*out, values, key, err);
-}
-
-static bool regex_matches(struct patterns *patterns, const struct regex *regex, const char *text)
-{
-	size_t len = strlen(text);
-	uint64_t steps = (uint64_t)regex_cost(regex) * (len + 1);
-
-	if (steps >= patterns->steps) {
-		patterns->steps = 0;
-		return false;
+	pattern_budget_init(&(*out)->budget);
+	json_array_foreach ((json_t *)values, i, value) {
+		(*out)->len++;
+		if (pattern_compile(&(*out)->items[i], &(*out)->budget, json_string_value(value),
+			    key, err) != 0)
+			return -1;
 	}
-	patterns->steps -= steps;
-	return regex_search(regex, text, len);
+	return 0;
 }
 
 static bool patterns_match(struct patterns *patterns, const char *text)
 {
 	for (size_t i = 0; i < patterns->len; i++) {
-		if (str_eq(patterns->texts[i], text) ||
-			(patterns->regexes[i] != NULL &&
-				regex_matches(patterns, patterns->regexes[i], text)))
+		if (pattern_matches(&patterns->items[i], &patterns->budget, text))
 			return true;
 	}
 	return false;
@@ -89,7 +53,7 @@ static bool patterns_match(struct patterns *patterns, const char *text)
 
 static bool is_exhausted(const struct patterns *patterns)
 {
-	return patterns != NULL && patterns->steps == 0;
+	return patterns != NULL && pattern_budget_is_spent(&patterns->budget);
 }
 
 void listing_reply(struct listing *listing, json_t *json_take)
@@ -99,8 +63,7 @@ void listing_reply(struct listing *listing, json_t *json_take)
 		return;
 	}
 	json_decref(json_take);
-	exchange_reply_error(listing->r->x, 400,
-		"the regular expressions of the filters take too much work in this cluster");
+	exchange_reply_error(listing->r->x, 400, PATTERN_SPENT_TEXT);
 }
 
 bool listing_allows(

@@ -50,6 +50,8 @@ api_libswarm_api_a_SOURCES = \
 	api/nodes.c \
 	api/pins.c \
 	api/pins.h \
+	api/pattern.c \
+	api/pattern.h \
 	api/plugins.c \
 	api/project.c \
 	api/project.h \

@@ -249,6 +249,16 @@ def test_limits_and_order(listed):
         assert reply.status in ((400, 404) if value == "none" else (400,)), (key, reply)
 
 
+def test_expressions_that_explode(listed):
+    """What is compiled for one list has a bound; the list that asks for more is refused at once."""
+    values = [f"((a{{1,30}}){{1,30}}){i}" for i in range(200)]
+    filters = quote(json.dumps({"name": values}))
+    reply = listed.request("GET", f"/containers/json?all=1&filters={filters}")
+    assert reply.status == 400, reply
+    assert "too large together" in reply.message()
+    assert listed.request("GET", "/_ping").status == 200
+
+
 def test_lists_are_the_engines_own(listed, three):
     """An entry is what the engine says, but for the node's name and address."""
     for engine in three:

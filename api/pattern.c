@@ -1,0 +1,63 @@
+#include "api/pattern.h"
+#include "lib/regex.h"
+#include "lib/str.h"
+
+#include <string.h>
+
+#define COST_MAX 20000
+/* Making one that fails may be as much work. */
+#define COST_OF_FAILURE (COST_MAX / 4)
+#define STEPS_MAX UINT64_C(50000000)
+/* Up to this size RE2 searches with tables, which takes the same for each byte. */
+#define COST_SMALL 50
+#define STEPS_SMALL 2
+
+void pattern_budget_init(struct pattern_budget *budget)
+{
+	budget->cost = COST_MAX;
+	budget->steps = STEPS_MAX;
+}
+
+bool pattern_budget_is_spent(const struct pattern_budget *budget)
+{
+	return budget->steps == 0;
+}
+
+int pattern_compile(struct pattern *pattern, struct pattern_budget *budget, const char *text,
+	const char *filter, struct err *err)
+{
+	size_t cost;
+
+	pattern->text = text;
+	pattern->regex = regex_new(text, NULL);
+	cost = pattern->regex != NULL ? regex_cost(pattern->regex) : COST_OF_FAILURE;
+	if (cost > budget->cost)
+		return err_set(err, ERR_INVALID,
+			"the regular expressions of filter '%s' are too large together", filter);
+	budget->cost -= cost;
+	return 0;
+}
+
+void pattern_reset(struct pattern *pattern)
+{
+	regex_free(TAKE_PTR(pattern->regex));
+}
+
+bool pattern_matches(const struct pattern *pattern, struct pattern_budget *budget, const char *text)
+{
+	uint64_t len, cost, steps;
+
+	if (str_eq(pattern->text, text))
+		return true;
+	if (pattern->regex == NULL)
+		return false;
+	len = strlen(text);
+	cost = regex_cost(pattern->regex);
+	steps = (cost > COST_SMALL ? cost : STEPS_SMALL) * (len + 1);
+	if (steps >= budget->steps) {
+		budget->steps = 0;
+		return false;
+	}
+	budget->steps -= steps;
+	return regex_search(pattern->regex, text, (size_t)len);
+}
