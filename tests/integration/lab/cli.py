@@ -20,11 +20,11 @@ COMPOSE_V1 = "/usr/bin/docker-compose"
 
 
 def binaries():
-    """Every docker client here, each once: the one on the PATH, the one of Debian and the one of the
-    newer engine."""
+    """A newer docker client and that of Debian 12, each once: the first on the PATH, or, where that
+    is Debian's, the one of the newer engine."""
     found = {}
     for path in (shutil.which("docker"), "/usr/bin/docker", f"{NEWER}/engine-26/usr/bin/docker"):
-        if path and os.access(path, os.X_OK):
+        if path and os.access(path, os.X_OK) and len(found) < 2:
             found.setdefault(os.path.realpath(path), path)
     if not found:
         raise RuntimeError("there is no docker client on this machine")
