@@ -1,5 +1,7 @@
 /* The scheduler over the nodes of a cluster. */
 #include "cluster/cluster.h"
+#include "lib/json.h"
+#include "lib/str.h"
 #include "scheduler/create_request.h"
 #include "scheduler/scheduler.h"
 
@@ -89,6 +91,26 @@ static int pointer_cmp(const void *left, const void *right)
 	return a < b ? -1 : a > b;
 }
 
+/* What was built here, and not pulled from a registry, is one node's, and a tag that was built
+ * again elsewhere means the last one: the creation time of those that count then, else -1. Copies
+ * of a registry's image count alike, however old: a newer one on one node is no reason to go there.
+ */
+static int64_t newest_build(struct image *const *images, size_t len)
+{
+	const struct image *newest = NULL;
+	bool differ = false;
+
+	for (size_t i = 0; i < len; i++) {
+		differ |= !str_eq(images[i]->view.id, images[0]->view.id);
+		if (newest == NULL || json_int(images[i]->json, "Created", 0) >
+					      json_int(newest->json, "Created", 0))
+			newest = images[i];
+	}
+	if (!differ || json_array_size(json_arr(newest->json, "RepoDigests")) > 0)
+		return -1;
+	return json_int(newest->json, "Created", 0);
+}
+
 /* The nodes that hold the image, else the one that is to get it; an array to be freed. They come by
  * the index of names, so that nothing is looked up on each node. */
 static const struct node_view **preferred_nodes(
@@ -101,13 +123,18 @@ static const struct node_view **preferred_nodes(
 		images_len == 0 ? cluster_node_find(cluster, create_request_preferred_node(request))
 				: NULL;
 	const struct node_view **views = xcalloc(images_len + 1, sizeof(const struct node_view *));
+	int64_t created = newest_build(images, images_len);
 	size_t nodes_len;
 
 	(void)cluster_nodes(cluster, &nodes_len);
 	*len = 0;
+	for (size_t i = 0; i < images_len; i++) {
+		if (created < 0 || json_int(images[i]->json, "Created", 0) == created)
+			views[(*len)++] = node_view(images[i]->node);
+	}
 	/* What every node has draws to none of them. */
-	for (size_t i = 0; i < images_len && images_len != nodes_len; i++)
-		views[(*len)++] = node_view(images[i]->node);
+	if (*len == nodes_len)
+		*len = 0;
 	if (wanted != NULL)
 		views[(*len)++] = node_view(wanted);
 	qsort(views, *len, sizeof(const struct node_view *), pointer_cmp);

@@ -295,6 +295,41 @@ static void test_where_the_image_is(void **state)
 	setup_clear(&setup);
 }
 
+/* id: its last digit. digest: NULL = built here, and in no registry. */
+static void hold_version(
+	struct setup *setup, int node, char id, json_int_t created, const char *digest)
+{
+	CLEANUP_FREE char *full = xasprintf("sha256:%063d%c", 0, id);
+	CLEANUP_JSON json_t *answer = json_pack("[{s:s, s:[s], s:I, s:[s*]}]", "Id", full,
+		"RepoTags", "app:latest", "Created", created, "RepoDigests", digest);
+
+	assert_int_equal(inventory_images_replace(setup->nodes[node], answer, NULL, NULL), 0);
+}
+
+/* A tag that was built again on another node means the last build; a registry's images count alike,
+ * or one node that has pulled lately would get everything. */
+static void test_where_the_last_build_is(void **state)
+{
+	static const char digest[] =
+		"app@sha256:"
+		"0123456789012345678901234567890123456789012345678901234567890123";
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	hold_version(&setup, 1, 'a', 1000, NULL);
+	hold_version(&setup, 3, 'b', 2000, NULL);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x08);
+	hold_version(&setup, 2, 'b', 2000, NULL);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x0c);
+	for (int i = 0; i < NODES; i++)
+		hold_version(&setup, i, (char)('a' + i), 1000 + i, NULL);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x10);
+	hold_version(&setup, 0, 'f', 9000, digest);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x1f);
+	setup_clear(&setup);
+}
+
 /* The node that is about to get an image is preferred until some node has it. */
 static void test_where_the_image_comes(void **state)
 {
@@ -331,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_a_thousand_containers),
 		cmocka_unit_test(test_where_the_image_is),
 		cmocka_unit_test(test_where_the_image_comes),
+		cmocka_unit_test(test_where_the_last_build_is),
 		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_places),
 	};
