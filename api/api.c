@@ -2,6 +2,8 @@
 #include "api/api_priv.h"
 #include "api/builds.h"
 #include "api/image_fetch.h"
+#include "api/making.h"
+#include "api/pins.h"
 #include "api/routes.h"
 #include "api/wanted_image.h"
 #include "lib/str.h"
@@ -219,6 +221,7 @@ static void api_free(struct handler *handler)
 	builds_free(api->builds);
 	image_fetches_free(api->fetches);
 	wanted_images_free(api->wanted);
+	pins_free(api->made);
 	event_listener_free(api->listener);
 	events_free(api->events);
 	str_list_free(&api->filters);
@@ -249,6 +252,7 @@ struct handler *api_new(const struct api_config *config)
 	api->builds = builds_new(api);
 	api->fetches = image_fetches_new(config->loop, config->cluster);
 	api->wanted = wanted_images_new(config->env);
+	api->made = pins_new(MAKING_CLIENTS_MAX, MAKING_TTL_MS);
 	api->listener = cluster_listen(config->cluster, on_event, api);
 	return &api->handler;
 }

@@ -18,6 +18,7 @@ struct builds;
 struct events;
 struct held_session;
 struct image_fetches;
+struct pins;
 struct wanted_images;
 
 struct api {
@@ -30,6 +31,7 @@ struct api {
 	struct held_session *held_sessions; /* session.c: a list */
 	struct image_fetches *fetches;      /* image_fetch.h */
 	struct wanted_images *wanted;       /* wanted_image.h */
+	struct pins *made;                  /* making.c: where clients made what is of one node */
 	uint64_t surveyed_ms; /* when the healthy nodes were looked at, 0 = to be done anew */
 	int max_minor;
 	struct http_headers defaults; /* what every reply has, see default_headers.c */
@@ -64,6 +66,9 @@ void request_query_add(struct buf *query, const char *name, const char *value);
 /* Adds a Warning header with this text. */
 void request_warn(struct http_headers *headers, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* What is remembered of a client goes by this: the peer (as exchange_peer gives it) without its
+ * port, which is another one for each connection. Owned by the caller. */
+char *request_client(const char *peer);
 /* The status that belongs to a code. */
 int request_status_of(enum err_code code);
 /* Answers with that of err->code. */

@@ -63,14 +63,6 @@ void builds_free(struct builds *b)
 
 /* ---- Pins ---- */
 
-/* Without the port, which is another one for each connection. Owned by the caller. */
-static char *client_of(const char *peer)
-{
-	const char *colon = strrchr(peer, ':');
-
-	return colon != NULL ? xstrndup(peer, (size_t)(colon - peer)) : xstrdup(peer);
-}
-
 static uint64_t now_ms(const struct api *api)
 {
 	return loop_now_ms(api->config.loop);
@@ -86,14 +78,14 @@ static struct node *healthy_node(const struct api *api, const char *node_id)
 
 struct node *builds_home(const struct request *r)
 {
-	char *client CLEANUP_FREE = client_of(exchange_peer(r->x));
+	char *client CLEANUP_FREE = request_client(exchange_peer(r->x));
 
 	return healthy_node(r->api, pins_get(r->api->builds->homes, client, now_ms(r->api)));
 }
 
 bool builds_home_is_fixed(const struct request *r)
 {
-	char *client CLEANUP_FREE = client_of(exchange_peer(r->x));
+	char *client CLEANUP_FREE = request_client(exchange_peer(r->x));
 	const struct builder *builder;
 
 	HASH_FIND_STR(r->api->builds->builders, client, builder);
@@ -102,7 +94,7 @@ bool builds_home_is_fixed(const struct request *r)
 
 void builds_set_home(const struct request *r, const struct node *node)
 {
-	char *client CLEANUP_FREE = client_of(exchange_peer(r->x));
+	char *client CLEANUP_FREE = request_client(exchange_peer(r->x));
 
 	if (!builds_home_is_fixed(r))
 		pins_set(r->api->builds->homes, client, node_view(node)->id, now_ms(r->api));
@@ -165,7 +157,7 @@ struct build_run *build_run_new(const struct request *r, const struct node *node
 {
 	struct builds *b = r->api->builds;
 	struct build_run *run = xcalloc(1, sizeof(*run));
-	char *client CLEANUP_FREE = client_of(exchange_peer(r->x));
+	char *client CLEANUP_FREE = request_client(exchange_peer(r->x));
 	size_t len = strlen(client);
 
 	run->builds = b;
@@ -246,7 +238,7 @@ static void await_refreshed(void *arg, const struct err *err)
 
 void build_await(struct api *api, const char *peer, void (*done)(void *arg), void *arg)
 {
-	char *client CLEANUP_FREE = client_of(peer);
+	char *client CLEANUP_FREE = request_client(peer);
 	const struct builder *builder;
 	const struct workplace *place;
 	struct awaiting *a;

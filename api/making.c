@@ -1,4 +1,5 @@
 #include "api/making.h"
+#include "api/pins.h"
 #include "api/project.h"
 #include "lib/log.h"
 #include "lib/str.h"
@@ -93,10 +94,38 @@ struct making *making_new(struct request *r, enum promise_kind kind, const char 
 
 /* ---- Where ---- */
 
+/* What the client made last of this kind. Owned by the caller. */
+static char *made_key(const struct making *m, enum promise_kind kind)
+{
+	char *client CLEANUP_FREE = request_client(exchange_peer(m->r->x));
+
+	return xasprintf("%s %s", kind == PROMISE_NETWORK ? "network" : "volume", client);
+}
+
+static void made_remember(const struct making *m, const struct node *node)
+{
+	char *key CLEANUP_FREE = made_key(m, m->kind);
+
+	pins_set(m->r->api->made, key, node_view(node)->id, loop_now_ms(m->r->api->config.loop));
+}
+
+/* Many of one kind are spread; a pair of both kinds is for one container, which needs both on its
+ * node. */
+static struct node *made_home(const struct making *m)
+{
+	char *key CLEANUP_FREE =
+		made_key(m, m->kind == PROMISE_NETWORK ? PROMISE_VOLUME : PROMISE_NETWORK);
+	const char *id = pins_get(m->r->api->made, key, loop_now_ms(m->r->api->config.loop));
+
+	return id != NULL ? cluster_node_find(m->r->api->config.cluster, id) : NULL;
+}
+
 /* A wish: what the labels demand comes first. */
 static void prefer_home(struct making *m)
 {
-	struct node *home = project_home(m->r->api->config.cluster, m->project);
+	struct node *home = m->project[0] != '\0'
+				    ? project_home(m->r->api->config.cluster, m->project)
+				    : made_home(m);
 	struct err err = ERR_INIT;
 	char *term CLEANUP_FREE = NULL;
 
@@ -104,7 +133,7 @@ static void prefer_home(struct making *m)
 		return;
 	term = xasprintf("node==~%s", node_view(home)->id);
 	if (create_request_add_term(m->terms, CREATE_CONSTRAINT, term, &err) != 0)
-		log_warn("the node of project %s cannot be preferred: %s", m->project, err.msg);
+		log_warn("node %s cannot be preferred: %s", node_view(home)->name, err.msg);
 }
 
 struct node *making_choose(struct making *m, const struct str_list *excluded, struct err *err)
@@ -160,6 +189,8 @@ void making_send(struct making *m, struct node *node, bool is_everywhere)
 		request_fail(m->r, &err);
 		return;
 	}
+	if (!is_everywhere)
+		made_remember(m, node);
 	text = json_text(m->body, &len);
 	spec.path_take = xstrdup(is_network ? "/networks/create" : "/volumes/create");
 	forward_collected_with(m->r, &spec, text, len);

@@ -5,6 +5,11 @@
 
 #include "api/api_priv.h"
 
+/* A client that has made a network lately will use a volume with it, and the other way round: for
+ * so many clients and so long, one is made where the other is. */
+#define MAKING_CLIENTS_MAX 4096
+#define MAKING_TTL_MS (UINT64_C(10) * 60 * 1000)
+
 struct making {
 	struct request *r;
 	enum promise_kind kind;
@@ -21,7 +26,8 @@ struct making {
  * exchange ends. */
 struct making *making_new(struct request *r, enum promise_kind kind, const char *body, size_t len);
 /* The node that the request names, else the one that the scheduler picks: by the terms in the
- * labels, and if they allow where the project is that it is of. excluded: IDs of nodes, may be
+ * labels, and if they allow where the project is that it is of, or for want of a project where the
+ * client's last network (for a volume) or volume (for a network) is. excluded: IDs of nodes, may be
  * NULL. NULL with err. */
 struct node *making_choose(
 	struct making *m, const struct str_list *excluded, struct err *err) MUSTCHECK;

@@ -49,6 +49,13 @@ void request_warn(struct http_headers *headers, const char *fmt, ...)
 	free(value);
 }
 
+char *request_client(const char *peer)
+{
+	const char *colon = strrchr(peer, ':');
+
+	return colon != NULL ? xstrndup(peer, (size_t)(colon - peer)) : xstrdup(peer);
+}
+
 int request_status_of(enum err_code code)
 {
 	switch (code) {

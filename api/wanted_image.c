@@ -1,5 +1,6 @@
 /* A small table of what clients are about to pull. */
 #include "api/wanted_image.h"
+#include "api/api_priv.h"
 #include "lib/hash.h"
 #include "lib/str.h"
 
@@ -49,14 +50,12 @@ void wanted_images_free(struct wanted_images *wanted)
 	free(wanted);
 }
 
-/* A client opens a connection for each call: its port says nothing. */
 static char *key_of(const char *reference, const char *peer)
 {
 	char *image CLEANUP_FREE = image_reference_familiar(reference);
-	const char *colon = strrchr(peer, ':');
-	size_t host = colon != NULL ? (size_t)(colon - peer) : strlen(peer);
+	char *client CLEANUP_FREE = request_client(peer);
 
-	return xasprintf("%.*s\n%s", (int)host, peer, image);
+	return xasprintf("%s\n%s", client, image);
 }
 
 static struct wanted_image *wanted_find(

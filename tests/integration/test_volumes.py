@@ -177,6 +177,15 @@ def test_containers_follow(cluster, three, form):
     )
 
 
+def test_a_network_and_a_volume_meet(cluster):
+    """Made one after the other, in either order and without a word about nodes, for one container."""
+    for i in range(6):
+        steps = [("/networks/create", f"net{i}"), ("/volumes/create", f"vol{i}")]
+        for path, name in steps[:: 1 if i % 2 else -1]:
+            assert cluster.request("POST", path, {"Name": name}).status == 201
+        cluster.create(HostConfig={"NetworkMode": f"net{i}", "Binds": [f"vol{i}:/x"]})
+
+
 def test_new_volume_at_once(cluster, three):
     """Ten containers that name the same new volume share it."""
 
