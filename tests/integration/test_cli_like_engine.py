@@ -451,7 +451,7 @@ SCRIPTS = {
         run --rm --mount source=one,target=/data,readonly busybox sh -c 'cat /data/x; touch /data/y'
         run --name user -v one:/data -v made:/other busybox true
         ~inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}}{{"\\n"}}{{end}}' user
-        ps -a -f volume=one --format '{{.Names}} {{.Mounts}}'
+        ps -a -f volume=one --format '{{.Names}}'
         volume rm one
         volume rm -f one
         volume rm nosuch
@@ -546,6 +546,11 @@ MANAGER_RULES = [
         "engines are asked by ID, so they name the ID where they would name the name",
     ),
     Rule(r"[Cc]annot kill container: \S+: (No such container: \S+)", r"\1", "it is looked up here"),
+    Rule(
+        r"^BuildKit version: .*$",
+        "BuildKit version: <version>",
+        "with older engines the client guesses it from the version of the engine",
+    ),
     Rule(r"invalid filter", "Invalid filter", "older engines write it so"),
     Rule(
         r"([Nn]o such image: \S+: )?No such image: (\S+?)(:latest)?$",
@@ -570,6 +575,8 @@ STATUS_ONLY = {
     "volume ls -f dangling=maybe": FILTER,
     "images -f before=nosuch": FILTER,
     "run --rm -v relative/path:/x busybox true": "before a slash stands the node of a volume",
+    "attach talk": "an engine ends the output when the input ends, or a moment later",
+    "cp files:/data/file -": "the archive holds the moment at which the file was written",
     "cp @dir/data files:/tmp/back": "what the client says of its end of a pipe is chance",
     "buildx build -q --no-cache -": "which of two errors the client sees first is chance",
     "system df -v": LEFT,

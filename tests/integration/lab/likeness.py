@@ -62,6 +62,7 @@ ENGINE_RULES = [
         "how long something is ago depends on how fast the machine is",
     ),
     Rule(r"\(\d{10}(\.\d+)?\)", "(<time>)", "moments"),
+    Rule(r"\b172\.\d+\.", "172.<n>.", "an engine takes the subnet that comes next"),
     Rule(r"^\d+ +(sh|sleep)$", "<pid> \\1", "processes have the numbers of the host"),
     Rule(
         r'^time="<time>" level=error msg="error waiting for container: context canceled"\n?',
@@ -139,6 +140,15 @@ def report(sides, script, rules, status_only=(), different=()):
     return "\n\n".join(found)
 
 
+def together(a, b):
+    """Two shapes as one, whichever came first."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return {key: together(a.get(key), b.get(key)) for key in {**a, **b}}
+    if isinstance(a, list) and isinstance(b, list) and a and b:
+        return [together(a[0], b[0])]
+    return a or b
+
+
 def shape(value):
     """The names and kinds of what is in a JSON value, without the values: a list is what its members
     are together."""
@@ -148,7 +158,7 @@ def shape(value):
         merged = {}
         for member in value:
             if isinstance(member, dict):
-                merged.update(shape(member))
+                merged = together(merged, shape(member))
         return [merged] if merged else []
     return None if value is None else type(value).__name__
 
