@@ -2,7 +2,6 @@
  * streams through as it comes, and so does what the engine says. */
 #include "api/builds.h"
 #include "api/fanout.h"
-#include "api/filters.h"
 #include "api/project.h"
 #include "lib/str.h"
 #include "scheduler/create_request.h"
@@ -10,7 +9,6 @@
 
 #include <string.h>
 
-#define PRUNE_TIMEOUT_MS (10 * 60 * 1000)
 #define CANCEL_TIMEOUT_MS (10 * 1000)
 
 /* ---- The node ---- */
@@ -193,87 +191,6 @@ void image_build(struct request *r)
 	remember(r, node);
 	exchange_on_end(r->x, run_end, build_run_new(r, node, false));
 	forward_streamed_then(r, node, xstrdup("/build"), NODE_IMAGES);
-}
-
-/* ---- Prune ---- */
-
-static void pruned(struct request *r, struct fanout_reply *replies, size_t len, void *arg)
-{
-	struct http_headers headers = {0};
-	json_t *deleted = json_array(), *json;
-	char *text CLEANUP_FREE = NULL;
-	const struct fanout_reply *failed = NULL;
-	json_int_t space = 0;
-	size_t good = 0, text_len;
-
-	(void)arg;
-	for (size_t i = 0; i < len; i++) {
-		json_t *one CLEANUP_JSON =
-			replies[i].status == 200 ? json_parse(replies[i].body, replies[i].len, NULL)
-						 : NULL;
-
-		if (!json_is_object(one)) {
-			failed = failed != NULL ? failed : &replies[i];
-			fanout_warn(&headers, &replies[i]);
-			continue;
-		}
-		good++;
-		space += json_int(one, "SpaceReclaimed", 0);
-		json_array_extend(deleted, json_arr(one, "CachesDeleted"));
-	}
-	if (good == 0 && failed != NULL) {
-		char reason[1024];
-
-		json_decref(deleted);
-		exchange_reply_error(r->x, failed->status >= 400 ? failed->status : 502,
-			"node %s: %s", failed->name,
-			fanout_reply_error(failed, reason, sizeof(reason)));
-		http_headers_free(&headers);
-		return;
-	}
-	json = json_pack("{s:o,s:I}", "CachesDeleted", deleted, "SpaceReclaimed", space);
-	text = json_text(json, &text_len);
-	json_decref(json);
-	http_headers_add(&headers, "Content-Type", "application/json");
-	exchange_reply(r->x, 200, &headers, text, text_len);
-	http_headers_free(&headers);
-}
-
-/* The query for the engines: without what names nodes, which only the manager knows. */
-static char *prune_query(const struct request *r, json_t *filters)
-{
-	char *text CLEANUP_FREE = NULL;
-
-	if (json_object_get(filters, "node") == NULL)
-		return xstrdup(r->raw_query);
-	json_object_del(filters, "node");
-	text = json_text(filters, NULL);
-	return query_with(r->raw_query, "filters", text);
-}
-
-void build_prune(struct request *r)
-{
-	struct err err = ERR_INIT;
-	json_t *filters CLEANUP_JSON = request_filters(r, &err);
-	char *query CLEANUP_FREE = NULL;
-	struct node **nodes = NULL;
-	size_t len = 0;
-	struct fanout_spec spec = {.method = "POST",
-		.path = "/build/prune",
-		.reply_max = API_REPLY_MAX,
-		.timeout_ms = PRUNE_TIMEOUT_MS,
-		.done = pruned};
-
-	if (filters != NULL)
-		nodes = request_nodes(r, filters, &len, &err);
-	if (nodes == NULL) {
-		request_fail(r, &err);
-		return;
-	}
-	query = prune_query(r, filters);
-	spec.query = query;
-	fanout(r, nodes, len, &spec);
-	free(nodes);
 }
 
 /* ---- Cancel ---- */

@@ -1,7 +1,6 @@
 /* GET /system/df: each node measures itself, and the answers become one: what several nodes have is
  * listed once, what is on one node carries its name, sizes are summed. */
 #include "api/fanout.h"
-#include "api/filters.h"
 #include "lib/hash.h"
 #include "lib/str.h"
 
@@ -310,25 +309,13 @@ static void df_done(struct request *r, struct fanout_reply *replies, size_t len,
 
 void system_df(struct request *r)
 {
-	struct err err = ERR_INIT;
-	json_t *filters CLEANUP_JSON = request_filters(r, &err);
-	char *query CLEANUP_FREE = NULL;
-	struct fanout_spec spec = {
+	const struct fanout_spec spec = {
 		.method = "GET",
 		.path = "/system/df",
 		.reply_max = API_REPLY_MAX,
 		.timeout_ms = TIMEOUT_MS,
 		.done = df_done,
 	};
-	struct node **nodes;
-	size_t len;
 
-	nodes = filters != NULL ? request_nodes(r, filters, &len, &err) : NULL;
-	if (nodes == NULL) {
-		request_fail(r, &err);
-		return;
-	}
-	spec.query = query = request_nodes_query(r, filters);
-	fanout(r, nodes, len, &spec);
-	free(nodes);
+	fanout_to_named(r, &spec);
 }

@@ -1,6 +1,7 @@
 /* One question to several nodes at once, each with a deadline of its own: what one node fails to
  * answer is that node's error, and no reason for the others to wait or to fail. */
 #include "api/fanout.h"
+#include "api/filters.h"
 #include "lib/log.h"
 #include "lib/str.h"
 
@@ -179,6 +180,25 @@ void fanout(
 		ask(f, nodes[i]);
 	if (len == 0)
 		fanout_finish(f);
+}
+
+void fanout_to_named(struct request *r, const struct fanout_spec *spec)
+{
+	struct fanout_spec own = *spec;
+	struct err err = ERR_INIT;
+	json_t *filters CLEANUP_JSON = request_filters(r, &err);
+	char *query CLEANUP_FREE = NULL;
+	struct node **nodes CLEANUP_FREE = NULL;
+	size_t len = 0;
+
+	if (filters != NULL)
+		nodes = request_nodes(r, filters, &len, &err);
+	if (nodes == NULL) {
+		request_fail(r, &err);
+		return;
+	}
+	own.query = query = request_nodes_query(r, filters);
+	fanout(r, nodes, len, &own);
 }
 
 /* ---- What came back ---- */

@@ -41,6 +41,10 @@ struct fanout_spec {
 void fanout(
 	struct request *r, struct node *const *nodes, size_t len, const struct fanout_spec *spec);
 
+/* The same to the nodes that the request names, else to all healthy ones (request_nodes), with the
+ * request's query, less what names them. The request is answered when there are none. */
+void fanout_to_named(struct request *r, const struct fanout_spec *spec);
+
 /* Why that node failed, in the engine's words if it has any; into out, which it returns. */
 const char *fanout_reply_error(const struct fanout_reply *reply, char *out, size_t size);
 /* The engine did what it was asked. */

@@ -1,7 +1,6 @@
 /* Plugins belong to one engine each: the list is of all nodes, every other call is for the node
  * that it names. */
 #include "api/fanout.h"
-#include "api/filters.h"
 #include "lib/str.h"
 
 #include <string.h>
@@ -39,27 +38,15 @@ static void list_done(struct request *r, struct fanout_reply *replies, size_t le
 
 void plugins_list(struct request *r)
 {
-	struct err err = ERR_INIT;
-	json_t *filters CLEANUP_JSON = request_filters(r, &err);
-	char *query CLEANUP_FREE = NULL;
-	struct fanout_spec spec = {
+	const struct fanout_spec spec = {
 		.method = "GET",
 		.path = "/plugins",
 		.reply_max = LIST_MAX,
 		.timeout_ms = LIST_TIMEOUT_MS,
 		.done = list_done,
 	};
-	struct node **nodes;
-	size_t len;
 
-	nodes = filters != NULL ? request_nodes(r, filters, &len, &err) : NULL;
-	if (nodes == NULL) {
-		request_fail(r, &err);
-		return;
-	}
-	spec.query = query = request_nodes_query(r, filters);
-	fanout(r, nodes, len, &spec);
-	free(nodes);
+	fanout_to_named(r, &spec);
 }
 
 /* ---- Which node ---- */

@@ -1,6 +1,5 @@
 /* Prunes: each node removes what it does not use, and the client is told the sum. */
 #include "api/fanout.h"
-#include "api/filters.h"
 #include "lib/str.h"
 
 #include <string.h>
@@ -43,8 +42,9 @@ static void merge_names(json_t *all, const json_t *removed, const struct fanout_
 	}
 }
 
-/* {"Untagged": name} and {"Deleted": ID}: an image that several nodes had is told of once. */
-static void merge_images(json_t *all, const json_t *removed, const struct fanout_reply *reply)
+/* What is the same on all nodes and told of once: {"Untagged": name} and {"Deleted": ID} of images,
+ * IDs of build caches. */
+static void merge_as_they_are(json_t *all, const json_t *removed, const struct fanout_reply *reply)
 {
 	json_t *item;
 	size_t i;
@@ -97,10 +97,7 @@ static void prune_done(struct request *r, struct fanout_reply *replies, size_t l
 
 static void prune(struct request *r, const struct prune_kind *kind)
 {
-	struct err err = ERR_INIT;
-	json_t *filters CLEANUP_JSON = request_filters(r, &err);
-	char *query CLEANUP_FREE = NULL;
-	struct fanout_spec spec = {
+	const struct fanout_spec spec = {
 		.method = "POST",
 		.path = kind->path,
 		.reply_max = PRUNE_REPLY_MAX,
@@ -108,17 +105,8 @@ static void prune(struct request *r, const struct prune_kind *kind)
 		.done = prune_done,
 		.arg = (void *)(uintptr_t)kind,
 	};
-	struct node **nodes;
-	size_t len;
 
-	nodes = filters != NULL ? request_nodes(r, filters, &len, &err) : NULL;
-	if (nodes == NULL) {
-		request_fail(r, &err);
-		return;
-	}
-	spec.query = query = request_nodes_query(r, filters);
-	fanout(r, nodes, len, &spec);
-	free(nodes);
+	fanout_to_named(r, &spec);
 }
 
 void containers_prune(struct request *r)
@@ -140,7 +128,7 @@ void images_prune(struct request *r)
 		.key = "ImagesDeleted",
 		.parts = NODE_IMAGES,
 		.has_space = true,
-		.merge = merge_images,
+		.merge = merge_as_they_are,
 	};
 
 	prune(r, &kind);
@@ -166,6 +154,18 @@ void volumes_prune(struct request *r)
 		.parts = NODE_VOLUMES,
 		.has_space = true,
 		.merge = merge_names,
+	};
+
+	prune(r, &kind);
+}
+
+void build_prune(struct request *r)
+{
+	static const struct prune_kind kind = {
+		.path = "/build/prune",
+		.key = "CachesDeleted",
+		.has_space = true,
+		.merge = merge_as_they_are,
 	};
 
 	prune(r, &kind);
