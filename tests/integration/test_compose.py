@@ -56,8 +56,17 @@ def project(tmp_path):
     return str(folder)
 
 
-def test_project(compose, project, manager, three):
-    swarm = manager(three)
+@pytest.fixture
+def engines(request, compose):
+    return request.getfixturevalue("three" if compose.version == 1 else "tls_engines")
+
+
+def test_project(compose, project, manager, engines, certs):
+    """The newer version over TLS, to the manager and to the engines."""
+    tls = {}
+    if engines[0].tls:
+        tls = {"tls": certs.server("manager", ips=["127.0.0.1"]), "client": certs.client()}
+    swarm = manager(engines, **tls)
     shop = compose(swarm, project)
     shop.run("config", "-q")
     assert "inside" in shop.run("config")
@@ -94,10 +103,11 @@ def test_project(compose, project, manager, three):
     assert running == {"store"}
     shop.run("down", "-v", "--rmi", "local", timeout=240)
     assert swarm.ps() == {}
-    names = {n["Name"] for e in three for n in e.json("GET", "/networks")}
+    names = {n["Name"] for e in engines for n in e.json("GET", "/networks")}
     assert names == {"bridge", "host", "none"}
-    assert not any(e.json("GET", "/volumes")["Volumes"] for e in three)
-    assert {i["Id"] for e in three for i in e.json("GET", "/images/json")} == three[0].base_images
+    assert not any(e.json("GET", "/volumes")["Volumes"] for e in engines)
+    left = {i["Id"] for e in engines for i in e.json("GET", "/images/json")}
+    assert left == engines[0].base_images
 
 
 def test_errors(compose, project, manager, three):

@@ -1,4 +1,5 @@
-"""The Docker SDK for Python, through its main calls, on old engines and on a fleet of two versions."""
+"""The Docker SDK for Python, through its main calls, on old engines behind TLS and on a fleet of two
+versions."""
 
 import io
 import tarfile
@@ -13,21 +14,38 @@ from lab.waiting import wait_until
 STAY = ["sleep", "1000"]
 
 
-@pytest.fixture(params=["three", "mixed"])
+@pytest.fixture(params=["tls_engines", "mixed"])
 def fleet(request):
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
-def swarm(manager, fleet):
+def swarm(manager, fleet, certs):
+    if fleet[0].tls:
+        identity = certs.server("manager", ips=["127.0.0.1"])
+        return manager(fleet, tls=identity, client=certs.client())
     return manager(fleet)
 
 
 @pytest.fixture
-def sdk(swarm):
-    client = docker.DockerClient(base_url=f"tcp://{swarm.addr}", version="auto", timeout=60)
+def sdk(swarm, monkeypatch):
+    # They would count more than the authority that the client is given.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    tls = None
+    if swarm.client:
+        pair = (swarm.client.cert, swarm.client.key)
+        tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=swarm.client.ca, verify=True)
+    client = docker.DockerClient(
+        base_url=f"tcp://{swarm.addr}", version="auto", timeout=60, tls=tls
+    )
     yield client
     client.close()
+
+
+def raw(stream):
+    """The socket, which the SDK wraps unless it is one of TLS."""
+    return getattr(stream, "_sock", stream)
 
 
 def tar_of(**files):
@@ -93,12 +111,12 @@ def test_streams(sdk):
     assert b"".join(one.exec_run(["echo", "x"], stream=True).output) == b"x\n"
     assert not one.exec_run("true", detach=True).output
     stream = one.exec_run("cat", stdin=True, socket=True, tty=True).output
-    stream._sock.sendall(b"typed\n")
+    raw(stream).sendall(b"typed\n")
     got = b""
     while got.count(b"typed") < 2:
-        got += stream._sock.recv(1000)
-    stream._sock.sendall(b"\x04")
-    while stream._sock.recv(1000):
+        got += raw(stream).recv(1000)
+    raw(stream).sendall(b"\x04")
+    while raw(stream).recv(1000):
         pass
     stream.close()
 
@@ -107,9 +125,9 @@ def test_streams(sdk):
     )
     stream = talk.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
     followed = talk.logs(stream=True, follow=True)
-    stream._sock.sendall(b"word\n")
+    raw(stream).sendall(b"word\n")
     assert b"".join(followed) == b"heard word\n"
-    assert stream._sock.recv(1000)[8:] == b"heard word\n"
+    assert raw(stream).recv(1000)[8:] == b"heard word\n"
     stream.close()
     assert talk.wait(timeout=30)["StatusCode"] == 0
     assert talk.logs(tail=1, timestamps=True).endswith(b"Z heard word\n")
