@@ -266,9 +266,13 @@ int sim_tar_finish(struct sim_tar *t, struct err *err)
 
 /* ---- Writing ---- */
 
+/* Digits with zeros in front, and a NUL: what does not fit is cut, as no number here does. */
 static void octal(char *field, size_t len, int64_t n)
 {
-	snprintf(field, len, "%0*llo", (int)len - 1, (unsigned long long)n);
+	uint64_t left = (uint64_t)n;
+
+	for (size_t i = len - 1; i-- > 0; left >>= 3)
+		field[i] = (char)('0' + (left & 7));
 }
 
 static void header_write(struct buf *b, const struct sim_tar_entry *e)

@@ -273,10 +273,10 @@ static void test_content_is_shared(void **state)
 
 static void test_bad_content(void **state)
 {
+	static const char md5[] = "{\"rootfs\":{\"diff_ids\":[\"md5:012345678901234567890123456789"
+				  "0123456789012345678901234567890123\"]}}";
 	static const char *const bad[] = {"", "{", "[]", "1", "{\"rootfs\":{\"diff_ids\":[1]}}",
-		"{\"rootfs\":{\"diff_ids\":[\"sha256:12\"]}}",
-		"{\"rootfs\":{\"diff_ids\":[\"md5:0123456789012345678901234567890123456789012345678"
-		"901234567890123\"]}}"};
+		"{\"rootfs\":{\"diff_ids\":[\"sha256:12\"]}}", md5};
 	struct sim_contents contents = {0};
 
 	(void)state;
