@@ -1,6 +1,5 @@
 /* Prunes: each node removes what it does not use, and the client is told the sum. */
 #include "api/fanout.h"
-#include "lib/str.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 # Tests that belong to no one folder. A folder's unit tests stand in its own local.mk.
 
 # The tree itself: who includes whom, and headers that compile alone.
-EXTRA_DIST += scripts/check-tree docs/internals/dependencies.md docs/internals/inventory.md docs/internals/nodes.md
+EXTRA_DIST += scripts/check-tree docs/internals/dependencies.md docs/internals/inventory.md docs/internals/builds.md docs/internals/versions.md docs/internals/nodes.md
 dist_check_SCRIPTS += tests/check-tree.sh tests/check-tree-finds.sh
 # The table of routes in the documentation.
 EXTRA_DIST += docs/api.md docs/internals/architecture.md docs/internals/transfer.md

@@ -640,6 +640,7 @@ def test_like_engine(script, which, version, pair, manager, registry, tmp_path):
     if found:
         # Engines lose the output of a program that ends at once now and then, with nothing between
         # them and the client; what differs twice is no chance.
+        print(f"differed once:\n{found}")
         in_parallel(lambda e: e.reset(), engines)
         found = compare(tmp_path / "again")
     assert not found, found
