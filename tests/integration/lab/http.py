@@ -38,6 +38,7 @@ class Stream:
             # Memory BIOs, because a wrapped socket cannot close only its sending half.
             self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
             self._tls = context.wrap_bio(self._in, self._out, server_hostname=host.strip("[]"))
+            self._unread = b""
             self._pump(self._tls.do_handshake)
 
     def _flush(self):
@@ -72,6 +73,9 @@ class Stream:
         """b"" at the end of the stream. TLS that ends without close_notify raises."""
         if not self._tls:
             return self.sock.recv(size)
+        if self._unread:
+            data, self._unread = self._unread[:size], self._unread[size:]
+            return data
         try:
             return self._pump(self._tls.read, size)
         except ssl.SSLZeroReturnError:
@@ -79,9 +83,16 @@ class Stream:
 
     def shutdown_write(self):
         if self._tls:
+            # unwrap() sends our close_notify and looks for the peer's: OpenSSL takes data that has
+            # come by then for an error, and the connection is lost. So it is read before.
+            try:
+                while data := self._tls.read(65536):
+                    self._unread += data
+            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                pass
             try:
                 self._tls.unwrap()
-            except (ssl.SSLWantReadError, ssl.SSLError):
+            except ssl.SSLWantReadError:
                 pass  # ours is sent; the peer's comes when it likes
             self._flush()
         else:
