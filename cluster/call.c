@@ -76,20 +76,22 @@ json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *
 	return json_parse(text, len, err);
 }
 
+int live_reply_check(
+	const char *path, const struct reply *reply, const struct err *failed, struct err *err)
+{
+	if (failed)
+		return err_set(err, failed->code, "GET %s: %s", path, failed->msg);
+	return reply->status == 200 ? 0 : live_status_error(path, reply, err);
+}
+
 json_t *live_reply_json(const char *path, const struct reply *reply, const struct err *failed,
 	size_t values_max, struct err *err)
 {
 	struct err why = ERR_INIT;
 	json_t *json;
 
-	if (failed) {
-		err_set(err, failed->code, "GET %s: %s", path, failed->msg);
+	if (live_reply_check(path, reply, failed, err) != 0)
 		return NULL;
-	}
-	if (reply->status != 200) {
-		live_status_error(path, reply, err);
-		return NULL;
-	}
 	json = live_parse(reply->body, reply->body_len, values_max, &why);
 	if (!json && why.code == ERR_TOO_LARGE)
 		err_set(err, ERR_TOO_LARGE, "GET %s: %s", path, why.msg);

@@ -128,7 +128,6 @@ struct container {
 	 * `Names`, `Ports` and without the closing brace; for lists. */
 	char *summary;
 	char *ports_json; /* `Ports` with the engine's IP instead of 0.0.0.0 and :: */
-	uint64_t digest;  /* of the list entry it was made from; for resynchronisation */
 };
 struct container *container_ref(struct container *container);
 void container_unref(struct container *container);

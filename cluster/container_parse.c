@@ -1,7 +1,7 @@
 /* A container's record from what its engine says. Every field may be missing or of any type. */
 #include "cluster/record.h"
 
-#include "lib/json.h"
+#include "lib/json_read.h"
 #include "lib/mem.h"
 
 #include <string.h>
@@ -21,9 +21,9 @@ static int64_t clamp(int64_t value, int64_t max)
 	return value < 0 ? 0 : value > max ? max : value;
 }
 
-static const char *text_or_empty(const json_t *object, const char *key, size_t max)
+static const char *text_or_empty(struct json_ref object, const char *key, size_t max)
 {
-	const char *text = json_str(object, key, "");
+	const char *text = json_ref_str(object, key, "");
 
 	return strlen(text) <= max ? text : "";
 }
@@ -35,28 +35,58 @@ static int label_cmp(const void *left, const void *right)
 	return strcmp(a->key, b->key);
 }
 
-static void draft_labels(struct record_draft *draft, const json_t *entry, const json_t *inspect)
+static void label_add(struct record_draft *draft, const char *key, const char *value)
 {
-	json_t *labels = json_path(inspect, "Config", "Labels", NULL);
-	const char *key;
-	json_t *value;
+	if (draft->labels_len == draft->labels_cap) {
+		draft->labels_cap = draft->labels_cap ? draft->labels_cap * 2 : 8;
+		draft->labels =
+			xreallocarray(draft->labels, draft->labels_cap, sizeof(*draft->labels));
+	}
+	draft->labels[draft->labels_len++] = (struct view_label){.key = key, .value = value};
+}
 
-	if (!json_is_object(labels))
-		labels = json_obj(entry, "Labels");
+/* No engine tells a key twice, and nobody relies on which one counts. */
+static void labels_unique(struct record_draft *draft)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < draft->labels_len; i++) {
+		if (kept == 0 || strcmp(draft->labels[kept - 1].key, draft->labels[i].key) != 0)
+			draft->labels[kept++] = draft->labels[i];
+	}
+	draft->labels_len = kept;
+}
+
+static void draft_swarm_id(struct record_draft *draft)
+{
 	draft->swarm_id = "";
-	draft->labels = xcalloc(json_object_size(labels) + 1, sizeof(*draft->labels));
-	json_object_foreach (labels, key, value) {
-		const char *text = json_string_value(value);
+	for (size_t i = 0; i < draft->labels_len; i++) {
+		const char *text = draft->labels[i].value;
 
-		if (!text || draft->labels_len == INVENTORY_LABELS_MAX ||
-			strlen(key) > INVENTORY_TEXT_MAX || strlen(text) > INVENTORY_TEXT_MAX)
-			continue;
-		draft->labels[draft->labels_len++] = (struct view_label){.key = key, .value = text};
-		if (strcmp(key, SWARM_ID_LABEL) == 0 && strlen(text) == DIGITS_OF_ID &&
-			str_is_hex(text, DIGITS_OF_ID))
+		if (strcmp(draft->labels[i].key, SWARM_ID_LABEL) == 0 &&
+			strlen(text) == DIGITS_OF_ID && str_is_hex(text, DIGITS_OF_ID))
 			draft->swarm_id = text;
 	}
-	qsort(draft->labels, draft->labels_len, sizeof(*draft->labels), label_cmp);
+}
+
+static void draft_labels(struct record_draft *draft, struct json_ref entry, struct json_ref inspect)
+{
+	struct json_ref labels = json_ref_obj(json_ref_obj(inspect, "Config"), "Labels");
+
+	if (!labels.document)
+		labels = json_ref_obj(entry, "Labels");
+	for (struct json_walk w = json_walk(labels); json_walk_next(&w);) {
+		const char *text = json_ref_text(w.value);
+
+		if (!text || draft->labels_len == INVENTORY_LABELS_MAX ||
+			strlen(w.key) > INVENTORY_TEXT_MAX || strlen(text) > INVENTORY_TEXT_MAX)
+			continue;
+		label_add(draft, w.key, text);
+	}
+	if (draft->labels_len > 0)
+		qsort(draft->labels, draft->labels_len, sizeof(*draft->labels), label_cmp);
+	labels_unique(draft);
+	draft_swarm_id(draft);
 }
 
 static void add_bounded(struct str_list *list, const char *text)
@@ -73,18 +103,16 @@ static bool is_own_name(const char *name)
 }
 
 /* inspect was asked for after the entry, so its name is the newer one. */
-static void draft_names(struct record_draft *draft, const json_t *entry, const json_t *inspect)
+static void draft_names(struct record_draft *draft, struct json_ref entry, struct json_ref inspect)
 {
 	const char *own = text_or_empty(inspect, "Name", INVENTORY_NAME_MAX);
-	const json_t *name;
-	size_t i;
 
 	if (is_own_name(own))
 		add_bounded(&draft->names, own);
 	else
 		own = "";
-	json_array_foreach (json_arr(entry, "Names"), i, name) {
-		const char *text = json_string_value(name);
+	for (struct json_walk w = json_walk(json_ref_arr(entry, "Names")); json_walk_next(&w);) {
+		const char *text = json_ref_text(w.value);
 
 		if (!text || text[0] != '/' || !text[1])
 			continue;
@@ -97,9 +125,9 @@ static void draft_names(struct record_draft *draft, const json_t *entry, const j
 	draft->name = own[0] ? own + 1 : "";
 }
 
-static void draft_image(struct record_draft *draft, const json_t *entry, const json_t *inspect)
+static void draft_image(struct record_draft *draft, struct json_ref entry, struct json_ref inspect)
 {
-	draft->image = text_or_empty(json_obj(inspect, "Config"), "Image", INVENTORY_TEXT_MAX);
+	draft->image = text_or_empty(json_ref_obj(inspect, "Config"), "Image", INVENTORY_TEXT_MAX);
 	if (!draft->image[0])
 		draft->image = text_or_empty(entry, "Image", INVENTORY_TEXT_MAX);
 	draft->image_id = text_or_empty(inspect, "Image", INVENTORY_TEXT_MAX);
@@ -147,12 +175,12 @@ static const char *health_of_status(const char *status)
 	return str_has_suffix(status, "(health: starting)") ? "starting" : "none";
 }
 
-static void state_from_entry(struct record_draft *draft, const json_t *entry)
+static void state_from_entry(struct record_draft *draft, struct json_ref entry)
 {
 	struct container *container = &draft->record.container;
 	const char *status = text_or_empty(entry, "Status", INVENTORY_NAME_MAX);
 
-	container->state = word_of(json_str(entry, "State", ""), state_words);
+	container->state = word_of(json_ref_str(entry, "State", ""), state_words);
 	if (!container->state)
 		container->state = state_of_status(status);
 	container->health = health_of_status(status);
@@ -166,21 +194,21 @@ static void state_from_entry(struct record_draft *draft, const json_t *entry)
 	draft->status_text = status;
 }
 
-static void state_from_inspect(struct record_draft *draft, const json_t *state)
+static void state_from_inspect(struct record_draft *draft, struct json_ref state)
 {
 	struct container *container = &draft->record.container;
-	bool is_running = json_bool(state, "Running", false);
-	const char *health = json_str(json_obj(state, "Health"), "Status", "none");
+	bool is_running = json_ref_bool(state, "Running", false);
+	const char *health = json_ref_str(json_ref_obj(state, "Health"), "Status", "none");
 
 	container->view.is_running = is_running;
-	container->is_paused = is_running && json_bool(state, "Paused", false);
-	container->is_restarting = is_running && json_bool(state, "Restarting", false);
-	container->is_dead = json_bool(state, "Dead", false);
-	container->is_removing = json_bool(state, "RemovalInProgress", false) ||
-				 str_eq(json_str(state, "Status", ""), "removing");
-	container->exit_code = (int)clamp(json_int(state, "ExitCode", 0), INT32_MAX);
-	container->started_at = time_parse_ns(json_str(state, "StartedAt", "")) / 1000000000;
-	container->finished_at = time_parse_ns(json_str(state, "FinishedAt", "")) / 1000000000;
+	container->is_paused = is_running && json_ref_bool(state, "Paused", false);
+	container->is_restarting = is_running && json_ref_bool(state, "Restarting", false);
+	container->is_dead = json_ref_bool(state, "Dead", false);
+	container->is_removing = json_ref_bool(state, "RemovalInProgress", false) ||
+				 str_eq(json_ref_str(state, "Status", ""), "removing");
+	container->exit_code = (int)clamp(json_ref_int(state, "ExitCode", 0), INT32_MAX);
+	container->started_at = time_parse_ns(json_ref_str(state, "StartedAt", "")) / 1000000000;
+	container->finished_at = time_parse_ns(json_ref_str(state, "FinishedAt", "")) / 1000000000;
 	container->health = word_of(health, health_words);
 	if (!container->health)
 		container->health = "none";
@@ -208,70 +236,83 @@ static int64_t cpus_of_shares(const struct record_draft *draft, int64_t shares, 
 	return clamp(shares, CPU_SHARES_MAX) * ncpu / 1024;
 }
 
-static void draft_resources(struct record_draft *draft, const json_t *host, int64_t ncpu)
+static void draft_resources(struct record_draft *draft, struct json_ref host, int64_t ncpu)
 {
 	struct container_view *view = &draft->record.container.view;
-	int64_t cpus = clamp(json_int(host, "NanoCpus", 0), NANO_CPUS_MAX);
-	int64_t memory = clamp(json_int(host, "Memory", 0), MEMORY_MAX);
+	int64_t cpus = clamp(json_ref_int(host, "NanoCpus", 0), NANO_CPUS_MAX);
+	int64_t memory = clamp(json_ref_int(host, "Memory", 0), MEMORY_MAX);
 
 	if (cpus == 0)
-		cpus = clamp(cpus_of_shares(draft, json_int(host, "CpuShares", 0), ncpu),
+		cpus = clamp(cpus_of_shares(draft, json_ref_int(host, "CpuShares", 0), ncpu),
 			       NANO_CPUS_MAX / 1000000000) *
 		       1000000000;
 	if (memory == 0)
-		memory = clamp(json_int(host, "MemoryReservation", 0), MEMORY_MAX);
+		memory = clamp(json_ref_int(host, "MemoryReservation", 0), MEMORY_MAX);
 	view->nano_cpus = cpus;
 	view->memory = memory;
 }
 
-static void draft_lists(struct record_draft *draft, const json_t *entry, const json_t *inspect)
+static void draft_lists(struct record_draft *draft, struct json_ref entry, struct json_ref inspect)
 {
-	const json_t *mounts = json_arr(inspect, "Mounts");
-	json_t *networks = json_path(inspect, "NetworkSettings", "Networks", NULL);
-	const char *name;
-	json_t *item;
-	size_t i;
+	struct json_ref mounts = json_ref_arr(inspect, "Mounts");
+	struct json_ref networks =
+		json_ref_obj(json_ref_obj(inspect, "NetworkSettings"), "Networks");
 
-	if (!mounts)
-		mounts = json_arr(entry, "Mounts");
-	json_array_foreach (mounts, i, item) {
-		name = json_str(item, "Name", "");
+	if (!mounts.document)
+		mounts = json_ref_arr(entry, "Mounts");
+	for (struct json_walk w = json_walk(mounts); json_walk_next(&w);) {
+		const char *name = json_ref_str(w.value, "Name", "");
+
 		/* A bind has no name; an engine's filter knows it by its source. */
-		add_bounded(&draft->volumes, name[0] != '\0' ? name : json_str(item, "Source", ""));
-		add_bounded(&draft->volumes, json_str(item, "Destination", ""));
+		add_bounded(&draft->volumes,
+			name[0] != '\0' ? name : json_ref_str(w.value, "Source", ""));
+		add_bounded(&draft->volumes, json_ref_str(w.value, "Destination", ""));
 	}
-	if (!json_is_object(networks))
-		networks = json_path(entry, "NetworkSettings", "Networks", NULL);
-	json_object_foreach (networks, name, item) {
-		add_bounded(&draft->networks, name);
-		add_bounded(&draft->networks, json_str(item, "NetworkID", ""));
+	if (!networks.document)
+		networks = json_ref_obj(json_ref_obj(entry, "NetworkSettings"), "Networks");
+	for (struct json_walk w = json_walk(networks); json_walk_next(&w);) {
+		add_bounded(&draft->networks, w.key);
+		add_bounded(&draft->networks, json_ref_str(w.value, "NetworkID", ""));
 	}
 }
 
-static void draft_fill(struct record_draft *draft, const struct node *node, const json_t *entry,
-	const json_t *inspect)
+static struct json_ref read_object(
+	struct json_reader *reader, const char *text, size_t len, const char *what, struct err *err)
+{
+	struct err why = ERR_INIT;
+	struct json_ref value = json_read(reader, text, len, &why);
+
+	if (json_ref_kind(value) == JSON_KIND_OBJECT)
+		return value;
+	err_set(err, ERR_UPSTREAM, "%s: %s", what, value.document ? "not an object" : why.msg);
+	return (struct json_ref){0};
+}
+
+static void draft_fill(struct record_draft *draft, const struct node *node, struct json_ref entry,
+	struct json_ref inspect)
 {
 	struct container *container = &draft->record.container;
-	const json_t *host = json_obj(inspect, "HostConfig");
-	const json_t *state = json_obj(inspect, "State");
-	const char *mode = json_str(host, "NetworkMode", NULL);
+	struct json_ref host = json_ref_obj(inspect, "HostConfig");
+	struct json_ref state = json_ref_obj(inspect, "State");
+	const char *mode = json_ref_str(host, "NetworkMode", NULL);
 
 	if (!mode)
-		mode = json_str(json_obj(entry, "HostConfig"), "NetworkMode", "");
+		mode = json_ref_str(json_ref_obj(entry, "HostConfig"), "NetworkMode", "");
 	container->view.host_network = strcmp(mode, "host") == 0;
-	container->isolation = word_of(json_str(host, "Isolation", ""), isolation_words);
+	container->isolation = word_of(json_ref_str(host, "Isolation", ""), isolation_words);
 	if (!container->isolation)
 		container->isolation = "";
-	draft->record.created_ns = time_parse_ns(json_str(inspect, "Created", ""));
+	draft->record.created_ns = time_parse_ns(json_ref_str(inspect, "Created", ""));
 	container->created = draft->record.created_ns / 1000000000;
 	if (container->created == 0) {
-		container->created = clamp(json_int(entry, "Created", 0), INT64_MAX / 1000000000);
+		container->created =
+			clamp(json_ref_int(entry, "Created", 0), INT64_MAX / 1000000000);
 		draft->record.created_ns = container->created * 1000000000;
 	}
 	draft_labels(draft, entry, inspect);
 	draft_names(draft, entry, inspect);
 	draft_image(draft, entry, inspect);
-	if (state)
+	if (state.document)
 		state_from_inspect(draft, state);
 	else
 		state_from_entry(draft, entry);
@@ -282,16 +323,28 @@ static void draft_fill(struct record_draft *draft, const struct node *node, cons
 }
 
 struct container *container_from_engine(
-	struct node *node, const json_t *entry, const json_t *inspect, struct err *err)
+	struct node *node, const struct engine_text *text, struct err *err)
 {
-	struct record_draft draft = {.id = json_str(entry, "Id", "")};
-	const char *other = json_str(inspect, "Id", draft.id);
+	struct inventory *inventory = &node->cluster->inventory;
+	struct json_ref inspect = {0}, entry = read_object(inventory->entry_reader, text->entry,
+					       text->entry_len, "list entry", err);
+	struct record_draft draft = {.id = json_ref_str(entry, "Id", "")};
 	struct container_record *record;
+	const char *other;
 
+	if (!entry.document)
+		return NULL;
+	if (text->inspect) {
+		inspect = read_object(inventory->inspect_reader, text->inspect, text->inspect_len,
+			"inspection", err);
+		if (!inspect.document)
+			return NULL;
+	}
 	if (strlen(draft.id) != DIGITS_OF_ID || !str_is_hex(draft.id, DIGITS_OF_ID)) {
 		err_set(err, ERR_UPSTREAM, "container without a proper ID: \"%.80s\"", draft.id);
 		return NULL;
 	}
+	other = json_ref_str(inspect, "Id", draft.id);
 	if (strcmp(draft.id, other) != 0) {
 		err_set(err, ERR_UPSTREAM, "container %.12s is told to be %.80s", draft.id, other);
 		return NULL;
@@ -300,4 +353,20 @@ struct container *container_from_engine(
 	record = record_pack(node, &draft);
 	record_draft_free(&draft);
 	return &record->container;
+}
+
+bool container_is_listed_as(const struct container *container, struct json_ref entry)
+{
+	struct record_draft draft = {.id = container->view.id};
+	bool is_same;
+
+	draft_names(&draft, entry, (struct json_ref){0});
+	draft_summary(&draft, entry, container->node->inventory.ip);
+	is_same = draft.names.len == container->names.len &&
+		  strcmp(draft.summary, container->summary) == 0 &&
+		  strcmp(draft.ports_json, container->ports_json) == 0;
+	for (size_t i = 0; is_same && i < draft.names.len; i++)
+		is_same = str_list_has(&container->names, draft.names.items[i]);
+	record_draft_free(&draft);
+	return is_same;
 }

@@ -1,7 +1,7 @@
 /* A container's ports: what it asked for and what it has, on its host and inside. */
 #include "cluster/record.h"
 
-#include "lib/json.h"
+#include "lib/json_read.h"
 #include "lib/mem.h"
 
 #include <limits.h>
@@ -90,23 +90,20 @@ static void ports_unique(struct port_list *list)
 
 /* {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "443/tcp": null}. A range of host ports is a
  * choice that the engine has not made, so it takes none. */
-static void bindings_add(struct port_list *list, const json_t *map)
+static void bindings_add(struct port_list *list, struct json_ref map)
 {
-	const char *key;
-	json_t *bindings, *binding;
-	size_t i;
-
-	json_object_foreach ((json_t *)(uintptr_t)map, key, bindings) {
+	for (struct json_walk all = json_walk(map); json_walk_next(&all);) {
 		const char *protocol;
 		uint16_t inside, port;
 
-		if (!port_parse(key, &inside, &protocol) || !json_is_array(bindings))
+		if (!port_parse(all.key, &inside, &protocol) ||
+			json_ref_kind(all.value) != JSON_KIND_ARRAY)
 			continue;
-		json_array_foreach (bindings, i, binding) {
-			const char *text = json_str(binding, "HostPort", "");
+		for (struct json_walk w = json_walk(all.value); json_walk_next(&w);) {
+			const char *text = json_ref_str(w.value, "HostPort", "");
 
 			if (port_number(text, strlen(text), &port))
-				port_add(list, json_str(binding, "HostIp", ""), port, protocol);
+				port_add(list, json_ref_str(w.value, "HostIp", ""), port, protocol);
 		}
 	}
 }
@@ -140,41 +137,39 @@ static void list_unique(struct str_list *list)
 
 /* From the list entry's [{"IP", "PrivatePort", "PublicPort", "Type"}], as the engine's own filters
  * of its list do. */
-static void entry_ports(struct record_draft *draft, struct port_list *ports, const json_t *entry)
+static void entry_ports(struct record_draft *draft, struct port_list *ports, struct json_ref entry)
 {
-	const json_t *port;
-	size_t i;
-
-	json_array_foreach (json_arr(entry, "Ports"), i, port) {
-		const char *protocol = protocol_of(json_str(port, "Type", "tcp"));
-		int64_t public = json_int(port, "PublicPort", 0);
+	for (struct json_walk w = json_walk(json_ref_arr(entry, "Ports")); json_walk_next(&w);) {
+		const char *protocol = protocol_of(json_ref_str(w.value, "Type", "tcp"));
+		int64_t public = json_ref_int(w.value, "PublicPort", 0);
 
 		if (!protocol)
 			continue;
 		side_add(&draft->published, public, protocol);
-		side_add(&draft->container_ports, json_int(port, "PrivatePort", 0), protocol);
+		side_add(
+			&draft->container_ports, json_ref_int(w.value, "PrivatePort", 0), protocol);
 		if (public >= 1 && public <= UINT16_MAX)
-			port_add(ports, json_str(port, "IP", ""), (uint16_t) public, protocol);
+			port_add(ports, json_ref_str(w.value, "IP", ""), (uint16_t) public,
+				protocol);
 	}
 	list_unique(&draft->published);
 	list_unique(&draft->container_ports);
 }
 
-void draft_ports(struct record_draft *draft, const json_t *entry, const json_t *inspect)
+void draft_ports(struct record_draft *draft, struct json_ref entry, struct json_ref inspect)
 {
 	struct port_list ports = {.items = NULL}, exposed = {.items = NULL};
-	const char *key;
-	json_t *value;
+	struct json_ref inside = json_ref_obj(json_ref_obj(inspect, "Config"), "ExposedPorts");
 
 	entry_ports(draft, &ports, entry);
-	bindings_add(&ports, json_path(inspect, "HostConfig", "PortBindings", NULL));
-	bindings_add(&ports, json_path(inspect, "NetworkSettings", "Ports", NULL));
+	bindings_add(&ports, json_ref_obj(json_ref_obj(inspect, "HostConfig"), "PortBindings"));
+	bindings_add(&ports, json_ref_obj(json_ref_obj(inspect, "NetworkSettings"), "Ports"));
 	ports_unique(&ports);
-	json_object_foreach (json_path(inspect, "Config", "ExposedPorts", NULL), key, value) {
+	for (struct json_walk w = json_walk(inside); json_walk_next(&w);) {
 		const char *protocol;
 		uint16_t port;
 
-		if (port_parse(key, &port, &protocol))
+		if (port_parse(w.key, &port, &protocol))
 			port_add(&exposed, "", port, protocol);
 	}
 	ports_unique(&exposed);

@@ -2,6 +2,7 @@
 #include "cluster/record.h"
 
 #include "lib/json.h"
+#include "lib/json_read.h"
 #include "lib/mem.h"
 
 #include <string.h>
@@ -67,10 +68,11 @@ static const struct field port_fields[] = {
 	{NULL, FIELD_TEXT, NULL},
 };
 
-/* Fields that change on their own, or differ between one list and the next. */
+/* What is written first, and fields that change on their own, or differ between one list and the
+ * next. */
 static bool is_left_out(const char *key)
 {
-	static const char *const names[] = {"Status", "State", "Names", "Ports"};
+	static const char *const names[] = {"Id", "Status", "State", "Names", "Ports"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (str_ieq(key, names[i]))
@@ -79,95 +81,156 @@ static bool is_left_out(const char *key)
 	return false;
 }
 
-static char *summary_text(const json_t *entry, const char *id, size_t *len)
+/* Everything that stays, without the closing brace. */
+static void summary_print(struct json_ref entry, const char *id, struct buf *out)
 {
-	CLEANUP_JSON json_t *object = json_object();
-	/* The rule: then nothing needs to be copied to be changed. */
-	bool is_sound = fields_fit(entry, entry_fields);
-	const char *key;
-	json_t *value;
-	char *text;
-
-	json_object_set_new(object, "Id", json_string(id));
-	json_object_foreach ((json_t *)(uintptr_t)entry, key, value) {
-		if (!is_left_out(key) && !str_ieq(key, "Id"))
-			json_object_set_new(
-				object, key, is_sound ? json_incref(value) : json_deep_copy(value));
+	buf_printf(out, "{\"Id\":\"%s\"", id);
+	for (struct json_walk w = json_walk(entry); json_walk_next(&w);) {
+		if (is_left_out(w.key))
+			continue;
+		buf_append_char(out, ',');
+		json_walk_print(&w, out);
 	}
-	if (!is_sound)
-		fields_clean(object, entry_fields);
-	text = json_text(object, len);
-	text[--*len] = '\0'; /* the closing brace */
-	return text;
+}
+
+/* The same of an entry that clients would stumble over, less what is wrong in it. */
+static void summary_print_cleaned(struct json_ref entry, const char *id, struct buf *out)
+{
+	CLEANUP_BUF struct buf text;
+	CLEANUP_JSON json_t *object = NULL;
+	CLEANUP_FREE char *cleaned = NULL;
+
+	buf_init(&text, INVENTORY_SUMMARY_MAX);
+	summary_print(entry, id, &text);
+	buf_append_char(&text, '}');
+	object = text.failed ? NULL : json_parse(buf_str(&text), text.len, NULL);
+	if (!object) {
+		out->failed = true;
+		return;
+	}
+	fields_clean(object, entry_fields);
+	cleaned = json_text(object, NULL);
+	buf_append(out, cleaned, strlen(cleaned) - 1);
 }
 
 /* What remains of an entry that is too long to be kept in memory for every list. */
-static char *summary_short(const json_t *entry, const char *id)
+static void summary_print_short(struct json_ref entry, const char *id, struct buf *out)
 {
-	CLEANUP_JSON json_t *object = json_object();
 	static const char *const kept[] = {"Image", "ImageID", "Created"};
-	size_t len;
 
-	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
-		json_t *value = json_get(entry, kept[i]);
+	buf_printf(out, "{\"Id\":\"%s\"", id);
+	for (struct json_walk w = json_walk(entry); json_walk_next(&w);) {
+		const char *text = json_ref_text(w.value);
+		bool is_kept = false;
 
-		if (json_is_integer(value) ||
-			(json_is_string(value) && json_string_length(value) < INVENTORY_TEXT_MAX))
-			json_object_set(object, kept[i], value);
+		for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+			is_kept |= strcmp(w.key, kept[i]) == 0;
+		if (!is_kept || (text ? strlen(text) >= INVENTORY_TEXT_MAX
+				      : json_ref_kind(w.value) != JSON_KIND_INT))
+			continue;
+		buf_append_char(out, ',');
+		json_walk_print(&w, out);
 	}
-	return summary_text(object, id, &len);
 }
 
-static bool port_is_sound(const json_t *port)
+static char *summary_text(struct json_ref entry, const char *id)
 {
-	int64_t private = json_int(port, "PrivatePort", 0);
-	int64_t public = json_int(port, "PublicPort", 0);
+	CLEANUP_BUF struct buf out;
 
-	return fields_fit(port, port_fields) && private >= 0 && private <= UINT16_MAX &&
+	buf_init(&out, INVENTORY_SUMMARY_MAX);
+	if (fields_fit_ref(entry, entry_fields))
+		summary_print(entry, id, &out);
+	else
+		summary_print_cleaned(entry, id, &out);
+	if (out.failed) {
+		buf_reset(&out);
+		buf_init(&out, INVENTORY_SUMMARY_MAX);
+		summary_print_short(entry, id, &out);
+	}
+	return buf_take(&out);
+}
+
+/* ---- Ports ---- */
+
+static bool port_is_sound(struct json_ref port)
+{
+	int64_t private = json_ref_int(port, "PrivatePort", 0);
+	int64_t public = json_ref_int(port, "PublicPort", 0);
+
+	return fields_fit_ref(port, port_fields) && private >= 0 && private <= UINT16_MAX &&
 	       public >= 0 && public <= UINT16_MAX;
 }
 
-static bool has_equal(const json_t *array, const json_t *item)
+static void port_print(struct json_ref port, const char *ip, struct buf *out)
 {
-	size_t len = json_array_size(array);
+	const char *bound = json_ref_str(port, "IP", "");
+	bool is_any = strcmp(bound, "0.0.0.0") == 0 || strcmp(bound, "::") == 0;
+	char before = '{';
 
-	/* The two that become one, of IPv4 and IPv6, stand close together. */
-	for (size_t i = len > 8 ? len - 8 : 0; i < len; i++) {
-		if (json_equal(json_array_get(array, i), item))
+	for (struct json_walk w = json_walk(port); json_walk_next(&w); before = ',') {
+		buf_append_char(out, before);
+		if (is_any && str_ieq(w.key, "IP"))
+			buf_printf(out, "\"IP\":\"%s\"", ip);
+		else
+			json_walk_print(&w, out);
+	}
+	buf_append_str(out, before == '{' ? "{}" : "}");
+}
+
+/* Where the last of them begin: the two that become one, of IPv4 and IPv6, stand close together. */
+struct last_ports {
+	size_t at[8];
+	size_t len; /* of all */
+};
+
+/* Whether the text from `start` to the end is one of the last before it. */
+static bool stands_already(const struct buf *out, const struct last_ports *last, size_t start)
+{
+	size_t known = last->len < ARRAY_LEN(last->at) ? last->len : ARRAY_LEN(last->at);
+	size_t len = out->len - start;
+
+	for (size_t i = 0; i < known; i++) {
+		size_t at = last->at[i];
+
+		/* Behind each stands a comma. */
+		if (at + len < start && memcmp(out->data + at, out->data + start, len) == 0 &&
+			out->data[at + len] == ',')
 			return true;
 	}
 	return false;
 }
 
-static char *ports_text(const json_t *entry, const char *ip)
+static char *ports_text(struct json_ref entry, const char *ip)
 {
-	CLEANUP_JSON json_t *ports = json_array();
-	const json_t *port;
-	size_t i;
+	CLEANUP_BUF struct buf out;
+	struct last_ports last = {.len = 0};
 
-	json_array_foreach (json_arr(entry, "Ports"), i, port) {
-		const char *bound = json_str(port, "IP", NULL);
-		CLEANUP_JSON json_t *copy = NULL;
+	buf_init(&out, INVENTORY_SUMMARY_MAX);
+	buf_append_char(&out, '[');
+	for (struct json_walk w = json_walk(json_ref_arr(entry, "Ports")); json_walk_next(&w);) {
+		size_t start = out.len;
 
-		if (!port_is_sound(port) || json_array_size(ports) >= INVENTORY_PORTS_MAX)
+		if (!port_is_sound(w.value) || last.len >= INVENTORY_PORTS_MAX)
 			continue;
-		copy = json_copy((json_t *)(uintptr_t)port);
-		if (bound && (strcmp(bound, "0.0.0.0") == 0 || strcmp(bound, "::") == 0))
-			json_object_set_new(copy, "IP", json_string(ip));
-		if (!has_equal(ports, copy))
-			json_array_append(ports, copy);
+		port_print(w.value, ip, &out);
+		if (out.failed)
+			break;
+		if (stands_already(&out, &last, start)) {
+			out.len = start;
+			continue;
+		}
+		last.at[last.len++ % ARRAY_LEN(last.at)] = start;
+		buf_append_char(&out, ',');
 	}
-	return json_text(ports, NULL);
+	if (out.failed)
+		return xstrdup("[]");
+	out.len -= last.len > 0;
+	buf_append_char(&out, ']');
+	return buf_take(&out);
 }
 
-void draft_summary(struct record_draft *draft, const json_t *entry, const char *ip)
+void draft_summary(struct record_draft *draft, struct json_ref entry, const char *ip)
 {
-	size_t len;
-
-	draft->summary = summary_text(entry, draft->id, &len);
-	if (len > INVENTORY_SUMMARY_MAX) {
-		free(draft->summary);
-		draft->summary = summary_short(entry, draft->id);
-	}
+	draft->summary = summary_text(entry, draft->id);
 	draft->ports_json = ports_text(entry, ip);
 }

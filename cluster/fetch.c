@@ -2,8 +2,7 @@
  * more waits behind it for those who came meanwhile. What is asked last is answered last, so the
  * record can only get newer. */
 #include "cluster/live.h"
-#include "lib/json.h"
-#include "lib/json_pick.h"
+#include "lib/json_read.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,11 +12,11 @@ struct fetch {
 	struct node_live *live;
 	char id[65];
 	bool is_active;
-	bool is_again;    /* once more when this one is done */
-	bool was_missing; /* the list did not have it yet */
-	char *entry_text; /* of a whole list; NULL = ask for it */
-	json_t *entry;    /* the answers */
-	json_t *inspect;
+	bool is_again;       /* once more when this one is done */
+	bool was_missing;    /* the list did not have it yet */
+	bool is_entry_given; /* by a whole list; else it is to be asked for */
+	struct buf entry;    /* the answers */
+	struct buf inspect;
 	bool is_gone; /* 404 */
 	struct err err;
 	struct call *list_call, *inspect_call;
@@ -57,10 +56,9 @@ void live_wake(struct live_waiter **list, const struct err *err)
 
 static void clear_answers(struct fetch *fetch)
 {
-	json_decref(fetch->entry);
-	json_decref(fetch->inspect);
-	fetch->entry = fetch->inspect = NULL;
-	free(TAKE_PTR(fetch->entry_text));
+	buf_reset(&fetch->entry);
+	buf_reset(&fetch->inspect);
+	fetch->is_entry_given = false;
 	fetch->is_gone = false;
 	fetch->err.code = ERR_NONE;
 }
@@ -99,6 +97,7 @@ static void pump(struct node_live *live)
 static int apply(struct fetch *fetch, struct err *err)
 {
 	struct container *container;
+	struct engine_text text;
 
 	if (fetch->is_gone) {
 		inventory_container_remove(fetch->live->node, fetch->id);
@@ -108,13 +107,18 @@ static int apply(struct fetch *fetch, struct err *err)
 		*err = fetch->err;
 		return -1;
 	}
-	if (!fetch->entry)
+	if (fetch->entry.len == 0)
 		return err_set(err, ERR_UPSTREAM, "container %.12s: the engine does not list it",
 			fetch->id);
-	container = container_from_engine(fetch->live->node, fetch->entry, fetch->inspect, err);
+	text = (struct engine_text){
+		.entry = fetch->entry.data,
+		.entry_len = fetch->entry.len,
+		.inspect = fetch->inspect.data,
+		.inspect_len = fetch->inspect.len,
+	};
+	container = container_from_engine(fetch->live->node, &text, err);
 	if (!container)
 		return err_wrap(err, "container %.12s", fetch->id);
-	container->digest = sync_entry_digest(fetch->entry);
 	inventory_container_put(container);
 	return 0;
 }
@@ -129,7 +133,7 @@ static void finish(struct fetch *fetch)
 	if (fetch->list_call || fetch->inspect_call)
 		return;
 	/* Created between the two answers: the next list has it. */
-	is_early = !fetch->entry && !fetch->is_gone && fetch->err.code == ERR_NONE &&
+	is_early = fetch->entry.len == 0 && !fetch->is_gone && fetch->err.code == ERR_NONE &&
 		   !fetch->was_missing;
 	if (is_early) {
 		fetch->was_missing = true;
@@ -159,49 +163,6 @@ static void set_error(struct fetch *fetch, const struct err *err)
 		fetch->err = *err;
 }
 
-/* What container_parse.c and container_ports.c read of an inspect: a fifth of its text. */
-static const struct json_pick health_wanted[] = {{"Status", NULL}, {NULL, NULL}};
-static const struct json_pick state_wanted[] = {{"Dead", NULL}, {"ExitCode", NULL},
-	{"FinishedAt", NULL}, {"Health", health_wanted}, {"Paused", NULL},
-	{"RemovalInProgress", NULL}, {"Restarting", NULL}, {"Running", NULL}, {"StartedAt", NULL},
-	{"Status", NULL}, {NULL, NULL}};
-static const struct json_pick config_wanted[] = {
-	{"ExposedPorts", NULL}, {"Image", NULL}, {"Labels", NULL}, {NULL, NULL}};
-static const struct json_pick host_wanted[] = {{"CpuShares", NULL}, {"Isolation", NULL},
-	{"Memory", NULL}, {"MemoryReservation", NULL}, {"NanoCpus", NULL}, {"NetworkMode", NULL},
-	{"PortBindings", NULL}, {NULL, NULL}};
-static const struct json_pick network_wanted[] = {{"NetworkID", NULL}, {NULL, NULL}};
-static const struct json_pick networks_wanted[] = {{"*", network_wanted}, {NULL, NULL}};
-static const struct json_pick settings_wanted[] = {
-	{"Networks", networks_wanted}, {"Ports", NULL}, {NULL, NULL}};
-static const struct json_pick inspect_wanted[] = {{"Config", config_wanted}, {"Created", NULL},
-	{"HostConfig", host_wanted}, {"Id", NULL}, {"Image", NULL}, {"Mounts", NULL},
-	{"Name", NULL}, {"NetworkSettings", settings_wanted}, {"State", state_wanted},
-	{NULL, NULL}};
-
-/* Skipping the rest as text takes a small part of what building it would. */
-static json_t *parse_inspect(
-	const char *path, const struct reply *reply, const struct err *failed, struct err *err)
-{
-	struct buf picked CLEANUP_BUF;
-	struct err why = ERR_INIT;
-	struct reply less;
-
-	buf_init(&picked, LIVE_OBJECT_MAX);
-	if (!failed && reply->status == 200) {
-		if (json_pick(reply->body, reply->body_len, inspect_wanted, &picked, &why) != 0) {
-			err_set(err, ERR_UPSTREAM, "GET %s: the answer is not a JSON object: %s",
-				path, why.msg);
-			return NULL;
-		}
-		less = *reply;
-		less.body = buf_str(&picked);
-		less.body_len = picked.len;
-		reply = &less;
-	}
-	return live_reply_json(path, reply, failed, LIVE_OBJECT_VALUES, err);
-}
-
 static void inspect_done(void *arg, const struct reply *reply, const struct err *failed)
 {
 	struct fetch *fetch = arg;
@@ -216,43 +177,46 @@ static void inspect_done(void *arg, const struct reply *reply, const struct err 
 		/* The engine cannot read this one; what its list tells is better than nothing. */
 		live_status_error(path, reply, &err);
 		node_log(fetch->live, "container known in part: %s", err.msg);
+	} else if (live_reply_check(path, reply, failed, &err) != 0) {
+		set_error(fetch, &err);
 	} else {
-		fetch->inspect = parse_inspect(path, reply, failed, &err);
-		if (fetch->inspect && !json_is_object(fetch->inspect))
-			err_set(&err, ERR_UPSTREAM, "GET %s: not an object", path);
-		if (err.code != ERR_NONE)
-			set_error(fetch, &err);
+		buf_append(&fetch->inspect, reply->body, reply->body_len);
 	}
 	finish(fetch);
 }
 
-/* The entry of this container; the filter of the engine takes prefixes. */
-static json_t *find_entry(const struct fetch *fetch, const json_t *list)
+/* Takes the entry of this container; the filter of the engine takes prefixes. */
+static void take_entry(struct fetch *fetch, struct json_ref list)
 {
-	json_t *item;
-	size_t i;
-
-	json_array_foreach (list, i, item) {
-		if (strcmp(json_str(item, "Id", ""), fetch->id) == 0)
-			return json_incref(item);
+	for (struct json_walk w = json_walk(list); json_walk_next(&w);) {
+		if (strcmp(json_ref_str(w.value, "Id", ""), fetch->id) == 0) {
+			json_ref_print(w.value, &fetch->entry);
+			return;
+		}
 	}
-	return NULL;
 }
 
 static void list_done(void *arg, const struct reply *reply, const struct err *failed)
 {
 	struct fetch *fetch = arg;
-	struct err err = ERR_INIT;
-	json_t *list CLEANUP_JSON = NULL;
+	struct err err = ERR_INIT, why = ERR_INIT;
+	struct json_ref list;
 
 	fetch->list_call = NULL;
-	list = live_reply_json("/containers/json", reply, failed, LIVE_OBJECT_VALUES, &err);
-	if (list && !json_is_array(list))
-		err_set(&err, ERR_UPSTREAM, "GET /containers/json: not a list");
-	if (err.code != ERR_NONE)
+	if (live_reply_check("/containers/json", reply, failed, &err) != 0) {
 		set_error(fetch, &err);
-	else
-		fetch->entry = find_entry(fetch, list);
+		finish(fetch);
+		return;
+	}
+	list = json_read(fetch->live->shared->cluster->inventory.entry_reader, reply->body,
+		reply->body_len, &why);
+	if (json_ref_kind(list) == JSON_KIND_ARRAY) {
+		take_entry(fetch, list);
+	} else {
+		err_set(&err, ERR_UPSTREAM, "GET /containers/json: %s",
+			list.document ? "not a list" : why.msg);
+		set_error(fetch, &err);
+	}
 	finish(fetch);
 }
 
@@ -267,11 +231,7 @@ static void start(struct fetch *fetch)
 		fetch->is_active = true;
 		live->fetching++;
 	}
-	if (fetch->entry_text) {
-		fetch->entry = json_parse(fetch->entry_text, strlen(fetch->entry_text), NULL);
-		free(TAKE_PTR(fetch->entry_text));
-	}
-	if (!fetch->entry) {
+	if (!fetch->is_entry_given) {
 		snprintf(path, sizeof(path),
 			"/v%s/containers/json?all=1&filters=%%7B%%22id%%22%%3A%%5B%%22%s%%22%%5D%%"
 			"7D",
@@ -290,6 +250,8 @@ static struct fetch *fetch_new(struct node_live *live, const char *id)
 
 	fetch->live = live;
 	snprintf(fetch->id, sizeof(fetch->id), "%s", id);
+	buf_init(&fetch->entry, LIVE_OBJECT_MAX);
+	buf_init(&fetch->inspect, LIVE_OBJECT_MAX);
 	HASH_ADD_STR(live->fetches, id, fetch);
 	live->fetches_len++;
 	DL_APPEND(live->queue, fetch);
@@ -309,7 +271,8 @@ void fetch_container(
 	}
 	if (!fetch)
 		fetch = fetch_new(live, id);
-	free(TAKE_PTR(fetch->entry_text)); /* it is older than this question */
+	buf_reset(&fetch->entry); /* it is older than this question */
+	fetch->is_entry_given = false;
 	live_wait(&fetch->waiters, done, arg);
 	if (at_once)
 		start(fetch);
@@ -317,22 +280,22 @@ void fetch_container(
 		pump(live);
 }
 
-void fetch_container_entry(
-	struct node_live *live, const char *id, char *entry_take, live_done_fn *done, void *arg)
+void fetch_container_entry(struct node_live *live, const char *id, const char *entry, size_t len,
+	live_done_fn *done, void *arg)
 {
 	struct fetch *fetch;
 
 	HASH_FIND_STR(live->fetches, id, fetch);
 	if (fetch) {
 		/* Whoever asked already gets an answer that is as new, or newer. */
-		free(entry_take);
 		if (fetch->is_active)
 			fetch->is_again = true;
 		live_wait(fetch->is_active ? &fetch->next_waiters : &fetch->waiters, done, arg);
 		return;
 	}
 	fetch = fetch_new(live, id);
-	fetch->entry_text = entry_take;
+	buf_append(&fetch->entry, entry, len);
+	fetch->is_entry_given = true;
 	live_wait(&fetch->waiters, done, arg);
 	pump(live);
 }
@@ -354,7 +317,7 @@ static void cancel(struct node_live *live, bool entries_only, const struct err *
 	struct fetch *fetch, *tmp;
 
 	HASH_ITER (hh, live->fetches, fetch, tmp) {
-		if (entries_only && !fetch->entry_text)
+		if (entries_only && (!fetch->is_entry_given || fetch->is_active))
 			continue;
 		LL_CONCAT(waiters, fetch->waiters);
 		LL_CONCAT(waiters, fetch->next_waiters);

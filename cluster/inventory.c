@@ -17,6 +17,8 @@ void inventory_init(
 	RB_INIT(&inventory->by_age);
 	inventory->env = env;
 	inventory->overcommit = overcommit;
+	inventory->entry_reader = json_reader_new();
+	inventory->inspect_reader = json_reader_new();
 	if (loop)
 		inventory->sweep = loop_prepare_new(loop, sweep_now, inventory);
 }
@@ -46,13 +48,15 @@ void inventory_free(struct inventory *inventory)
 	promises_detach_all(inventory);
 	execs_free(inventory);
 	inventory_sweep(inventory);
+	json_reader_free(TAKE_PTR(inventory->entry_reader));
+	json_reader_free(TAKE_PTR(inventory->inspect_reader));
 	free(inventory->nodes);
 	inventory->nodes = NULL;
 }
 
-uint64_t inventory_seq(const struct inventory *inventory)
+uint64_t inventory_ask(struct inventory *inventory)
 {
-	return inventory->seq;
+	return ++inventory->seq;
 }
 
 void cluster_totals(const struct cluster *cluster, struct cluster_totals *out)

@@ -6,6 +6,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/index.h"
+#include "lib/json_read.h"
 
 #include <sys/tree.h>
 
@@ -41,7 +42,7 @@ struct inventory {
 	const struct env *env;
 	struct loop_prepare *sweep; /* frees the graves before the loop waits; NULL without loop */
 	double overcommit;
-	uint64_t seq;        /* last number given to a put */
+	uint64_t seq;        /* last number given to a put, or to a list that was asked for */
 	uint64_t node_seq;   /* last number given to a node */
 	struct node **nodes; /* natural order of name, then address */
 	size_t nodes_len, nodes_cap;
@@ -56,7 +57,8 @@ struct inventory {
 	struct index promised_networks, promised_volumes;
 	struct image_tally *image_tallies; /* by ID: on how many healthy nodes */
 	struct interned *strings;
-	struct reservation *reservations;       /* oldest first */
+	struct json_reader *entry_reader, *inspect_reader; /* of container_from_engine */
+	struct reservation *reservations;                  /* oldest first */
 	struct reservation *ended_reservations; /* hold nothing; their makers free them */
 	size_t reservations_len;
 	struct index reservation_names, reservation_swarm_ids;
@@ -129,22 +131,33 @@ void inventory_node_set_ip(struct node *node, const char *ip);
 
 /* ---- Containers ---- */
 
-/* A new record, of one reference, not in the inventory yet. entry: of GET /containers/json, must be
- * an object; inspect: of GET /containers/{id}/json, NULL when the engine could not give it (the
- * record then knows what the entry tells). ERR_UPSTREAM when the two make no record. */
+/* JSON that an engine tells of one container: its entry in GET /containers/json, and GET
+ * /containers/{id}/json, NULL when the engine could not give it. */
+struct engine_text {
+	const char *entry;
+	size_t entry_len;
+	const char *inspect;
+	size_t inspect_len;
+};
+/* A new record, of one reference, not in the inventory yet. Without an inspection it knows what the
+ * entry tells. ERR_UPSTREAM when the two make no record. */
 struct container *container_from_engine(
-	struct node *node, const json_t *entry, const json_t *inspect, struct err *err) MUSTCHECK;
+	struct node *node, const struct engine_text *text, struct err *err) MUSTCHECK;
+/* True when this list entry would make the record anew as it is, but for its state and status. */
+bool container_is_listed_as(const struct container *container, struct json_ref entry);
 /* Enters the record, replacing the one of the same ID on the same node. Takes the reference. */
 void inventory_container_put(struct container *record_take);
 /* False when there was none. */
 bool inventory_container_remove(struct node *node, const char *id);
 /* The record of a full ID on this node. Borrowed, or NULL. */
 struct container *inventory_container_get(const struct node *node, const char *id);
-/* A number to be taken before asking an engine for its list, for inventory_containers_prune. */
-uint64_t inventory_seq(const struct inventory *inventory);
-/* Removes every container of the node that is not in list (the array of GET /containers/json) and
- * was not put after `asked_at`. Returns how many went. */
-size_t inventory_containers_prune(struct node *node, const json_t *list, uint64_t asked_at);
+/* A new number, to be taken before asking an engine for its list, for the two below. */
+uint64_t inventory_ask(struct inventory *inventory);
+/* The list that was asked for at `asked_at` holds this one. */
+void inventory_container_listed(struct container *container, uint64_t asked_at);
+/* Removes every container of the node that this list did not hold and that was not put after
+ * `asked_at`. Returns how many went. */
+size_t inventory_containers_prune(struct node *node, uint64_t asked_at);
 
 /* ---- Images, networks, volumes ---- */
 

@@ -203,29 +203,21 @@ void containers_drop_node(struct node *node)
 			node->inventory.containers[node->inventory.containers_len - 1]));
 }
 
-static int text_cmp(const void *left, const void *right)
+void inventory_container_listed(struct container *container, uint64_t asked_at)
 {
-	const char *const *a = left, *const *b = right;
-
-	return strcmp(*a, *b);
+	container_record(container)->listed_at = asked_at;
 }
 
-size_t inventory_containers_prune(struct node *node, const json_t *list, uint64_t asked_at)
+size_t inventory_containers_prune(struct node *node, uint64_t asked_at)
 {
 	struct node_inventory *own = &node->inventory;
-	CLEANUP_FREE const char **seen = xcalloc(json_array_size(list) + 1, sizeof(*seen));
-	size_t seen_len = 0, removed = 0, i;
-	const json_t *entry;
+	size_t removed = 0;
 
-	json_array_foreach (list, i, entry)
-		seen[seen_len++] = json_str(entry, "Id", "");
-	qsort(seen, seen_len, sizeof(*seen), text_cmp);
 	/* Backwards, since the last takes the place of one that goes. */
-	for (i = own->containers_len; i-- > 0;) {
+	for (size_t i = own->containers_len; i-- > 0;) {
 		struct container_record *record = container_record(own->containers[i]);
-		const char *id = record->container.view.id;
 
-		if (record->seq > asked_at || bsearch(&id, seen, seen_len, sizeof(*seen), text_cmp))
+		if (record->seq > asked_at || record->listed_at == asked_at)
 			continue;
 		drop(record);
 		removed++;

@@ -110,8 +110,8 @@ struct sync {
 	bool is_running;
 	struct call *call; /* the list of containers */
 	struct json_split split;
-	json_t *ids;       /* array of {"Id"}: what the list holds */
-	uint64_t asked_at; /* inventory_seq before the question */
+	size_t listed;     /* entries of the list so far */
+	uint64_t asked_at; /* inventory_ask before the question */
 	uint64_t bytes;
 	int status;
 	int64_t engine_now;   /* unix seconds, the engine's clock */
@@ -245,8 +245,12 @@ char *live_target(const struct node_live *live, const char *path);
 /* Text of an engine as JSON, a new reference; ERR_TOO_LARGE when it holds more than so many values.
  */
 json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *err) MUSTCHECK;
-/* The reply as JSON (a new reference), or NULL with an error that says what was asked. A status
- * other than 200 is ERR_UPSTREAM with the engine's message; 404 ERR_NOT_FOUND. */
+/* -1 with an error that says what was asked when there is no reply of status 200: ERR_UPSTREAM with
+ * the engine's message, or ERR_NOT_FOUND for 404. */
+int live_reply_check(const char *path, const struct reply *reply, const struct err *failed,
+	struct err *err) MUSTCHECK;
+/* The reply as JSON (a new reference), or NULL with an error as live_reply_check has, or
+ * ERR_UPSTREAM. */
 json_t *live_reply_json(const char *path, const struct reply *reply, const struct err *failed,
 	size_t values_max, struct err *err) MUSTCHECK;
 /* The error for such a status. */
@@ -274,16 +278,15 @@ void connect_failed(struct node_live *live, const struct err *err); /* or will n
 /* Everything anew. done is never called from inside, and not after sync_cancel. */
 void sync_start(struct node_live *live, live_done_fn *done, void *arg);
 void sync_cancel(struct node_live *live);
-uint64_t sync_entry_digest(const json_t *entry);
 
 /* ---- fetch.c ---- */
 
 /* One container anew, both by the list and by inspection. at_once: not behind others. */
 void fetch_container(
 	struct node_live *live, const char *id, bool at_once, live_done_fn *done, void *arg);
-/* Its list entry (JSON text, owned from now on) came with the whole list already. */
-void fetch_container_entry(
-	struct node_live *live, const char *id, char *entry_take, live_done_fn *done, void *arg);
+/* Its list entry (JSON text, copied) came with the whole list already. */
+void fetch_container_entry(struct node_live *live, const char *id, const char *entry, size_t len,
+	live_done_fn *done, void *arg);
 /* The container was destroyed: answers under way that still show it do not count. */
 void fetch_forget(struct node_live *live, const char *id);
 /* Forgets those of fetch_container_entry that were not started. */

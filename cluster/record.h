@@ -3,6 +3,7 @@
 #define CLUSTER_RECORD_H
 
 #include "cluster/cluster_priv.h"
+#include "lib/json_read.h"
 
 struct exec;
 
@@ -15,6 +16,7 @@ struct container_record {
 	struct index_entry *by_name; /* names.len of them */
 	int64_t created_ns;
 	uint64_t seq;            /* of the put that entered it; 0 = not in the inventory */
+	uint64_t listed_at;      /* inventory_ask of the last list that held it */
 	size_t at;               /* place in node_inventory.containers */
 	size_t view_at;          /* place in node_inventory.views */
 	const char *status_text; /* the engine's words, when there is no inspect to make our own */
@@ -37,7 +39,7 @@ struct record_draft {
 	struct container_record record; /* scalars only */
 	const char *id, *swarm_id, *name, *image, *image_id, *status_text;
 	struct view_label *labels;
-	size_t labels_len;
+	size_t labels_len, labels_cap;
 	struct view_port *ports;
 	size_t ports_len;
 	struct view_port *exposed;
@@ -56,14 +58,14 @@ struct container_view *view_dup(const struct container_view *view);
 /* ---- container_ports.c ---- */
 
 /* view.ports, view.exposed, published and container_ports. */
-void draft_ports(struct record_draft *draft, const json_t *entry, const json_t *inspect);
+void draft_ports(struct record_draft *draft, struct json_ref entry, struct json_ref inspect);
 /* "80/tcp" or "80": false unless the port is 1 to 65535. The protocol is a static text. */
 bool port_parse(const char *text, uint16_t *port, const char **protocol);
 
 /* ---- container_summary.c ---- */
 
 /* summary and ports_json. ip stands where the engine says "any address". */
-void draft_summary(struct record_draft *draft, const json_t *entry, const char *ip);
+void draft_summary(struct record_draft *draft, struct json_ref entry, const char *ip);
 
 /* ---- container_status.c ---- */
 
@@ -91,6 +93,7 @@ struct field {
 /* Tables end with a NULL name. Null and missing fields are fine. True when every field that is
  * there has its type: one that had not would make a client refuse the whole list. */
 bool fields_fit(const json_t *object, const struct field *fields);
+bool fields_fit_ref(struct json_ref object, const struct field *fields);
 /* Takes out of object (and of what is in it) every field that does not fit. */
 void fields_clean(json_t *object, const struct field *fields);
 

@@ -77,7 +77,8 @@ static bool type_fits(const json_t *value, enum field_type type)
 static const struct field *field_find(const struct field *fields, const char *name)
 {
 	for (; fields->name; fields++) {
-		if (str_ieq(fields->name, name))
+		/* The first letter tells most apart; its case is one bit. */
+		if (((fields->name[0] ^ name[0]) & ~0x20) == 0 && str_ieq(fields->name, name))
 			return fields;
 	}
 	return NULL;
@@ -100,6 +101,63 @@ bool fields_fit(const json_t *object, const struct field *fields)
 	}
 	return true;
 }
+
+/* ---- The same of what is only read ---- */
+
+static bool items_fit(struct json_ref value, const struct field *field, enum json_kind inner)
+{
+	for (struct json_walk w = json_walk(value); json_walk_next(&w);) {
+		enum json_kind kind = json_ref_kind(w.value);
+
+		if (kind == JSON_KIND_NULL)
+			continue;
+		if (kind != inner || (field->inner && !fields_fit_ref(w.value, field->inner)))
+			return false;
+	}
+	return true;
+}
+
+static bool value_fits(struct json_ref value, const struct field *field)
+{
+	enum json_kind kind = json_ref_kind(value);
+
+	switch (field->type) {
+	case FIELD_TEXT:
+		return kind == JSON_KIND_TEXT;
+	case FIELD_INT:
+		return kind == JSON_KIND_INT;
+	case FIELD_BOOL:
+		return kind == JSON_KIND_BOOL;
+	case FIELD_TEXTS:
+		return kind == JSON_KIND_ARRAY && items_fit(value, field, JSON_KIND_TEXT);
+	case FIELD_TEXT_MAP:
+		return kind == JSON_KIND_OBJECT && items_fit(value, field, JSON_KIND_TEXT);
+	case FIELD_OBJECT:
+		return kind == JSON_KIND_OBJECT &&
+		       (!field->inner || fields_fit_ref(value, field->inner));
+	case FIELD_ARRAY:
+		return kind == JSON_KIND_ARRAY && items_fit(value, field, JSON_KIND_OBJECT);
+	case FIELD_OBJECT_MAP:
+		return kind == JSON_KIND_OBJECT && items_fit(value, field, JSON_KIND_OBJECT);
+	}
+	return false;
+}
+
+bool fields_fit_ref(struct json_ref object, const struct field *fields)
+{
+	if (json_ref_kind(object) != JSON_KIND_OBJECT)
+		return false;
+	for (struct json_walk w = json_walk(object); json_walk_next(&w);) {
+		const struct field *field = field_find(fields, w.key);
+
+		if (field && json_ref_kind(w.value) != JSON_KIND_NULL &&
+			!value_fits(w.value, field))
+			return false;
+	}
+	return true;
+}
+
+/* ---- Cleaning ---- */
 
 /* Drops the items of an object or array that are not of the inner type. */
 static void items_clean(json_t *value, const struct field *field)

@@ -2,8 +2,7 @@
  * container that is new or not as it was known. The list is cut as it comes, so that it is never
  * held as a whole. */
 #include "cluster/live.h"
-#include "lib/json.h"
-#include "lib/json_pick.h"
+#include "lib/json_read.h"
 #include "lib/log.h"
 
 #include <string.h>
@@ -44,8 +43,6 @@ static void clear(struct sync *sync)
 	if (sync->call)
 		call_cancel(TAKE_PTR(sync->call));
 	json_split_reset(&sync->split);
-	json_decref(sync->ids);
-	sync->ids = NULL;
 	sync->is_running = false;
 	sync->generation++;
 }
@@ -109,40 +106,6 @@ static void container_done(void *arg, const struct err *err)
 	one_less(live);
 }
 
-/* "Up 5 minutes (healthy)" without its time. */
-static uint64_t status_digest(const char *status)
-{
-	size_t first = strcspn(status, " ");
-	const char *p = status + first;
-	uint64_t digest = live_digest(status, first);
-
-	while ((p = strchr(p, '('))) {
-		size_t len = strcspn(p, ")");
-
-		digest = digest * 31 + live_digest(p, len);
-		p += len;
-	}
-	return digest;
-}
-
-static int digest_piece(const char *data, size_t len, void *arg)
-{
-	uint64_t *digest = arg;
-
-	*digest = *digest * 31 + live_digest(data, len);
-	return 0;
-}
-
-uint64_t sync_entry_digest(const json_t *entry)
-{
-	json_t *copy CLEANUP_JSON = json_copy((json_t *)entry);
-	uint64_t digest = status_digest(json_str(entry, "Status", ""));
-
-	json_object_del(copy, "Status");
-	json_dump_callback(copy, digest_piece, &digest, JSON_COMPACT | JSON_SORT_KEYS);
-	return digest;
-}
-
 /* True when the record words its status as the engine does: a container that was restarted
  * meanwhile runs as before, but not for as long. */
 static bool status_agrees(const struct container *container, const char *status, int64_t now)
@@ -158,44 +121,26 @@ static bool status_agrees(const struct container *container, const char *status,
 	return false;
 }
 
-/* What decides whether an entry has to be looked at as a whole. */
-static const struct json_pick entry_wanted[] = {
-	{"Id", NULL}, {"State", NULL}, {"Status", NULL}, {NULL, NULL}};
-
-static json_t *parse_head(const char *text, size_t len, struct err *err)
+static bool is_known(struct node_live *live, struct container *container, struct json_ref entry)
 {
-	struct buf picked CLEANUP_BUF;
-
-	buf_init(&picked, LIVE_OBJECT_MAX);
-	if (json_pick(text, len, entry_wanted, &picked, err) != 0)
-		return NULL;
-	return live_parse(buf_str(&picked), picked.len, LIVE_OBJECT_VALUES, err);
-}
-
-static bool is_known(struct node_live *live, const json_t *head, const char *text, size_t len)
-{
-	const struct container *container =
-		inventory_container_get(live->node, json_str(head, "Id", ""));
-	json_t *entry CLEANUP_JSON = NULL;
-
-	if (!container || strcmp(container->state, json_str(head, "State", "")) != 0) {
+	if (!container || strcmp(container->state, json_ref_str(entry, "State", "")) != 0) {
 		live->sync.changed++;
 		return false;
 	}
-	if (!status_agrees(container, json_str(head, "Status", ""), live->sync.engine_now))
-		return false;
-	entry = live_parse(text, len, LIVE_OBJECT_VALUES, NULL);
-	return entry && container->digest == sync_entry_digest(entry);
+	return status_agrees(container, json_ref_str(entry, "Status", ""), live->sync.engine_now) &&
+	       container_is_listed_as(container, entry);
 }
 
 static bool list_entry(const char *text, size_t len, void *arg)
 {
 	struct node_live *live = arg;
 	struct sync *sync = &live->sync;
-	json_t *head CLEANUP_JSON = parse_head(text, len, &sync->err);
-	const char *id = head ? json_str(head, "Id", "") : "";
+	struct json_ref entry =
+		json_read(live->shared->cluster->inventory.entry_reader, text, len, &sync->err);
+	const char *id = json_ref_str(entry, "Id", "");
+	struct container *container;
 
-	if (!head) {
+	if (!entry.document) {
 		err_wrap(&sync->err, "GET /containers/json: an entry is not JSON");
 		sync->err.code = ERR_UPSTREAM;
 		return false;
@@ -204,16 +149,17 @@ static bool list_entry(const char *text, size_t len, void *arg)
 		node_log(live, "container left out: its list entry has no valid Id");
 		return true;
 	}
-	if (json_array_size(sync->ids) >= INVENTORY_CONTAINERS_MAX) {
+	if (sync->listed++ >= INVENTORY_CONTAINERS_MAX) {
 		err_set(&sync->err, ERR_TOO_LARGE, "more than %d containers",
 			INVENTORY_CONTAINERS_MAX);
 		return false;
 	}
-	json_array_append_new(sync->ids, json_pack("{s:s}", "Id", id));
-	if (!is_known(live, head, text, len)) {
+	container = inventory_container_get(live->node, id);
+	if (container)
+		inventory_container_listed(container, sync->asked_at);
+	if (!is_known(live, container, entry)) {
 		sync->outstanding++;
-		fetch_container_entry(
-			live, id, xstrndup(text, len), container_done, token_new(live));
+		fetch_container_entry(live, id, text, len, container_done, token_new(live));
 	}
 	return true;
 }
@@ -276,7 +222,7 @@ static void list_done(struct call *call, const struct err *failed, void *arg)
 		finish(live, &err);
 		return;
 	}
-	sync->changed += inventory_containers_prune(live->node, sync->ids, sync->asked_at);
+	sync->changed += inventory_containers_prune(live->node, sync->asked_at);
 	one_less(live);
 }
 
@@ -315,9 +261,9 @@ void sync_start(struct node_live *live, live_done_fn *done, void *arg)
 	json_split_init(&sync->split, LIVE_OBJECT_MAX, true);
 	sync->is_running = true;
 	sync->generation++;
-	sync->ids = json_array();
-	sync->asked_at = inventory_seq(&live->shared->cluster->inventory);
+	sync->asked_at = inventory_ask(&live->shared->cluster->inventory);
 	sync->bytes = 0;
+	sync->listed = 0;
 	sync->status = 0;
 	sync->outstanding = 2;
 	sync->timeouts = 0;

@@ -15,8 +15,8 @@ lib_libswarm_lib_a_SOURCES = \
 	lib/hash.h \
 	lib/json.c \
 	lib/json.h \
-	lib/json_pick.c \
-	lib/json_pick.h \
+	lib/json_read.cc \
+	lib/json_read.h \
 	lib/log.c \
 	lib/log.h \
 	lib/loop.c \
@@ -46,7 +46,7 @@ check_PROGRAMS += \
 	tests/unit/test_lib_err \
 	tests/unit/test_lib_hash \
 	tests/unit/test_lib_json \
-	tests/unit/test_lib_json_pick \
+	tests/unit/test_lib_json_read \
 	tests/unit/test_lib_log \
 	tests/unit/test_lib_loop \
 	tests/unit/test_lib_loop_file \
@@ -64,9 +64,9 @@ tests_unit_test_lib_buf_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lib_err_SOURCES = tests/unit/test_lib_err.c
 tests_unit_test_lib_err_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_err_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_lib_json_pick_SOURCES = tests/unit/test_lib_json_pick.c
-tests_unit_test_lib_json_pick_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_lib_json_pick_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_json_read_SOURCES = tests/unit/test_lib_json_read.c
+tests_unit_test_lib_json_read_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_json_read_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lib_json_SOURCES = tests/unit/test_lib_json.c
 tests_unit_test_lib_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_json_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)

@@ -1,4 +1,4 @@
-// The one C++ file: a C face over RE2, which no exception leaves.
+// A C face over RE2, which no exception leaves.
 
 // What the C headers include, outside of their linkage block.
 #include <cstdarg>

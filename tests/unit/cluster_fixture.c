@@ -70,6 +70,18 @@ const char *fixture_id(const char *digits)
 	return id;
 }
 
+struct container *fixture_record(
+	struct node *node, const json_t *entry, const json_t *inspect, struct err *err)
+{
+	struct engine_text text = {.entry_len = 0};
+	CLEANUP_FREE char *entry_text = json_text(entry, &text.entry_len);
+	CLEANUP_FREE char *inspect_text = json_text(inspect, &text.inspect_len);
+
+	text.entry = entry_text;
+	text.inspect = inspect ? inspect_text : NULL;
+	return container_from_engine(node, &text, err);
+}
+
 struct container *fixture_container(struct node *node, const struct sketch *sketch)
 {
 	const char *state = sketch->state ? sketch->state : "running";
@@ -102,7 +114,7 @@ struct container *fixture_container(struct node *node, const struct sketch *sket
 			"80/tcp",
 			json_pack("[{s:s, s:o}]", "HostIp", "", "HostPort",
 				json_sprintf("%u", sketch->port)));
-	container = container_from_engine(node, entry, inspect, &err);
+	container = fixture_record(node, entry, inspect, &err);
 	if (!container)
 		fail_msg("no record: %s", err.msg);
 	return container;

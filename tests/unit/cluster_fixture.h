@@ -17,6 +17,9 @@ void fixture_free(struct fixture *fixture);
 struct node *fixture_node(struct fixture *fixture, const char *name, const char *addr);
 void fixture_identify(struct node *node, const char *engine_id, const char *name);
 
+/* container_from_engine of the texts of these. */
+struct container *fixture_record(
+	struct node *node, const json_t *entry, const json_t *inspect, struct err *err);
 /* What fixture_container makes; missing texts may be NULL. */
 struct sketch {
 	const char *id;       /* hexadecimal digits; filled up to 64 with '0' */

@@ -26,7 +26,7 @@ static struct container *real(struct node *node, const json_t *data, const char 
 		inspect = json_get(json_get(data, "inspect"), json_str(entry, "Id", ""));
 		if (strcmp(json_str(inspect, "Name", "") + 1, name) == 0) {
 			struct container *container =
-				container_from_engine(node, entry, inspect, &err);
+				fixture_record(node, entry, inspect, &err);
 
 			if (!container)
 				fail_msg("%s: %s", name, err.msg);
@@ -225,7 +225,7 @@ static void test_entry_alone(void **state)
 
 	(void)state;
 	json_array_foreach (json_get(data, "list"), i, entry) {
-		struct container *c = container_from_engine(node, entry, NULL, NULL);
+		struct container *c = fixture_record(node, entry, NULL, NULL);
 		struct container *full = real(node, data, c->view.name);
 		CLEANUP_FREE char *status = container_status(c, 0);
 
@@ -377,7 +377,7 @@ static void check_record(const struct container *container)
 static void try_record(struct node *node, const json_t *entry, const json_t *inspect)
 {
 	struct err err = ERR_INIT;
-	struct container *container = container_from_engine(node, entry, inspect, &err);
+	struct container *container = fixture_record(node, entry, inspect, &err);
 
 	if (!container) {
 		assert_int_equal(err.code, ERR_UPSTREAM);
@@ -528,11 +528,11 @@ static void test_bad_ids(void **state)
 	for (size_t i = 0; i < COUNT(ids); i++) {
 		CLEANUP_JSON json_t *entry = json_pack("{s:s}", "Id", ids[i]);
 
-		assert_null(container_from_engine(node, entry, NULL, &err));
+		assert_null(fixture_record(node, entry, NULL, &err));
 		assert_int_equal(err.code, ERR_UPSTREAM);
 	}
 	/* Two containers are not one. */
-	assert_null(container_from_engine(node, one, two, &err));
+	assert_null(fixture_record(node, one, two, &err));
 	assert_int_equal(err.code, ERR_UPSTREAM);
 	fixture_free(fx);
 }
@@ -563,7 +563,7 @@ static void test_huge(void **state)
 			json_pack("{s:i, s:i, s:s, s:s}", "PrivatePort", 80, "PublicPort", i + 1,
 				"Type", "tcp", "IP", "0.0.0.0"));
 	}
-	container = container_from_engine(node, entry, inspect, NULL);
+	container = fixture_record(node, entry, inspect, NULL);
 	assert_non_null(container);
 	check_record(container);
 	assert_true(strlen(container->summary) < INVENTORY_SUMMARY_MAX);
@@ -601,7 +601,7 @@ static void test_names(void **state)
 		CLEANUP_JSON json_t *inspect = fixture_json(cases[i].inspect);
 		CLEANUP_JSON json_t *entry = json_pack(
 			"{s:s, s:o}", "Id", fixture_id("1"), "Names", fixture_json(cases[i].names));
-		struct container *c = container_from_engine(node, entry, inspect, NULL);
+		struct container *c = fixture_record(node, entry, inspect, NULL);
 
 		assert_string_equal(c->view.name, cases[i].name);
 		assert_int_equal(c->names.len, cases[i].count);

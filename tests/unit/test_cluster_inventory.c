@@ -278,22 +278,26 @@ static void test_prune(void **state)
 	struct fixture *fx = fixture_new(0);
 	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
 	struct node *other = fixture_node(fx, "n2", "10.0.0.2:2375");
-	CLEANUP_JSON json_t *list = json_pack(
-		"[{s:s}, {s:i}, n, {s:s}]", "Id", fixture_id("2"), "Id", 7, "Id", fixture_id("9"));
 	uint64_t asked_at;
 
 	(void)state;
 	fixture_put(node, &(struct sketch){.id = "1", .name = "gone"});
 	fixture_put(node, &(struct sketch){.id = "2", .name = "there"});
 	fixture_put(other, &(struct sketch){.id = "3", .name = "elsewhere"});
-	asked_at = inventory_seq(&fx->cluster.inventory);
+	asked_at = inventory_ask(&fx->cluster.inventory);
+	inventory_container_listed(inventory_container_get(node, fixture_id("2")), asked_at);
 	/* Made after the engine was asked: its answer does not know it. */
 	fixture_put(node, &(struct sketch){.id = "4", .name = "young"});
-	assert_int_equal(inventory_containers_prune(node, list, asked_at), 1);
+	assert_int_equal(inventory_containers_prune(node, asked_at), 1);
 	assert_string_equal(found_name(fx, "gone"), "none");
 	assert_string_equal(found_name(fx, "there"), "there");
 	assert_string_equal(found_name(fx, "young"), "young");
 	assert_string_equal(found_name(fx, "elsewhere"), "elsewhere");
+	/* The next list holds nothing, though nothing was put since the last one. */
+	asked_at = inventory_ask(&fx->cluster.inventory);
+	inventory_container_listed(inventory_container_get(node, fixture_id("4")), asked_at);
+	assert_int_equal(
+		inventory_containers_prune(node, inventory_ask(&fx->cluster.inventory)), 2);
 	fixture_free(fx);
 }
 

@@ -189,7 +189,7 @@ static void put_container(struct node *node, const char *name, const char *proje
 		json_pack("{s:s, s:i, s:[s], s:s, s:{s:s*}}", "Id", fixture_id("5"), "Created", 1,
 			"Names", name, "State", "running", "Labels", PROJECT_LABEL, project);
 	struct err err = ERR_INIT;
-	struct container *container = container_from_engine(node, entry, NULL, &err);
+	struct container *container = fixture_record(node, entry, NULL, &err);
 
 	assert_non_null(container);
 	inventory_container_put(container);

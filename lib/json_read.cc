@@ -1,0 +1,343 @@
+// A C face over simdjson, which no exception leaves.
+
+// What the C headers include, outside of their linkage block.
+#include <charconv>
+#include <cstdarg>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <simdjson.h>
+#include <strings.h>
+#include <unistd.h>
+
+extern "C" {
+#include "lib/json_read.h"
+}
+
+namespace dom = simdjson::dom;
+
+struct json_reader {
+	dom::parser parser;
+};
+
+// A value, and a place in an object or array, are a document and a place in it each; C holds them
+// as such.
+template <typename T> static T from_ref(struct json_ref ref)
+{
+	T value;
+
+	static_assert(sizeof(T) == sizeof(ref), "both are a document and a place in it");
+	static_assert(std::is_trivially_copyable<T>::value, "so that bytes are all there is to it");
+	std::memcpy(static_cast<void *>(&value), &ref, sizeof(ref));
+	return value;
+}
+
+template <typename T> static struct json_ref to_ref(const T &value)
+{
+	struct json_ref ref;
+
+	static_assert(sizeof(T) == sizeof(ref), "both are a document and a place in it");
+	std::memcpy(&ref, static_cast<const void *>(&value), sizeof(ref));
+	return ref;
+}
+
+extern "C" struct json_reader *json_reader_new(void)
+{
+	return new json_reader;
+}
+
+extern "C" void json_reader_free(struct json_reader *reader)
+{
+	delete reader;
+}
+
+extern "C" struct json_ref json_read(
+	struct json_reader *reader, const char *text, size_t len, struct err *err)
+{
+	dom::element root;
+	simdjson::error_code code;
+
+	try {
+		code = reader->parser.parse(text, len).get(root);
+	} catch (...) {
+		// Out of memory: as in mem.h, there is no going on.
+		std::abort();
+	}
+	if (code == simdjson::MEMALLOC)
+		std::abort();
+	if (code != simdjson::SUCCESS) {
+		err_set(err, ERR_INVALID, "invalid JSON: %s", simdjson::error_message(code));
+		return json_ref{};
+	}
+	return to_ref(root);
+}
+
+extern "C" enum json_kind json_ref_kind(struct json_ref value)
+{
+	if (value.document == nullptr)
+		return JSON_KIND_NONE;
+	switch (from_ref<dom::element>(value).type()) {
+	case dom::element_type::NULL_VALUE:
+		return JSON_KIND_NULL;
+	case dom::element_type::BOOL:
+		return JSON_KIND_BOOL;
+	case dom::element_type::INT64:
+	case dom::element_type::UINT64:
+		return JSON_KIND_INT;
+	case dom::element_type::DOUBLE:
+		return JSON_KIND_REAL;
+	case dom::element_type::STRING:
+		return JSON_KIND_TEXT;
+	case dom::element_type::ARRAY:
+		return JSON_KIND_ARRAY;
+	case dom::element_type::OBJECT:
+		return JSON_KIND_OBJECT;
+	}
+	return JSON_KIND_NONE;
+}
+
+extern "C" struct json_ref json_ref_get(struct json_ref object, const char *key)
+{
+	size_t len = std::strlen(key);
+	struct json_ref folded = {};
+
+	if (json_ref_kind(object) != JSON_KIND_OBJECT)
+		return folded;
+	dom::object members = from_ref<dom::element>(object);
+	for (dom::object::iterator at = members.begin(); at != members.end(); ++at) {
+		if (at.key_length() != len || strncasecmp(at.key_c_str(), key, len) != 0)
+			continue;
+		if (std::memcmp(at.key_c_str(), key, len) == 0)
+			return to_ref(at.value());
+		if (folded.document == nullptr)
+			folded = to_ref(at.value());
+	}
+	return folded;
+}
+
+extern "C" const char *json_ref_text(struct json_ref value)
+{
+	const char *text;
+
+	if (json_ref_kind(value) != JSON_KIND_TEXT)
+		return nullptr;
+	dom::element element = from_ref<dom::element>(value);
+	text = element.get_c_str();
+	return std::strlen(text) == element.get_string_length() ? text : nullptr;
+}
+
+extern "C" const char *json_ref_str(struct json_ref object, const char *key, const char *otherwise)
+{
+	const char *text = json_ref_text(json_ref_get(object, key));
+
+	return text != nullptr ? text : otherwise;
+}
+
+extern "C" int64_t json_ref_int(struct json_ref object, const char *key, int64_t otherwise)
+{
+	struct json_ref value = json_ref_get(object, key);
+	int64_t number;
+
+	if (json_ref_kind(value) != JSON_KIND_INT ||
+		from_ref<dom::element>(value).get(number) != simdjson::SUCCESS)
+		return otherwise;
+	return number;
+}
+
+extern "C" bool json_ref_bool(struct json_ref object, const char *key, bool otherwise)
+{
+	struct json_ref value = json_ref_get(object, key);
+	bool is_true;
+
+	if (json_ref_kind(value) != JSON_KIND_BOOL ||
+		from_ref<dom::element>(value).get(is_true) != simdjson::SUCCESS)
+		return otherwise;
+	return is_true;
+}
+
+static struct json_ref get_of_kind(struct json_ref object, const char *key, enum json_kind kind)
+{
+	struct json_ref value = json_ref_get(object, key);
+
+	return json_ref_kind(value) == kind ? value : json_ref{};
+}
+
+extern "C" struct json_ref json_ref_obj(struct json_ref object, const char *key)
+{
+	return get_of_kind(object, key, JSON_KIND_OBJECT);
+}
+
+extern "C" struct json_ref json_ref_arr(struct json_ref object, const char *key)
+{
+	return get_of_kind(object, key, JSON_KIND_ARRAY);
+}
+
+extern "C" struct json_walk json_walk(struct json_ref value)
+{
+	struct json_walk walk = {};
+	enum json_kind kind = json_ref_kind(value);
+
+	if (kind == JSON_KIND_OBJECT) {
+		dom::object members = from_ref<dom::element>(value);
+
+		walk.is_object = true;
+		walk.next = to_ref(members.begin());
+		walk.end = to_ref(members.end());
+	} else if (kind == JSON_KIND_ARRAY) {
+		dom::array items = from_ref<dom::element>(value);
+
+		walk.next = to_ref(items.begin());
+		walk.end = to_ref(items.end());
+	}
+	return walk;
+}
+
+static bool is_at_end(const struct json_walk *walk)
+{
+	return walk->next.at == walk->end.at;
+}
+
+static bool next_member(struct json_walk *walk)
+{
+	dom::object::iterator at = from_ref<dom::object::iterator>(walk->next);
+
+	walk->key = at.key_c_str();
+	walk->value = to_ref(at.value());
+	bool is_whole = std::strlen(walk->key) == at.key_length();
+	++at;
+	walk->next = to_ref(at);
+	return is_whole;
+}
+
+extern "C" bool json_walk_next(struct json_walk *walk)
+{
+	while (walk->is_object && !is_at_end(walk)) {
+		if (next_member(walk))
+			return true;
+	}
+	if (is_at_end(walk))
+		return false;
+	dom::array::iterator at = from_ref<dom::array::iterator>(walk->next);
+	walk->value = to_ref(*at);
+	++at;
+	walk->next = to_ref(at);
+	return true;
+}
+
+// Bytes of a text that JSON writes otherwise: most texts hold none.
+static bool is_escaped(unsigned char c)
+{
+	return c < 0x20 || c == '"' || c == '\\';
+}
+
+static void print_escaped(unsigned char c, struct buf *out)
+{
+	static const char letters[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+
+	for (const char *p = letters; *p != '\0'; p += 2) {
+		if (static_cast<unsigned char>(*p) == c) {
+			buf_append_char(out, '\\');
+			buf_append_char(out, p[1]);
+			return;
+		}
+	}
+	buf_printf(out, "\\u%04x", c);
+}
+
+static void print_text(const char *text, size_t len, struct buf *out)
+{
+	size_t from = 0;
+
+	buf_append_char(out, '"');
+	for (size_t i = 0; i < len; i++) {
+		if (!is_escaped(static_cast<unsigned char>(text[i])))
+			continue;
+		buf_append(out, text + from, i - from);
+		print_escaped(static_cast<unsigned char>(text[i]), out);
+		from = i + 1;
+	}
+	buf_append(out, text + from, len - from);
+	buf_append_char(out, '"');
+}
+
+static void print_member(const dom::object::iterator &at, struct buf *out)
+{
+	print_text(at.key_c_str(), at.key_length(), out);
+	buf_append_char(out, ':');
+	json_ref_print(to_ref(at.value()), out);
+}
+
+static void print_object(dom::element value, struct buf *out)
+{
+	dom::object members = value;
+	char before = '{';
+
+	for (dom::object::iterator at = members.begin(); at != members.end(); ++at, before = ',') {
+		buf_append_char(out, before);
+		print_member(at, out);
+	}
+	buf_append_str(out, before == '{' ? "{}" : "}");
+}
+
+static void print_array(dom::element value, struct buf *out)
+{
+	dom::array items = value;
+	char before = '[';
+
+	for (dom::element item : items) {
+		buf_append_char(out, before);
+		json_ref_print(to_ref(item), out);
+		before = ',';
+	}
+	buf_append_str(out, before == '[' ? "[]" : "]");
+}
+
+static void print_number(dom::element value, struct buf *out)
+{
+	char text[40];
+	char *end = text;
+
+	if (value.type() == dom::element_type::DOUBLE)
+		end = simdjson::internal::to_chars(text, text + sizeof(text), double(value));
+	else if (value.type() == dom::element_type::INT64)
+		end = std::to_chars(text, text + sizeof(text), int64_t(value)).ptr;
+	else
+		end = std::to_chars(text, text + sizeof(text), uint64_t(value)).ptr;
+	buf_append(out, text, static_cast<size_t>(end - text));
+}
+
+// As deep as the text that was read, which is bounded.
+extern "C" void json_ref_print(struct json_ref value, struct buf *out)
+{
+	if (value.document == nullptr) {
+		buf_append_str(out, "null");
+		return;
+	}
+	dom::element element = from_ref<dom::element>(value);
+	switch (element.type()) {
+	case dom::element_type::NULL_VALUE:
+		buf_append_str(out, "null");
+		break;
+	case dom::element_type::BOOL:
+		buf_append_str(out, bool(element) ? "true" : "false");
+		break;
+	case dom::element_type::STRING:
+		print_text(element.get_c_str(), element.get_string_length(), out);
+		break;
+	case dom::element_type::ARRAY:
+		print_array(element, out);
+		break;
+	case dom::element_type::OBJECT:
+		print_object(element, out);
+		break;
+	default:
+		print_number(element, out);
+	}
+}
+
+extern "C" void json_walk_print(const struct json_walk *walk, struct buf *out)
+{
+	print_text(walk->key, std::strlen(walk->key), out);
+	buf_append_char(out, ':');
+	json_ref_print(walk->value, out);
+}
