@@ -49,7 +49,7 @@ static void write_row(struct buf *out, const struct container *c, int64_t now, c
 	}
 	names_text = json_text(names, &len);
 	json_decref(names);
-	buf_append_str(out, c->summary);
+	container_row(c, out);
 	write_size(out, sizes, "SizeRw");
 	write_size(out, sizes, "SizeRootFs");
 	buf_printf(out, ",\"Names\":%s,\"Ports\":%s,\"State\":\"%s\",\"Status\":\"%s\"}",

@@ -348,8 +348,7 @@ static void create_attempt(struct create *c)
 	}
 	c->node = reservation_node(c->reservation);
 	create_promise(c);
-	body = create_request_body(
-		c->request, node_view(c->node), json_int(node_info(c->node), "NCPU", 0));
+	body = create_request_body(c->request, node_view(c->node), node_cpus(c->node));
 	json_decref(c->networks);
 	c->networks = create_networks_take(c->node, &body);
 	text = json_text(body, &call.body_len);

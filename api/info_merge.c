@@ -1,5 +1,6 @@
 /* The fields of /info that are no sums, merged over the engines. */
 #include "api/info_merge.h"
+#include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/str.h"
 
@@ -10,9 +11,10 @@
 #define WARNINGS_MAX 100
 
 struct merge {
-	const json_t **infos; /* borrowed, one for each healthy node */
-	const struct node **nodes;
+	const json_t **infos; /* borrowed; nodes that tell the same share one */
 	size_t len;
+	const struct node **nodes; /* those that are healthy */
+	size_t nodes_len;
 	json_t *out;
 };
 
@@ -204,8 +206,8 @@ static void merge_warnings(struct merge *m)
 	json_t *warnings = json_array(), *warning;
 	size_t i;
 
-	for (size_t n = 0; n < m->len; n++) {
-		json_array_foreach (json_arr(m->infos[n], "Warnings"), i, warning) {
+	for (size_t n = 0; n < m->nodes_len && json_array_size(warnings) < WARNINGS_MAX; n++) {
+		json_array_foreach (json_arr(node_info(m->nodes[n]), "Warnings"), i, warning) {
 			char *text CLEANUP_FREE = NULL;
 
 			if (!json_is_string(warning) || json_array_size(warnings) >= WARNINGS_MAX)
@@ -273,18 +275,43 @@ static void add_rest(struct merge *m)
 		json_object_set_new(m->out, "Architecture", text_json(machines));
 }
 
+/* An info that was seen. */
+struct seen {
+	UT_hash_handle hh;
+	const json_t *info;
+};
+
+static void collect(struct merge *m, struct node *const *nodes, size_t len)
+{
+	struct seen *all = NULL, *seen, *next;
+
+	for (size_t i = 0; i < len; i++) {
+		const json_t *info = node_info(nodes[i]);
+
+		if (node_state(nodes[i]) != NODE_HEALTHY || info == NULL)
+			continue;
+		m->nodes[m->nodes_len++] = nodes[i];
+		HASH_FIND_PTR(all, &info, seen);
+		if (seen != NULL)
+			continue;
+		seen = xcalloc(1, sizeof(*seen));
+		seen->info = info;
+		HASH_ADD_PTR(all, info, seen);
+		m->infos[m->len++] = info;
+	}
+	HASH_ITER (hh, all, seen, next) {
+		HASH_DEL(all, seen);
+		free(seen);
+	}
+}
+
 json_t *info_merge(struct node *const *nodes, size_t len)
 {
 	struct merge m = {.out = json_object()};
 
 	m.infos = xcalloc(len + 1, sizeof(json_t *));
 	m.nodes = xcalloc(len + 1, sizeof(struct node *));
-	for (size_t i = 0; i < len; i++) {
-		if (node_state(nodes[i]) != NODE_HEALTHY || node_info(nodes[i]) == NULL)
-			continue;
-		m.nodes[m.len] = nodes[i];
-		m.infos[m.len++] = node_info(nodes[i]);
-	}
+	collect(&m, nodes, len);
 	merge_fields(&m);
 	add_rest(&m);
 	free(m.infos);

@@ -10,6 +10,7 @@
 
 #include "cluster/view.h"
 #include "http/client.h"
+#include "lib/buf.h"
 #include "lib/env.h"
 #include "lib/err.h"
 #include "lib/loop.h"
@@ -90,8 +91,11 @@ bool node_prefers_buildkit(const struct node *node);
 char *node_path(const struct node *node, const char *target) MUSTCHECK;
 const char *node_ip(
 	const struct node *node); /* for lists: the address's host part, resolved if it is a name */
-/* Host facts of the engine as it gives them in /info; borrowed, NULL before the first contact. */
+/* What the engine tells in /info, less what no other engine tells (ID, name, labels, CPUs, memory,
+ * counts): nodes that tell the same return the same object. Borrowed; NULL before the first
+ * contact. */
 const json_t *node_info(const struct node *node);
+int64_t node_cpus(const struct node *node); /* of the engine, without overcommit */
 size_t node_running(const struct node *node), node_paused(const struct node *node),
 	node_stopped(const struct node *node);
 /* Calls fn once when the node stops being healthy or is removed; for ending what waits on it. Of a
@@ -124,13 +128,16 @@ struct container {
 	struct str_list networks; /* network names and IDs */
 	struct str_list published, container_ports; /* "80/tcp": host side, container side (ps
 						       filters publish, expose) */
-	/* The engine's list entry as compact JSON text from `{` on, without `Status`, `State`,
-	 * `Names`, `Ports` and without the closing brace; for lists. */
-	char *summary;
+	/* The engine's list entry, for container_row: containers that are alike share the one, the
+	 * other is their own. */
+	const char *row_template, *row_values;
 	char *ports_json; /* `Ports` with the engine's IP instead of 0.0.0.0 and :: */
 };
 struct container *container_ref(struct container *container);
 void container_unref(struct container *container);
+/* Appends its list entry as compact JSON from `{` on, without `Status`, `State`, `Names`, `Ports`
+ * and without the closing brace. */
+void container_row(const struct container *container, struct buf *out);
 /* "Up 5 minutes (healthy)", "Exited (0) 2 hours ago", as the engine words it at this time. Owned by
  * the caller. */
 char *container_status(const struct container *container, int64_t now_seconds);

@@ -255,12 +255,13 @@ static void set_identity(struct node_live *live, const json_t *info)
 		free(texts[i]);
 }
 
-static int apply_info(struct node_live *live, json_t *info, struct err *err)
+static int apply_info(struct node_live *live, const json_t *info, struct err *err)
 {
 	const struct inventory *inventory = &live->shared->cluster->inventory;
 	const struct node_view *view = &live->node->inventory.view;
 	const char *id = json_str(info, "ID", ""), *name = json_str(info, "Name", "");
-	bool is_new = !live->info;
+	bool is_new = !live->facts;
+	struct facts *before = live->facts;
 	bool has_moved = !is_new && strcmp(id, view->engine_id) != 0;
 	bool is_renamed = !is_new && strcmp(name, view->name) != 0;
 
@@ -277,8 +278,8 @@ static int apply_info(struct node_live *live, json_t *info, struct err *err)
 		watch_forget(live);
 	}
 	set_identity(live, info);
-	json_decref(live->info);
-	live->info = json_incref(info);
+	live->facts = facts_take(&live->shared->facts, info);
+	facts_release(&live->shared->facts, before);
 	if (is_new || has_moved)
 		warn_twin(live, &inventory->node_engine_ids, view->engine_id, "engine ID");
 	if (is_new || is_renamed)

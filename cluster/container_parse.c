@@ -362,8 +362,7 @@ bool container_is_listed_as(const struct container *container, struct json_ref e
 
 	draft_names(&draft, entry, (struct json_ref){0});
 	draft_summary(&draft, entry, container->node->inventory.ip);
-	is_same = draft.names.len == container->names.len &&
-		  strcmp(draft.summary, container->summary) == 0 &&
+	is_same = draft.names.len == container->names.len && row_is_same(&draft, container) &&
 		  strcmp(draft.ports_json, container->ports_json) == 0;
 	for (size_t i = 0; is_same && i < draft.names.len; i++)
 		is_same = str_list_has(&container->names, draft.names.items[i]);

@@ -231,6 +231,8 @@ static char *ports_text(struct json_ref entry, const char *ip)
 
 void draft_summary(struct record_draft *draft, struct json_ref entry, const char *ip)
 {
-	draft->summary = summary_text(entry, draft->id);
+	CLEANUP_FREE char *summary = summary_text(entry, draft->id);
+
+	draft_row(draft, summary);
 	draft->ports_json = ports_text(entry, ip);
 }

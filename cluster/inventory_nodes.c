@@ -388,6 +388,11 @@ const char *node_ip(const struct node *node)
 	return node->inventory.ip;
 }
 
+int64_t node_cpus(const struct node *node)
+{
+	return node->inventory.ncpu;
+}
+
 size_t node_running(const struct node *node)
 {
 	return node->inventory.running;

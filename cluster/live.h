@@ -9,6 +9,7 @@
 #define CLUSTER_LIVE_H
 
 #include "cluster/cluster_priv.h"
+#include "cluster/facts.h"
 #include "cluster/json_split.h"
 #include "lib/hash.h"
 
@@ -82,6 +83,7 @@ struct cluster_live {
 	uint64_t round;            /* of cluster_set_nodes */
 	struct node_live *nodes;   /* hash by address */
 	struct node_live *removed; /* to be freed by reap */
+	struct facts *facts;       /* all that nodes tell */
 	struct loop_timer *reap;   /* at the next turn */
 	struct loop_timer *tick;   /* once a second */
 	struct event_listener *listeners;
@@ -179,7 +181,7 @@ struct node_live {
 	enum node_state state; /* changes only in set_state */
 	char error[1024];
 	bool was_healthy;
-	json_t *info;
+	struct facts *facts; /* of the last /info; NULL before the first */
 	char api_max[12], api_min[12], api[12];
 	char server_version[64];
 	bool prefers_buildkit; /* says its /_ping */

@@ -11,6 +11,7 @@ cluster_libswarm_cluster_a_CFLAGS = $(AM_CFLAGS)
 cluster_libswarm_cluster_a_SOURCES += \
 	cluster/container_parse.c \
 	cluster/container_ports.c \
+	cluster/container_row.c \
 	cluster/container_status.c \
 	cluster/container_summary.c \
 	cluster/execs.c \
@@ -65,6 +66,8 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/cluster.c \
 	cluster/connect.c \
 	cluster/event.c \
+	cluster/facts.c \
+	cluster/facts.h \
 	cluster/fetch.c \
 	cluster/json_split.c \
 	cluster/json_split.h \

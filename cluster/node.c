@@ -155,7 +155,7 @@ void live_free(struct node_live *live)
 	loop_timer_free(live->timer);
 	loop_timer_free(live->resync_timer);
 	endpoint_free(live->endpoint);
-	json_decref(live->info);
+	facts_release(&live->shared->facts, live->facts);
 	node_unref(live->node);
 	free(live->addr);
 	free(live);
@@ -471,7 +471,7 @@ char *node_path(const struct node *node, const char *target)
 
 const json_t *node_info(const struct node *node)
 {
-	return node->live ? node->live->info : NULL;
+	return node->live ? facts_json(node->live->facts) : NULL;
 }
 
 struct node_waiter *node_on_down(struct node *node, void (*fn)(void *arg), void *arg)

@@ -20,15 +20,19 @@ static void *pack_array(struct packer *p, size_t count, size_t size)
 	return at;
 }
 
-static char *pack_text(struct packer *p, const char *s)
+static char *pack_bytes(struct packer *p, const char *bytes, size_t size)
 {
-	size_t size = strlen(s) + 1;
 	char *at = p->texts ? p->texts + p->texts_len : NULL;
 
 	p->texts_len += size;
-	if (at)
-		memcpy(at, s, size);
+	if (at && size > 0)
+		memcpy(at, bytes, size);
 	return at;
+}
+
+static char *pack_text(struct packer *p, const char *s)
+{
+	return pack_bytes(p, s, strlen(s) + 1);
 }
 
 static void pack_list(struct packer *p, struct str_list *to, const struct str_list *from)
@@ -69,6 +73,17 @@ static const struct view_port *pack_ports(
 	return ports;
 }
 
+/* The own name is one of the names, behind its slash. */
+static const char *pack_name(
+	struct packer *p, const struct container *to, const struct record_draft *from)
+{
+	for (size_t i = 0; i < from->names.len; i++) {
+		if (strcmp(from->names.items[i] + 1, from->name) == 0)
+			return to->names.items ? to->names.items[i] + 1 : NULL;
+	}
+	return pack_text(p, from->name);
+}
+
 static void pack_draft(
 	struct packer *p, struct container_record *to, const struct record_draft *from)
 {
@@ -84,13 +99,14 @@ static void pack_draft(
 	view->exposed_len = from->exposed_len;
 	pack_list(p, &container->names, &from->names);
 	pack_list(p, &container->volumes, &from->volumes);
-	pack_list(p, &container->networks, &from->networks);
+	container->networks.items = pack_array(p, from->networks.len, sizeof(char *));
+	container->networks.len = from->networks.len;
 	pack_list(p, &container->published, &from->published);
 	pack_list(p, &container->container_ports, &from->container_ports);
 	view->id = pack_text(p, from->id);
 	view->swarm_id = from->swarm_id[0] ? pack_text(p, from->swarm_id) : "";
-	view->name = pack_text(p, from->name);
-	container->summary = pack_text(p, from->summary);
+	view->name = pack_name(p, container, from);
+	container->row_values = pack_bytes(p, from->row_values, from->row_values_len);
 	container->ports_json = pack_text(p, from->ports_json);
 	to->status_text = from->status_text ? pack_text(p, from->status_text) : NULL;
 }
@@ -98,9 +114,14 @@ static void pack_draft(
 static void share_texts(
 	struct container_record *to, const struct record_draft *from, struct interned **table)
 {
-	struct container_view *view = &to->container.view;
+	struct container *container = &to->container;
+	struct container_view *view = &container->view;
 	struct view_label *labels = (struct view_label *)(uintptr_t)view->labels.items;
 
+	container->row_template = intern(table, from->row_template);
+	for (size_t i = 0; i < from->networks.len; i++)
+		container->networks.items[i] =
+			(char *)(uintptr_t)intern(table, from->networks.items[i]);
 	view->image = intern(table, from->image);
 	view->image_id = intern(table, from->image_id);
 	for (size_t i = 0; i < from->labels_len; i++) {
@@ -146,7 +167,8 @@ void record_draft_free(struct record_draft *draft)
 	str_list_free(&draft->networks);
 	str_list_free(&draft->published);
 	str_list_free(&draft->container_ports);
-	free(draft->summary);
+	free(draft->row_template);
+	free(draft->row_values);
 	free(draft->ports_json);
 }
 
@@ -164,6 +186,9 @@ void container_unref(struct container *container)
 	struct interned **table = &container->node->cluster->inventory.strings;
 	const struct container_view *view = &container->view;
 
+	intern_release(table, container->row_template);
+	for (size_t i = 0; i < container->networks.len; i++)
+		intern_release(table, container->networks.items[i]);
 	intern_release(table, view->image);
 	intern_release(table, view->image_id);
 	for (size_t i = 0; i < view->labels.len; i++) {

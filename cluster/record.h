@@ -7,8 +7,9 @@
 
 struct exec;
 
-/* One block of memory: the struct, its arrays, its texts. Interned are view.image, view.image_id
- * and the labels' keys and values, but for the value that is view.swarm_id. */
+/* One block of memory: the struct, its arrays, its texts. Interned are view.image, view.image_id,
+ * row_template, networks, and the labels' keys and values, but for the value that is
+ * view.swarm_id. */
 struct container_record {
 	struct container container; /* first: a container is its record */
 	RB_ENTRY(container_record) by_age;
@@ -46,7 +47,8 @@ struct record_draft {
 	size_t exposed_len;
 	/* Owned copies. */
 	struct str_list names, volumes, networks, published, container_ports;
-	char *summary, *ports_json;
+	char *row_template, *row_values, *ports_json;
+	size_t row_values_len;
 };
 /* Makes the record of a draft, with one reference. */
 struct container_record *record_pack(struct node *node, const struct record_draft *draft);
@@ -64,8 +66,14 @@ bool port_parse(const char *text, uint16_t *port, const char **protocol);
 
 /* ---- container_summary.c ---- */
 
-/* summary and ports_json. ip stands where the engine says "any address". */
+/* The row and ports_json. ip stands where the engine says "any address". */
 void draft_summary(struct record_draft *draft, struct json_ref entry, const char *ip);
+
+/* ---- container_row.c ---- */
+
+/* row_template and row_values. summary begins with the draft's ID, as {"Id":"...". */
+void draft_row(struct record_draft *draft, const char *summary);
+bool row_is_same(const struct record_draft *draft, const struct container *container);
 
 /* ---- container_status.c ---- */
 

@@ -70,6 +70,16 @@ const char *fixture_id(const char *digits)
 	return id;
 }
 
+char *fixture_row(const struct container *container)
+{
+	struct buf row;
+
+	buf_init(&row, 1024 * 1024);
+	container_row(container, &row);
+	buf_append_char(&row, '}');
+	return buf_take(&row);
+}
+
 struct container *fixture_record(
 	struct node *node, const json_t *entry, const json_t *inspect, struct err *err)
 {

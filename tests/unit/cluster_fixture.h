@@ -20,6 +20,9 @@ void fixture_identify(struct node *node, const char *engine_id, const char *name
 /* container_from_engine of the texts of these. */
 struct container *fixture_record(
 	struct node *node, const json_t *entry, const json_t *inspect, struct err *err);
+/* Its row as a JSON object; owned by the caller. */
+char *fixture_row(const struct container *container);
+
 /* What fixture_container makes; missing texts may be NULL. */
 struct sketch {
 	const char *id;       /* hexadecimal digits; filled up to 64 with '0' */

@@ -25,8 +25,7 @@ static struct container *real(struct node *node, const json_t *data, const char 
 	json_array_foreach (json_get(data, "list"), i, entry) {
 		inspect = json_get(json_get(data, "inspect"), json_str(entry, "Id", ""));
 		if (strcmp(json_str(inspect, "Name", "") + 1, name) == 0) {
-			struct container *container =
-				fixture_record(node, entry, inspect, &err);
+			struct container *container = fixture_record(node, entry, inspect, &err);
 
 			if (!container)
 				fail_msg("%s: %s", name, err.msg);
@@ -97,7 +96,7 @@ static void test_real_texts(void **state)
 	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
 	CLEANUP_JSON json_t *data = fixture_data("engine_20_10.json");
 	struct container *web = real(node, data, "web");
-	CLEANUP_FREE char *whole = xasprintf("%s}", web->summary);
+	CLEANUP_FREE char *whole = fixture_row(web);
 	CLEANUP_JSON json_t *summary = json_parse(whole, strlen(whole), NULL);
 	CLEANUP_JSON json_t *ports = json_parse(web->ports_json, strlen(web->ports_json), NULL);
 	const json_t *port;
@@ -228,13 +227,15 @@ static void test_entry_alone(void **state)
 		struct container *c = fixture_record(node, entry, NULL, NULL);
 		struct container *full = real(node, data, c->view.name);
 		CLEANUP_FREE char *status = container_status(c, 0);
+		CLEANUP_FREE char *row = fixture_row(c);
+		CLEANUP_FREE char *full_row = fixture_row(full);
 
 		assert_string_equal(c->state, full->state);
 		assert_string_equal(c->health, full->health);
 		assert_string_equal(c->view.swarm_id, full->view.swarm_id);
 		assert_int_equal(c->created, full->created);
 		assert_int_equal(c->view.is_running, full->view.is_running);
-		assert_string_equal(c->summary, full->summary);
+		assert_string_equal(row, full_row);
 		/* Nothing tells the times; so the engine's own words stay. */
 		assert_string_equal(status, json_str(entry, "Status", ""));
 		container_unref(c);
@@ -342,12 +343,72 @@ static void test_times(void **state)
 		assert_int_equal(time_parse_ns(cases[i].text), cases[i].ns);
 }
 
+/* ---- Rows ---- */
+
+static const char alike[] =
+	"{\"Id\":\"%s\",\"Image\":\"a \\\"Created\\\":1\",\"Created\":%s,\"Labels\":{\"Created\":"
+	"\"%s\",\"IPAddress\":\"\"},\"NetworkSettings\":{\"Networks\":{\"n\":{\"IPAddress\":\"%s\","
+	"\"EndpointID\":null,\"MacAddress\":\"02:42\"}}}}";
+
+static struct container *alike_new(struct node *node, const char *id, const char *created,
+	const char *label, const char *ip, char **text)
+{
+	struct engine_text told = {.inspect = NULL};
+	struct container *container;
+	struct err err = ERR_INIT;
+
+	*text = xasprintf(alike, fixture_id(id), created, label, ip);
+	told.entry = *text;
+	told.entry_len = strlen(*text);
+	container = container_from_engine(node, &told, &err);
+	if (!container)
+		fail_msg("%s", err.msg);
+	return container;
+}
+
+/* Each row is the engine's entry to the byte, however little of it is the record's own. */
+static void test_rows_share_what_is_alike(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	CLEANUP_FREE char *text_a = NULL, *text_b = NULL, *text_c = NULL;
+	struct container *a = alike_new(node, "1", "7", "x \\\" y", "10.0.0.1", &text_a);
+	struct container *b = alike_new(node, "2", "1795253600", "", "", &text_b);
+	struct container *c = alike_new(node, "3", "-7", "x", "10.0.0.3", &text_c);
+	CLEANUP_FREE char *row_a = fixture_row(a), *row_b = fixture_row(b), *row_c = fixture_row(c);
+
+	(void)state;
+	assert_string_equal(row_a, text_a);
+	assert_string_equal(row_b, text_b);
+	assert_string_equal(row_c, text_c);
+	assert_ptr_not_equal(a->row_template, c->row_template);
+	container_unref(a);
+	container_unref(b);
+	container_unref(c);
+	fixture_free(fx);
+}
+
+static void test_alike_rows_have_one_template(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	CLEANUP_FREE char *text_a = NULL, *text_b = NULL;
+	struct container *a = alike_new(node, "1", "7", "x", "10.0.0.1", &text_a);
+	struct container *b = alike_new(node, "2", "1795253600", "yy", "10.0.0.2", &text_b);
+
+	(void)state;
+	assert_ptr_equal(a->row_template, b->row_template);
+	container_unref(a);
+	container_unref(b);
+	fixture_free(fx);
+}
+
 /* ---- Hostile input ---- */
 
 /* The texts must hold in front of a strict client, whatever went in. */
 static void check_record(const struct container *container)
 {
-	CLEANUP_FREE char *whole = xasprintf("%s,\"Names\":[]}", container->summary);
+	CLEANUP_FREE char *whole = fixture_row(container);
 	CLEANUP_FREE char *status = container_status(container, 1795253600);
 	struct err err = ERR_INIT;
 	CLEANUP_JSON json_t *summary = json_parse(whole, strlen(whole), &err);
@@ -549,6 +610,7 @@ static void test_huge(void **state)
 		"{'HostConfig': {'NanoCpus': 9223372036854775807, 'Memory': 9223372036854775807, "
 		"'PortBindings': {}}, 'Mounts': []}");
 	struct container *container;
+	char *row;
 
 	(void)state;
 	memset(text, 'x', 600000);
@@ -566,7 +628,9 @@ static void test_huge(void **state)
 	container = fixture_record(node, entry, inspect, NULL);
 	assert_non_null(container);
 	check_record(container);
-	assert_true(strlen(container->summary) < INVENTORY_SUMMARY_MAX);
+	row = fixture_row(container);
+	assert_true(strlen(row) < INVENTORY_SUMMARY_MAX);
+	free(row);
 	assert_true(container->view.labels.len <= INVENTORY_LABELS_MAX);
 	assert_true(container->view.ports_len <= INVENTORY_PORTS_MAX);
 	assert_true(container->names.len <= INVENTORY_LIST_MAX);
@@ -653,6 +717,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_real_web),
+		cmocka_unit_test(test_rows_share_what_is_alike),
+		cmocka_unit_test(test_alike_rows_have_one_template),
 		cmocka_unit_test(test_real_texts),
 		cmocka_unit_test(test_real_states),
 		cmocka_unit_test(test_real_resources_and_ports),

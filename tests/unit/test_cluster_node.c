@@ -234,7 +234,7 @@ static void test_ready(void **state)
 	assert_string_equal(node_error(node), "");
 	assert_int_equal(node_retry_in_ms(node), -1);
 	assert_true(node_updated_at(node) > 1600000000);
-	assert_string_equal(json_str(node_info(node), "ID", ""), "ID-A");
+	assert_string_equal(node_view(node)->engine_id, "ID-A");
 	path = node_path(node, "/containers/json?all=1");
 	assert_string_equal(path, "/v1.41/containers/json?all=1");
 	cluster_totals(f->cluster, &totals);
