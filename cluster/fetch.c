@@ -17,8 +17,8 @@ struct fetch {
 	bool is_entry_given; /* by a whole list; else it is to be asked for */
 	struct buf entry;    /* the answers */
 	struct buf inspect;
-	bool is_gone; /* 404 */
-	struct err err;
+	bool is_gone;    /* 404 */
+	struct err *err; /* NULL = none: thousands of these wait while a fleet is read */
 	struct call *list_call, *inspect_call;
 	struct live_waiter *waiters, *next_waiters;
 	struct fetch *prev, *next; /* live->queue */
@@ -60,7 +60,7 @@ static void clear_answers(struct fetch *fetch)
 	buf_reset(&fetch->inspect);
 	fetch->is_entry_given = false;
 	fetch->is_gone = false;
-	fetch->err.code = ERR_NONE;
+	free(TAKE_PTR(fetch->err));
 }
 
 static void cancel_calls(struct fetch *fetch)
@@ -103,8 +103,8 @@ static int apply(struct fetch *fetch, struct err *err)
 		inventory_container_remove(fetch->live->node, fetch->id);
 		return 0;
 	}
-	if (fetch->err.code != ERR_NONE) {
-		*err = fetch->err;
+	if (fetch->err) {
+		*err = *fetch->err;
 		return -1;
 	}
 	if (fetch->entry.len == 0)
@@ -133,8 +133,7 @@ static void finish(struct fetch *fetch)
 	if (fetch->list_call || fetch->inspect_call)
 		return;
 	/* Created between the two answers: the next list has it. */
-	is_early = fetch->entry.len == 0 && !fetch->is_gone && fetch->err.code == ERR_NONE &&
-		   !fetch->was_missing;
+	is_early = fetch->entry.len == 0 && !fetch->is_gone && !fetch->err && !fetch->was_missing;
 	if (is_early) {
 		fetch->was_missing = true;
 		clear_answers(fetch);
@@ -159,8 +158,10 @@ static void finish(struct fetch *fetch)
 
 static void set_error(struct fetch *fetch, const struct err *err)
 {
-	if (fetch->err.code == ERR_NONE)
-		fetch->err = *err;
+	if (fetch->err)
+		return;
+	fetch->err = xmalloc(sizeof(*fetch->err));
+	*fetch->err = *err;
 }
 
 static void inspect_done(void *arg, const struct reply *reply, const struct err *failed)
