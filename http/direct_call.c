@@ -385,6 +385,9 @@ static bool write_request(struct direct_call *d)
 			buf_consume(&d->out, (size_t)n);
 		else if (!call_upload_sent(&d->call, (size_t)n))
 			return false;
+		/* An answer may go on for as long as the engine lives. */
+		if (d->out.len == 0 && !d->call.has_upload)
+			buf_reset(&d->out);
 	}
 }
 
