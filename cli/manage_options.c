@@ -71,7 +71,9 @@ static const struct option_spec specs[] = {
 		.kind = OPTION_DURATION,
 		.argument = "DURATION",
 		.fallback = "60s",
-		.help = "Longest time between them.",
+		.help = "Longest time between them; with thousands of engines it is longer: at "
+			"most a "
+			"hundred are read in a second.",
 	},
 	{
 		.name = "engine-failure-retry",

@@ -24,16 +24,17 @@ struct live_timing {
 	unsigned settle;  /* unhealthy for this long: may turn to disconnected, and back */
 	unsigned backoff; /* first wait between attempts to reach one that is down */
 	unsigned backoff_max;
-	unsigned stream_proof; /* an event stream that ends before ended soon */
-	unsigned connect;      /* deadlines: connection, */
-	unsigned head;         /* a reply's head, */
-	unsigned idle;         /* no byte of a body, */
-	unsigned list;         /* a whole list, */
-	unsigned inspect;      /* a whole object, */
-	unsigned hold;         /* an event waits for the inventory */
-	unsigned debounce;     /* changes of images, networks, volumes are gathered */
-	unsigned period;       /* see LIVE_EVENTS_PERIOD_MAX */
-	unsigned slot;         /* a synchronisation that is slower lets others begin */
+	unsigned stream_proof;   /* an event stream that ends before ended soon */
+	unsigned connect;        /* deadlines: connection, */
+	unsigned head;           /* a reply's head, */
+	unsigned idle;           /* no byte of a body, */
+	unsigned list;           /* a whole list, */
+	unsigned inspect;        /* a whole object, */
+	unsigned hold;           /* an event waits for the inventory */
+	unsigned debounce;       /* changes of images, networks, volumes are gathered */
+	unsigned period;         /* see LIVE_EVENTS_PERIOD_MAX */
+	unsigned slot;           /* a synchronisation that is slower lets others begin */
+	unsigned resync_spacing; /* least, between two regular ones, over all nodes */
 };
 extern const struct live_timing live_default_timing;
 

@@ -28,6 +28,7 @@ const struct live_timing live_default_timing = {
 	.debounce = 50,
 	.period = 100,
 	.slot = 2000,
+	.resync_spacing = 10,
 };
 
 struct node_waiter {
@@ -176,7 +177,14 @@ static void schedule_resync(struct node_live *live)
 				? shared->refresh_max - shared->refresh_min
 				: 0;
 
-	loop_timer_start(live->resync_timer, shared->refresh_min + random_below(live, span + 1));
+	uint64_t wait = shared->refresh_min + random_below(live, span + 1);
+	uint64_t round = shared->cluster->inventory.nodes_len * shared->timing.resync_spacing;
+
+	/* Events keep the inventory true; reading thousands of engines in a minute only checks it,
+	 * and would keep a core busy. */
+	if (wait < round)
+		wait = round + random_below(live, round / 2 + 1);
+	loop_timer_start(live->resync_timer, wait);
 }
 
 static void resync(void *arg)

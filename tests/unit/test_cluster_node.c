@@ -691,6 +691,23 @@ static void test_dead_stream(void **state)
 	assert_int_equal(count_log(f, "swarm "), 1);
 }
 
+/* The more nodes there are, the more seldom each is read anew. */
+static void test_resyncs_are_spaced(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = engine_new(f, "ID-A", "alpha");
+
+	f->cluster->live->refresh_min = f->cluster->live->refresh_max = 20;
+	discover(f);
+	assert_true(wait_for(f, all_healthy, 5000));
+	WAIT_UNTIL(f, engine->lists >= 3);
+	f->cluster->live->timing.resync_spacing = 60000;
+	wait_for(f, NULL, 100);
+	engine->lists = 0;
+	wait_for(f, NULL, 300);
+	assert_int_equal(engine->lists, 0);
+}
+
 /* ---- Asking anew ---- */
 
 struct answer {
@@ -1234,6 +1251,7 @@ int main(void)
 		TEST(test_stream_gap),
 		TEST(test_torn_streams),
 		TEST(test_resync_asks_little),
+		TEST(test_resyncs_are_spaced),
 		TEST(test_dead_stream),
 		TEST(test_refresh),
 		TEST(test_refresh_ends),
