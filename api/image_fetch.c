@@ -14,6 +14,8 @@
 /* A registry that has said nothing for so long is left to the client, who pulls next and sees what
  * is wrong. Once it has begun a download takes as long as it takes. */
 #define PULL_SILENCE_MS (5 * 1000)
+/* How many nodes a copy is begun from at most: each may break off late. */
+#define SOURCES_MAX 3
 
 /* What an engine tells while it works: lines of JSON, one of which may hold an error. */
 struct progress {
@@ -26,11 +28,12 @@ struct progress {
 struct image_fetch {
 	struct image_fetches *all; /* NULL: the API has gone */
 	UT_hash_handle hh;
-	char *key;           /* node, image, and for a pull what it depends on; has credentials */
-	char *image;         /* for people */
-	char *node_name;     /* likewise */
-	struct node *node;   /* that is to have it; good while to_waiter is */
-	struct node *source; /* that has it; NULL = pull */
+	char *key;             /* node, image, and for a pull what it depends on; has credentials */
+	char *image;           /* what is copied or pulled: a name, or of a copy an ID */
+	char *node_name;       /* for people */
+	struct node *node;     /* that is to have it; good while to_waiter is */
+	struct node *source;   /* that has it; NULL = pull */
+	struct str_list tried; /* IDs of nodes that broke off */
 	struct call *to, *from;
 	struct node_waiter *to_waiter, *from_waiter;
 	struct loop_timer *silence; /* of a pull without credentials; NULL once it has begun */
@@ -58,6 +61,7 @@ struct image_wait {
 
 static void progress_init(struct progress *p)
 {
+	*p = (struct progress){0};
 	json_split_init(&p->split, LINE_MAX_BYTES, false);
 }
 
@@ -108,17 +112,23 @@ static void fetch_free(struct image_fetch *f)
 	free(f->key);
 	free(f->image);
 	free(f->node_name);
+	str_list_free(&f->tried);
 	free(f);
 }
 
-static void fetch_stop(struct image_fetch *f)
+static void fetch_stop_calls(struct image_fetch *f)
 {
 	if (f->to != NULL)
 		call_cancel(TAKE_PTR(f->to));
 	if (f->from != NULL)
 		call_cancel(TAKE_PTR(f->from));
-	node_waiter_free(TAKE_PTR(f->to_waiter));
 	node_waiter_free(TAKE_PTR(f->from_waiter));
+}
+
+static void fetch_stop(struct image_fetch *f)
+{
+	fetch_stop_calls(f);
+	node_waiter_free(TAKE_PTR(f->to_waiter));
 	loop_timer_free(TAKE_PTR(f->silence));
 }
 
@@ -172,38 +182,23 @@ static void fetch_refresh(struct image_fetch *f, struct node *node)
 	node_refresh_parts(node, NODE_IMAGES, fetch_refreshed, f);
 }
 
-static void fetch_broke(struct image_fetch *f, const struct node *node, const struct err *why)
+/* ---- The node that is to have it: a load, or a pull ---- */
+
+/* For either of the nodes. */
+static void describe_down(const struct image_fetch *f, const struct node *node, struct err *err)
 {
-	struct err err = ERR_INIT;
-
-	forward_describe_failure(node, why, &err);
-	fetch_finish(f, &err);
-}
-
-static void fetch_node_down(struct image_fetch *f, const struct node *node)
-{
-	struct err err = ERR_INIT;
-
-	err_set(&err, ERR_TIMEOUT, "node %s went down while image %s was copied or pulled: %s",
+	err_set(err, ERR_TIMEOUT, "node %s went down while image %s was copied or pulled: %s",
 		node_view(node)->name, f->image, node_error(node));
-	fetch_finish(f, &err);
 }
 
 static void to_node_down(void *arg)
 {
 	struct image_fetch *f = arg;
+	struct err err = ERR_INIT;
 
-	fetch_node_down(f, f->node);
+	describe_down(f, f->node, &err);
+	fetch_finish(f, &err);
 }
-
-static void from_node_down(void *arg)
-{
-	struct image_fetch *f = arg;
-
-	fetch_node_down(f, f->source);
-}
-
-/* ---- The node that is to have it: a load, or a pull ---- */
 
 static void to_head(struct call *call, int status, const struct http_headers *headers, void *arg)
 {
@@ -244,7 +239,8 @@ static void to_done(struct call *call, const struct err *err, void *arg)
 	f->to = NULL;
 	if (err != NULL) {
 		node_report_failure(f->node, err);
-		fetch_broke(f, f->node, err);
+		forward_describe_failure(f->node, err, &failure);
+		fetch_finish(f, &failure);
 		return;
 	}
 	told = progress_error(&f->to_says);
@@ -323,6 +319,75 @@ static void start_pull(struct image_fetch *f, const char *platform, const char *
 
 /* ---- The node that has it ---- */
 
+static bool has_name(const struct image *image, const char *name)
+{
+	for (size_t i = 0; i < image->view.names_len; i++) {
+		if (str_eq(image->view.names[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* A healthy node other than this one that has it and was not tried, and, where name is not NULL,
+ * its name there: repo:tag, or the ID if it was asked for by that. NULL when it must be pulled: a
+ * digest is lost on the way through an archive. */
+static struct node *find_source(const struct cluster *cluster, const char *reference,
+	const struct node *target, const struct str_list *tried, char **name)
+{
+	size_t len = 0;
+	struct image **found = cluster_images_named(cluster, reference, &len, NULL);
+	struct node *source = NULL;
+
+	for (size_t i = 0; i < len && source == NULL; i++) {
+		struct node *node = found[i]->node;
+		char *full CLEANUP_FREE = image_reference_familiar(reference);
+
+		if (node == target || node_state(node) != NODE_HEALTHY ||
+			str_list_has(tried, node_view(node)->id) || strchr(full, '@') != NULL)
+			continue;
+		source = node;
+		if (name != NULL)
+			*name = has_name(found[i], full) ? TAKE_PTR(full)
+							 : xstrdup(found[i]->view.id);
+	}
+	free(found);
+	return source;
+}
+
+static void start_copy(struct image_fetch *f);
+
+/* Nothing came of it on the other side, so that another node can begin anew. */
+static void source_failed(struct image_fetch *f, const struct err *why)
+{
+	struct node *next = NULL;
+
+	str_list_add(&f->tried, node_view(f->source)->id);
+	if (f->tried.len < SOURCES_MAX)
+		next = find_source(f->all->cluster, f->image, f->node, &f->tried, NULL);
+	if (next == NULL) {
+		fetch_finish(f, why);
+		return;
+	}
+	log_info("image fetched from the next node: image=%s node=%s from=%s error=%s", f->image,
+		f->node_name, node_view(next)->name, why->msg);
+	fetch_stop_calls(f);
+	progress_reset(&f->to_says);
+	progress_init(&f->to_says);
+	progress_reset(&f->from_says);
+	progress_init(&f->from_says);
+	f->source = next;
+	start_copy(f);
+}
+
+static void from_node_down(void *arg)
+{
+	struct image_fetch *f = arg;
+	struct err err = ERR_INIT;
+
+	describe_down(f, f->source, &err);
+	source_failed(f, &err);
+}
+
 static void from_head(struct call *call, int status, const struct http_headers *headers, void *arg)
 {
 	struct image_fetch *f = arg;
@@ -354,7 +419,8 @@ static void from_done(struct call *call, const struct err *err, void *arg)
 	f->from = NULL;
 	if (err != NULL) {
 		node_report_failure(f->source, err);
-		fetch_broke(f, f->source, err);
+		forward_describe_failure(f->source, err, &failure);
+		source_failed(f, &failure);
 	} else if (f->to != NULL) {
 		call_upload_end(f->to);
 	} else if (f->from_says.status == 404) {
@@ -363,7 +429,7 @@ static void from_done(struct call *call, const struct err *err, void *arg)
 	} else {
 		err_set(&failure, ERR_UPSTREAM, "node %s cannot give image %s: %s",
 			node_view(f->source)->name, f->image, progress_error(&f->from_says));
-		fetch_finish(f, &failure);
+		source_failed(f, &failure);
 	}
 }
 
@@ -373,10 +439,10 @@ static const struct call_ops from_ops = {
 	.done = from_done,
 };
 
-/* name: repo:tag, which the copy then has too, or an ID. */
-static void start_copy(struct image_fetch *f, const char *name)
+/* By repo:tag, which the copy then has too, or an ID. */
+static void start_copy(struct image_fetch *f)
 {
-	char *encoded CLEANUP_FREE = str_url_encode(name, strlen(name));
+	char *encoded CLEANUP_FREE = str_url_encode(f->image, strlen(f->image));
 	char *path CLEANUP_FREE = xasprintf("/images/%s/get", encoded);
 	char *target CLEANUP_FREE = node_path(f->source, path);
 	const struct call_request call = {.method = "GET", .target = target};
@@ -386,38 +452,6 @@ static void start_copy(struct image_fetch *f, const char *name)
 }
 
 /* ---- Who wants what ---- */
-
-static bool has_name(const struct image *image, const char *name)
-{
-	for (size_t i = 0; i < image->view.names_len; i++) {
-		if (str_eq(image->view.names[i], name))
-			return true;
-	}
-	return false;
-}
-
-/* A healthy node other than this one that has it, and its name there: repo:tag, or the ID if it was
- * asked for by that. NULL when it must be pulled: a digest is lost on the way through an archive.
- */
-static struct node *find_source(
-	const struct cluster *cluster, const struct image_fetch_spec *spec, char **name)
-{
-	size_t len = 0;
-	struct image **found = cluster_images_named(cluster, spec->reference, &len, NULL);
-	struct node *source = NULL;
-
-	for (size_t i = 0; i < len && source == NULL; i++) {
-		char *full CLEANUP_FREE = image_reference_familiar(spec->reference);
-
-		if (found[i]->node == spec->node || node_state(found[i]->node) != NODE_HEALTHY ||
-			strchr(full, '@') != NULL)
-			continue;
-		source = found[i]->node;
-		*name = has_name(found[i], full) ? TAKE_PTR(full) : xstrdup(found[i]->view.id);
-	}
-	free(found);
-	return source;
-}
 
 static struct image_fetch *fetch_start(struct image_fetches *fetches,
 	const struct image_fetch_spec *spec, struct node *source, const char *name, char *key_take)
@@ -437,7 +471,7 @@ static struct image_fetch *fetch_start(struct image_fetches *fetches,
 	log_info("image fetched for a container: image=%s node=%s from=%s", f->image, f->node_name,
 		source != NULL ? node_view(source)->name : "registry");
 	if (source != NULL)
-		start_copy(f, name);
+		start_copy(f);
 	else
 		start_pull(f, spec->platform != NULL ? spec->platform : "",
 			spec->auth != NULL ? spec->auth : "");
@@ -447,6 +481,7 @@ static struct image_fetch *fetch_start(struct image_fetches *fetches,
 struct image_wait *image_fetch(struct image_fetches *fetches, const struct image_fetch_spec *spec,
 	void (*done)(void *arg, const struct err *err), void *arg)
 {
+	const struct str_list tried = {0};
 	char *name CLEANUP_FREE = NULL;
 	char *key;
 	struct node *source;
@@ -455,7 +490,7 @@ struct image_wait *image_fetch(struct image_fetches *fetches, const struct image
 
 	if (node_state(spec->node) != NODE_HEALTHY || spec->reference[0] == '\0')
 		return NULL;
-	source = find_source(fetches->cluster, spec, &name);
+	source = find_source(fetches->cluster, spec->reference, spec->node, &tried, &name);
 	if (source == NULL) {
 		name = image_reference_familiar(spec->reference);
 		/* The ID of an image is nothing that a registry knows. */

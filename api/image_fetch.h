@@ -24,8 +24,9 @@ struct image_wait;
 /* done is called once unless cancelled, never from inside: without an error when the node's
  * inventory shows the image; with ERR_NOT_FOUND when its engine could not pull it; with
  * ERR_CANCELED when the node to copy from had it no more, which the inventory shows now; else with
- * what broke. NULL when there is no way to get it: the reference is the ID of an image that nobody
- * has, or the node has gone. */
+ * what broke: the nodes to copy from, of which a few are tried in turn, or the one to copy to. NULL
+ * when there is no way to get it: the reference is the ID of an image that nobody has, or the node
+ * has gone. */
 struct image_wait *image_fetch(struct image_fetches *fetches, const struct image_fetch_spec *spec,
 	void (*done)(void *arg, const struct err *err), void *arg);
 /* When nobody waits any more, what is under way is broken off. NULL is fine. */

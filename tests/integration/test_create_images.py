@@ -1,13 +1,14 @@
 """Containers and their images: placed where the image is, or the image is brought to them."""
 
 import os
+import re
 import threading
 import time
 
 import pytest
 
 from lab import http
-from lab.engine import IMAGE
+from lab.engine import IMAGE, image_archive
 from lab.fake_engine import answer
 from lab.registry import PASSWORD
 from lab.waiting import in_parallel, wait_until
@@ -139,6 +140,74 @@ def test_source_dies_on_the_way(manager, fake, three, archive):
     wait_until(lambda: m.descriptors() <= before, "the connections to go")
 
 
+REFUSAL = answer(500, {"message": "disk on fire"}, reason="Error")
+
+
+@pytest.mark.parametrize("breaks", ["off", "with an error"])
+def test_the_next_source_is_tried(manager, fake, three, breaks):
+    """Whichever is asked first breaks off in the middle, or refuses; the other one gives it."""
+    image = image_archive("twice:1", b"from the second")
+    asked = []
+
+    def give(c, request):
+        asked.append(request)
+        if len(asked) > 1:
+            c.sendall(HEAD + chunk(image) + b"0\r\n\r\n")
+        elif breaks == "off":
+            c.sendall(HEAD + chunk(image[: len(image) // 2]))
+        else:
+            c.sendall(REFUSAL)
+        return len(asked) > 1
+
+    sources = [source_of(fake, name, "twice:1", give) for name in ("left", "right")]
+    m = manager([three[0], *sources])
+    before = m.descriptors()
+    container = m.create(Image="twice:1", Cmd=["cat", "/data/extra"], **on_node("node-1"))
+    assert [len(s.seen("GET", "/get$")) for s in sources] == [1, 1]
+    assert holders(three[:1], "twice:1") == ["node-1"]
+    assert m.request("POST", f"/containers/{container}/start").status == 204
+    m.json("POST", f"/containers/{container}/wait")
+    logs = m.request("GET", f"/containers/{container}/logs?stdout=1").body
+    assert http.stdout_of(logs) == b"from the second"
+    wait_until(lambda: m.descriptors() <= before, "the connections to go")
+
+
+def test_few_sources_are_tried(manager, fake, three):
+    """Of six nodes that break off three are asked, each once, and the error is that of the last."""
+    asked = []
+
+    def refuse(name):
+        return lambda c, r: asked.append(name) or c.sendall(REFUSAL) or True
+
+    names = [f"source-{i}" for i in range(6)]
+    m = manager([three[0]] + [source_of(fake, name, "bad:1", refuse(name)) for name in names])
+    message = m.create(expect=502, Image="bad:1", **on_node("node-1"))
+    assert len(asked) == len(set(asked)) == 3
+    assert f"node {asked[-1]} cannot give image bad:1: disk on fire" in message
+
+
+def test_host_of_a_source_dies(manager, three):
+    """With real engines: what one began another one ends."""
+    extra = os.urandom(32 << 20)
+    in_parallel(lambda e: e.load("heavy:1", extra), three[1:])
+    m = manager(three)
+    replies = []
+
+    def create():
+        body = {"Image": "heavy:1", **on_node("node-1")}
+        replies.append(m.request("POST", "/containers/create?name=heavy", body, timeout=60))
+
+    thread = threading.Thread(target=create)
+    thread.start()
+    begun = r"image fetched for a container: image=heavy:1 node=node-1 from=node-(\d)"
+    wait_until(lambda: re.search(begun, m.log()), "the copy", 30, 0)
+    three[int(re.search(begun, m.log())[1]) - 1].kill()
+    thread.join(60)
+    assert [reply.status for reply in replies] == [201], replies
+    assert "image fetched from the next node: image=heavy:1" in m.log()
+    assert holders(three[:1], "heavy:1") == ["node-1"]
+
+
 def test_host_of_the_source_dies(manager, three):
     """With real engines on both sides: an error that names the node, and nothing half."""
     three[1].load("heavy:1", os.urandom(32 << 20))
@@ -186,8 +255,7 @@ def test_source_has_it_no_more(manager, fake, three):
 
 
 def test_source_refuses_or_gives_nonsense(manager, fake, three):
-    refusal = answer(500, {"message": "disk on fire"}, reason="Error")
-    source = source_of(fake, "source", "bad:1", lambda c, r: c.sendall(refusal) or True)
+    source = source_of(fake, "source", "bad:1", lambda c, r: c.sendall(REFUSAL) or True)
     m = manager([three[0], source])
     message = m.create(expect=502, Image="bad:1", **on_node("node-1"))
     assert "source" in message and "disk on fire" in message
