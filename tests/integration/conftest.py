@@ -112,13 +112,25 @@ def newer_pair(machine, archive, newer_engine_of_session):
     other.kill()
 
 
+@pytest.fixture(scope="session")
+def newer_tls_pair(machine, archive, certs):
+    """Two engines of 26.1 behind TLS."""
+    names = {33: "node-t26", 34: "node-u26"}
+    engines = [Engine(machine, at, name, certs=certs, version=26) for at, name in names.items()]
+    yield from _boot(engines, archive)
+
+
 @pytest.fixture
-def pair(request, engines_of_session, newer_pair):
-    """version -> two engines as like as can be, clean again afterwards."""
+def pair(request):
+    """version, is_tls -> two engines as like as can be, clean again afterwards."""
     used = []
 
-    def make(version):
-        used.extend(newer_pair if version == 26 else engines_of_session[:2])
+    def make(version, is_tls):
+        if version == 26:
+            name = "newer_tls_pair" if is_tls else "newer_pair"
+        else:
+            name = "tls_engines_of_session" if is_tls else "engines_of_session"
+        used.extend(request.getfixturevalue(name)[:2])
         return used
 
     yield make

@@ -117,27 +117,78 @@ class Side:
         return "\n".join(sorted(text.splitlines())) if is_set else text
 
 
-def report(sides, script, rules, status_only=(), different=()):
-    """Runs the script on both at the same time; what differs as text, "" when nothing does.
-    status_only: words of commands of which only the status is compared; different: of commands of
-    which nothing is, because their statuses must differ."""
+@dataclasses.dataclass
+class Said:
+    """What one side said at a step."""
+
+    status: int
+    out: str
+    complaint: str
+
+    def lines(self):
+        head = [f"status {self.status}", *self.out.splitlines()]
+        return [*head, "-- stderr", *self.complaint.splitlines()]
+
+
+@dataclasses.dataclass
+class Difference:
+    """Two sides that said different things at one step, the number `at` of the script."""
+
+    at: int
+    step: Step
+    left: Said
+    right: Said
+
+    def left_lost_output(self):
+        """Whether all there is to it is that the left side printed nothing, on stdout or on stderr,
+        where the right one did."""
+        pairs = [(self.left.out, self.right.out), (self.left.complaint, self.right.complaint)]
+        same_end = self.left.status == self.right.status
+        return same_end and all(left in (right, "") for left, right in pairs)
+
+    def __str__(self):
+        texts = self.left.lines(), self.right.lines()
+        diff = difflib.unified_diff(*texts, "left", "right", lineterm="", n=1)
+        return f"$ docker {self.step.words}\n" + "\n".join(diff)
+
+
+@dataclasses.dataclass
+class Comparison:
+    """One run of a script on two sides."""
+
+    left: list  # of Said, one a step
+    right: list
+    differences: list
+
+    def __str__(self):
+        return "\n\n".join(map(str, self.differences))
+
+
+def compare(sides, script, rules, status_only=(), different=()):
+    """Runs the script on both sides at the same time. status_only: words of commands of which only
+    the status is compared; different: of commands of which nothing is, because their statuses must
+    differ."""
     runs = in_parallel(lambda side: side.run(script), sides)
-    found = []
-    for left, right in zip(*runs):
-        step = left[0]
-        if step.words in different and (left[1] == 0) != (right[1] == 0):
+    said = [
+        [
+            Said(
+                status,
+                side.normalise(out, rules, step.is_set),
+                side.normalise(err, rules, step.is_set),
+            )
+            for step, status, out, err in run
+        ]
+        for side, run in zip(sides, runs)
+    ]
+    differences = []
+    for at, (step, left, right) in enumerate(zip(script, *said)):
+        if step.words in different and (left.status == 0) != (right.status == 0):
             continue
-        if step.words in status_only and left[1] == right[1]:
+        if step.words in status_only and left.status == right.status:
             continue
-        texts = []
-        for side, (_, status, out, err) in zip(sides, (left, right)):
-            body = side.normalise(out, rules, step.is_set)
-            complaint = side.normalise(err, rules, step.is_set)
-            texts.append([f"status {status}", *body.splitlines(), "-- stderr", *complaint.splitlines()])
-        if texts[0] != texts[1]:
-            diff = difflib.unified_diff(*texts, sides[0].name, sides[1].name, lineterm="", n=1)
-            found.append(f"$ docker {step.words}\n" + "\n".join(diff))
-    return "\n\n".join(found)
+        if left != right:
+            differences.append(Difference(at, step, left, right))
+    return Comparison(*said, differences)
 
 
 def together(a, b):
