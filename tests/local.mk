@@ -23,7 +23,7 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/lab/machine.py \
 	tests/integration/lab/registry.py tests/integration/lab/swarm.py \
 	tests/integration/lab/waiting.py \
-	tests/integration/test_create_images.py \
+	tests/integration/test_aborts.py tests/integration/test_create_images.py \
 	tests/integration/test_discovery.py tests/integration/test_faults.py \
 	tests/integration/test_inventory.py tests/integration/test_networks.py tests/integration/test_proxy.py \
 	tests/integration/test_quick.py tests/integration/test_schedule.py tests/integration/test_simulator.py \

@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import socket
+import ssl
 import threading
 import urllib.parse
 
@@ -35,9 +36,19 @@ def answer(status, body=b"", content_type="application/json", reason="OK"):
     ).encode() + body
 
 
+def _server_context(identity):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity.cert, identity.key)
+    context.load_verify_locations(identity.ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 class FakeEngine:
-    def __init__(self, name="fake", engine_id=None, api="1.41", min_api="1.12", labels=()):
+    def __init__(self, name="fake", engine_id=None, api="1.41", min_api="1.12", labels=(), tls=None):
+        """tls: an Identity to serve with, to clients of the same authority alone."""
         self.name, self.api, self.min_api = name, api, min_api
+        self._context = tls and _server_context(tls)
         self.engine_id = engine_id or f"FAKE:{name}"
         self.labels = list(labels)
         self.containers = []  # list entries, as /containers/json gives them
@@ -95,7 +106,8 @@ class FakeEngine:
             connections = list(self._connections)
         for c in connections:
             try:
-                c.shutdown(socket.SHUT_RDWR)
+                # Of the socket below, with TLS: a cut says no farewell.
+                socket.socket.shutdown(c, socket.SHUT_RDWR)
             except OSError:
                 pass
 
@@ -134,9 +146,18 @@ class FakeEngine:
             except OSError:
                 return
             c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:
-                self._connections.add(c)
-            threading.Thread(target=self._serve, args=(c,), daemon=True).start()
+            threading.Thread(target=self._begin, args=(c,), daemon=True).start()
+
+    def _begin(self, c):
+        if self._context:
+            try:
+                c = self._context.wrap_socket(c, server_side=True)
+            except OSError:
+                c.close()
+                return
+        with self._lock:
+            self._connections.add(c)
+        self._serve(c)
 
     def _serve(self, c):
         buffer = b""
