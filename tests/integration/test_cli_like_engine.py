@@ -9,7 +9,7 @@ import os
 import pytest
 
 from lab.cli import Docker, binaries
-from lab.likeness import ENGINE_RULES, Rule, Side, compare, steps
+from lab.likeness import ENGINE_RULES, Difference, Rule, Said, Side, compare, steps
 from lab.waiting import in_parallel
 
 # ---- what is typed ----
@@ -622,6 +622,15 @@ def client_of(binary, host, identity, script):
         return one
 
     return make
+
+
+def test_only_the_engines_loss_is_repeated():
+    full, empty, part = Said(0, "out", "err"), Said(0, "", "err"), Said(0, "ou", "err")
+    lost = lambda engine, manager: Difference(0, None, engine, manager).left_lost_output()
+    assert lost(empty, full) and lost(Said(0, "out", ""), full)
+    assert not lost(full, empty) and not lost(full, Said(0, "out", ""))
+    assert not lost(part, full) and not lost(full, part)
+    assert not lost(Said(1, "", "err"), full) and not lost(empty, Said(0, "out", "other"))
 
 
 @pytest.mark.parametrize("which, version, is_tls", CASES.values(), ids=CASES)

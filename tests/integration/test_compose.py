@@ -56,13 +56,13 @@ def project(tmp_path):
     return str(folder)
 
 
-@pytest.fixture
-def engines(request, compose):
-    return request.getfixturevalue("three" if compose.version == 1 else "tls_engines")
+@pytest.fixture(params=["plain", "tls"])
+def engines(request):
+    return request.getfixturevalue("three" if request.param == "plain" else "tls_engines")
 
 
 def test_project(compose, project, manager, engines, certs):
-    """The newer version over TLS, to the manager and to the engines."""
+    """Over TLS both to the manager and to the engines."""
     tls = {}
     if engines[0].tls:
         tls = {"tls": certs.server("manager", ips=["127.0.0.1"]), "client": certs.client()}

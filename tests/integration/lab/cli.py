@@ -33,7 +33,9 @@ def binaries():
 
 def environment(host, identity=None, config="/nonexistent"):
     """Of a client: which daemon it is to speak to, and nothing else that this process was told."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "COMPOSE_"))}
+    # With the last two Compose v1 looks at other authorities than that of DOCKER_CERT_PATH.
+    other = ("DOCKER_", "COMPOSE_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(other)}
     env.update(DOCKER_HOST=host, DOCKER_CONFIG=config)
     if identity:
         env.update(DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=identity.dir)
