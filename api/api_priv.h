@@ -140,7 +140,8 @@ struct forward_spec {
 	char *path_take;          /* "/containers/<id>/json", encoded */
 	const char *container_id; /* refreshed before the reply is sent; NULL = none. Copied */
 	unsigned parts;           /* NODE_IMAGES ... refreshed before the reply is sent, */
-	bool parts_everywhere;    /* and on all healthy nodes: it changes what they all have */
+	bool parts_everywhere;    /* and on all healthy nodes: it changes what they all have; of a
+				   * volume that is made, which says so itself, too */
 	/* IDs of nodes that are asked in turn when this one cannot be reached or breaks off: only
 	 * for what may be asked twice. Copied; NULL = none. */
 	const struct str_list *others;

@@ -206,6 +206,18 @@ static void refresh_parts_everywhere(struct forward *f)
 	free(nodes);
 }
 
+/* Whether other nodes have what was changed here, too. That a driver of volumes spans nodes is told
+ * by what it made. */
+static bool is_change_everywhere(const struct forward *f, const struct reply *reply)
+{
+	json_t *json CLEANUP_JSON = NULL;
+
+	if (f->spec.parts_everywhere || f->spec.parts != NODE_VOLUMES)
+		return f->spec.parts_everywhere;
+	json = json_parse(reply->body, reply->body_len, NULL);
+	return !str_eq(json_str(json, "Scope", "local"), "local");
+}
+
 /* Keeps the reply until the inventory shows what it tells. */
 static void forward_refresh(struct forward *f, const struct reply *reply)
 {
@@ -222,7 +234,7 @@ static void forward_refresh(struct forward *f, const struct reply *reply)
 	}
 	if (f->spec.parts != 0)
 		refresh_parts(f, f->node);
-	if (f->spec.parts != 0 && f->spec.parts_everywhere)
+	if (f->spec.parts != 0 && is_change_everywhere(f, reply))
 		refresh_parts_everywhere(f);
 }
 

@@ -16,14 +16,14 @@ static bool is_local(const struct volume *volume)
 	return str_eq(volume->scope, "local");
 }
 
-static bool is_usable(const struct volume *volume, struct err *err)
+static bool is_usable(const struct volume *volume, const struct node *node, struct err *err)
 {
-	const struct node_view *view = node_view(volume->node);
+	const struct node_view *view = node_view(node);
 
-	if (node_state(volume->node) == NODE_HEALTHY)
+	if (node_state(node) == NODE_HEALTHY)
 		return true;
 	err_set(err, ERR_UNAVAILABLE, "volume %s is on unhealthy node %s (%s): %s", volume->name,
-		view->name, view->addr, node_error(volume->node));
+		view->name, view->addr, node_error(node));
 	return false;
 }
 
@@ -162,13 +162,14 @@ void volumes_list(struct request *r)
 
 /* ---- One volume ---- */
 
-static void forward_to(struct request *r, const struct volume *volume, unsigned parts)
+static void forward_to(
+	struct request *r, const struct volume *volume, struct node *node, unsigned parts)
 {
 	struct forward_spec spec = {
-		.node = volume->node, .parts = parts, .parts_everywhere = !is_local(volume)};
+		.node = node, .parts = parts, .parts_everywhere = !is_local(volume)};
 	struct err err = ERR_INIT;
 
-	if (!is_usable(volume, &err)) {
+	if (!is_usable(volume, node, &err)) {
 		request_fail(r, &err);
 		return;
 	}
@@ -188,7 +189,7 @@ void volume_inspect(struct request *r)
 	if (volume == NULL)
 		request_fail(r, &err);
 	else
-		forward_to(r, volume, 0);
+		forward_to(r, volume, volume->node, 0);
 }
 
 void volume_update(struct request *r)
@@ -200,7 +201,7 @@ void volume_update(struct request *r)
 	if (volume == NULL)
 		request_fail(r, &err);
 	else
-		forward_to(r, volume, NODE_VOLUMES);
+		forward_to(r, volume, volume->node, NODE_VOLUMES);
 }
 
 /* ---- On every node ---- */
@@ -326,7 +327,7 @@ static struct node *create_node(struct making *m, struct err *err)
 		return making_choose(m, NULL, err);
 	volume = cluster_volume_find(cluster, m->name, err);
 	if (volume != NULL)
-		return is_usable(volume, err) ? volume->node : NULL;
+		return is_usable(volume, volume->node, err) ? volume->node : NULL;
 	if (err->code != ERR_NOT_FOUND)
 		return NULL;
 	/* Another request may be making it at this moment. */
@@ -364,6 +365,37 @@ void volume_create(struct request *r)
 	exchange_read_body(r->x, API_BODY_MAX, create_body, r);
 }
 
+static bool is_used_on(const struct node *node, const char *name)
+{
+	struct container *const *containers;
+	size_t len;
+
+	containers = node_containers(node, &len);
+	for (size_t i = 0; i < len; i++) {
+		if (str_list_has(&containers[i]->volumes, name))
+			return true;
+	}
+	return false;
+}
+
+/* The node whose engine is to remove it. Of one that nodes share each engine knows its own
+ * containers alone, and would have the driver remove what another one uses: so one that must
+ * refuse. */
+static struct node *removing_node(const struct request *r, const struct volume *volume)
+{
+	struct node *const *nodes;
+	size_t len;
+
+	if (is_local(volume))
+		return volume->node;
+	nodes = cluster_nodes(r->api->config.cluster, &len);
+	for (size_t i = 0; i < len; i++) {
+		if (is_used_on(nodes[i], volume->name))
+			return nodes[i];
+	}
+	return volume->node;
+}
+
 void volume_remove(struct request *r)
 {
 	struct err err = ERR_INIT;
@@ -371,7 +403,7 @@ void volume_remove(struct request *r)
 	struct volume *volume = find_volume(r, &has_copies, &err);
 
 	if (volume != NULL) {
-		forward_to(r, volume, NODE_VOLUMES);
+		forward_to(r, volume, removing_node(r, volume), NODE_VOLUMES);
 	} else if (has_copies) {
 		remove_everywhere(r);
 	} else if (err.code == ERR_NOT_FOUND && request_query_bool(r, "force")) {
