@@ -107,9 +107,12 @@ def image_archive(tag=IMAGE, extra=b""):
 
 
 class Engine:
-    def __init__(self, machine, host, name, labels=(), certs=None, certs_dir=None, version=None):
+    def __init__(
+        self, machine, host, name, labels=(), certs=None, certs_dir=None, version=None, store=None
+    ):
         """host: last part of its address. certs: a Certificates, for an engine behind TLS.
-        version: 26 for that one instead of the machine's 20.10."""
+        version: 26 for that one instead of the machine's 20.10. store: the URL of a key-value
+        store, in which engines of 20.10 keep networks that span them."""
         self.machine = machine
         self.name = name
         self.version = version
@@ -127,7 +130,10 @@ class Engine:
         with open(f"{self.dir}/daemon.json", "w") as f:
             # The engine's ID is made from its key, which would be the machine's; a newer one keeps
             # it with its data.
-            json.dump({} if version else {"deprecated-key-path": f"{self.dir}/key.json"}, f)
+            config = {} if version else {"deprecated-key-path": f"{self.dir}/key.json"}
+            if store:
+                config.update({"cluster-store": store, "cluster-advertise": self.addr})
+            json.dump(config, f)
         self._certs_dir = certs_dir or (certs and certs.server(f"engine-{name}", ips=[self.ip]))
 
     # ---- life ----
@@ -207,7 +213,7 @@ class Engine:
         self.start()
         self.wait_ready()
 
-    def _dockerd_pid(self):
+    def dockerd_pid(self):
         def children(pid):
             with open(f"/proc/{pid}/task/{pid}/children") as f:
                 return f.read().split()
@@ -221,10 +227,10 @@ class Engine:
 
     def pause(self):
         """The daemon stops answering; its containers go on."""
-        os.kill(self._dockerd_pid(), signal.SIGSTOP)
+        os.kill(self.dockerd_pid(), signal.SIGSTOP)
 
     def resume(self):
-        os.kill(self._dockerd_pid(), signal.SIGCONT)
+        os.kill(self.dockerd_pid(), signal.SIGCONT)
 
     def cut(self):
         """The host is off the network: packets to it vanish."""
