@@ -44,8 +44,13 @@ static void hijack_end(struct exchange *x, bool finished, void *arg)
 static void relay_done(struct relay *relay, void *arg)
 {
 	struct hijack *h = arg;
+	struct relay_bytes there = relay_bytes_there(relay), back = relay_bytes_back(relay);
 
-	(void)relay;
+	log_debug("raw stream ended node=%s client_sent=%llu engine_got=%llu engine_sent=%llu "
+		  "client_got=%llu",
+		node_view(h->node)->name, (unsigned long long)there.read,
+		(unsigned long long)there.written, (unsigned long long)back.read,
+		(unsigned long long)back.written);
 	h->relay = NULL;
 	if (h->r == NULL)
 		hijack_free(h);

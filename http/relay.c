@@ -17,7 +17,8 @@ struct direction {
 	struct buf buf; /* read, not yet written */
 	bool has_ended; /* from gave its end */
 	bool is_shut;   /* and to was told */
-	bool drops;     /* to has gone: what comes is dropped, so that from may end in order */
+	struct relay_bytes bytes;
+	bool drops; /* to has gone: what comes is dropped, so that from may end in order */
 };
 
 struct relay {
@@ -69,6 +70,7 @@ static int move(struct direction *d)
 			d->has_ended = true;
 		if (n > 0) {
 			moved = 1;
+			d->bytes.read += (size_t)n;
 			if (d->drops)
 				return moved;
 			written = stream_write(d->to, data, (size_t)n);
@@ -78,6 +80,7 @@ static int move(struct direction *d)
 			}
 			if (written < 0)
 				written = 0;
+			d->bytes.written += (size_t)written;
 			buf_append(&d->buf, data + written, (size_t)(n - written));
 		}
 	}
@@ -91,6 +94,7 @@ static int move(struct direction *d)
 			break;
 		}
 		moved = 1;
+		d->bytes.written += (size_t)n;
 		buf_consume(&d->buf, (size_t)n);
 	}
 	if (d->has_ended && d->buf.len == 0 && !d->is_shut) {
@@ -218,4 +222,14 @@ void relay_cancel(struct relay *r)
 {
 	if (!r->is_over)
 		relay_close(r);
+}
+
+struct relay_bytes relay_bytes_there(const struct relay *r)
+{
+	return r->there.bytes;
+}
+
+struct relay_bytes relay_bytes_back(const struct relay *r)
+{
+	return r->back.bytes;
 }

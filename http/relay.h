@@ -8,6 +8,8 @@
 
 #include "http/stream.h"
 
+#include <stdint.h>
+
 struct relay;
 /* Owns both streams. done is called once, never from inside, after they were closed; it may free
  * anything but the relay, which is dead then. */
@@ -18,5 +20,12 @@ struct relay *relay_start(struct loop *loop, struct stream *a_take, struct strea
 void relay_ends_whole(struct relay *relay);
 /* Closes both streams; done is not called. */
 void relay_cancel(struct relay *relay);
+
+/* What went from a to b, and back; until the relay is freed, so still inside of done. */
+struct relay_bytes {
+	uint64_t read, written;
+};
+struct relay_bytes relay_bytes_there(const struct relay *relay);
+struct relay_bytes relay_bytes_back(const struct relay *relay);
 
 #endif

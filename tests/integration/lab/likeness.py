@@ -142,14 +142,20 @@ class Difference:
     def left_lost_output(self):
         """Whether all there is to it is that the left side printed nothing, on stdout or on stderr,
         where the right one did."""
-        pairs = [(self.left.out, self.right.out), (self.left.complaint, self.right.complaint)]
-        same_end = self.left.status == self.right.status
-        return same_end and all(left in (right, "") for left, right in pairs)
+        return _lost_output(self.left, self.right)
+
+    def right_lost_output(self):
+        return _lost_output(self.right, self.left)
 
     def __str__(self):
         texts = self.left.lines(), self.right.lines()
         diff = difflib.unified_diff(*texts, "left", "right", lineterm="", n=1)
         return f"$ docker {self.step.words}\n" + "\n".join(diff)
+
+
+def _lost_output(one, other):
+    pairs = [(one.out, other.out), (one.complaint, other.complaint)]
+    return one.status == other.status and all(a in (b, "") for a, b in pairs)
 
 
 @dataclasses.dataclass
