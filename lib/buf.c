@@ -140,6 +140,15 @@ void buf_consume(struct buf *b, size_t len)
 		close_gap(b);
 }
 
+void buf_clear(struct buf *b)
+{
+	close_gap(b);
+	b->len = 0;
+	b->failed = false;
+	if (b->data)
+		b->data[0] = '\0';
+}
+
 char *buf_take(struct buf *b)
 {
 	char *data;

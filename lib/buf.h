@@ -39,6 +39,9 @@ void buf_added(struct buf *b, size_t len);
  * becomes empty and was large. */
 void buf_consume(struct buf *b, size_t len);
 
+/* Drops all bytes and keeps the memory. */
+void buf_clear(struct buf *b);
+
 /* The bytes as an owned NUL-ended string (never NULL); the buffer is left empty. */
 char *buf_take(struct buf *b) MUSTCHECK;
 

@@ -38,6 +38,33 @@ char *json_text(const json_t *json, size_t *len_out)
 	return text;
 }
 
+static void append_escape(struct buf *out, unsigned char c)
+{
+	static const char plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+	const char *found = memchr(plain, c, sizeof(plain) - 1);
+
+	if (found)
+		buf_printf(out, "\\%c", letters[found - plain]);
+	else
+		buf_printf(out, "\\u%04X", c);
+}
+
+void json_append_escaped(struct buf *out, const char *text)
+{
+	const char *from = text;
+
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		buf_append(out, from, (size_t)(text - from));
+		append_escape(out, c);
+		from = text + 1;
+	}
+	buf_append(out, from, (size_t)(text - from));
+}
+
 json_t *json_get(const json_t *object, const char *key)
 {
 	json_t *value = json_object_get(object, key);

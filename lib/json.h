@@ -2,6 +2,7 @@
 #ifndef LIB_JSON_H
 #define LIB_JSON_H
 
+#include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 
@@ -21,6 +22,10 @@ json_t *json_parse(const char *text, size_t len, struct err *err) MUSTCHECK;
 
 /* Owned text, compact, no trailing newline. Never NULL. */
 char *json_text(const json_t *json, size_t *len_out);
+
+/* Appends what stands between the quotes of this text as a JSON string, spelled as json_text does.
+ * The text is UTF-8. */
+void json_append_escaped(struct buf *out, const char *text);
 
 /* Borrowed value behind a path of object keys, NULL at the end: json_path(o, "HostConfig",
  * "Memory", NULL). NULL when anything on the way is missing or not an object. Field names are

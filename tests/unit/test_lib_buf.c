@@ -168,6 +168,27 @@ static void consuming_moves_nothing(void **state)
 	assert_string_equal(b.data, "456789");
 }
 
+static void clear_keeps_the_memory(void **state)
+{
+	struct buf b CLEANUP_BUF;
+	const char *memory;
+
+	(void)state;
+	buf_init(&b, 16);
+	buf_clear(&b);
+	assert_string_equal(buf_str(&b), "");
+	buf_append_str(&b, "0123456789");
+	memory = b.data;
+	buf_consume(&b, 3);
+	assert_int_equal(buf_append_str(&b, "0123456789"), -1);
+	buf_clear(&b);
+	assert_false(b.failed);
+	assert_int_equal(b.len, 0);
+	assert_string_equal(buf_str(&b), "");
+	buf_append_str(&b, "again");
+	assert_ptr_equal(b.data, memory);
+}
+
 static void take_hands_the_bytes_over(void **state)
 {
 	CLEANUP_BUF struct buf b;
@@ -230,6 +251,7 @@ int main(void)
 		cmocka_unit_test(large_memory_goes_back_when_empty),
 		cmocka_unit_test(a_queue_keeps_order_and_size),
 		cmocka_unit_test(consuming_moves_nothing),
+		cmocka_unit_test(clear_keeps_the_memory),
 		cmocka_unit_test(take_hands_the_bytes_over),
 		cmocka_unit_test(every_byte_is_followed_by_nul),
 		cmocka_unit_test(memory_helpers),

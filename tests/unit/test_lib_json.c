@@ -92,6 +92,37 @@ static void keys_match_as_in_go(void **state)
 	assert_null(json_get(json, "Imag"));
 }
 
+static void escaped_as_in_texts(void **state)
+{
+	char text[256];
+	size_t len = 0;
+	CLEANUP_BUF struct buf out;
+
+	(void)state;
+	for (int c = 1; c < 128; c++) {
+		text[len++] = (char)c;
+		if (c % 3 == 0)
+			text[len++] = '"';
+	}
+	snprintf(text + len, sizeof(text) - len, "\303\244\342\202\254");
+	for (size_t from = 0; text[from] != '\0'; from++) {
+		CLEANUP_JSON json_t *json = json_string(text + from);
+		CLEANUP_FREE char *wanted = json_text(json, NULL);
+
+		if (json == NULL) /* within a character */
+			continue;
+		buf_init(&out, 4096);
+		buf_append_char(&out, '"');
+		json_append_escaped(&out, text + from);
+		buf_append_char(&out, '"');
+		assert_string_equal(buf_str(&out), wanted);
+		buf_reset(&out);
+	}
+	buf_init(&out, 4096);
+	json_append_escaped(&out, "");
+	assert_int_equal(out.len, 0);
+}
+
 static void wrong_types_give_the_default(void **state)
 {
 	CLEANUP_JSON json_t *json =
@@ -137,6 +168,7 @@ int main(void)
 		cmocka_unit_test(errors_say_where),
 		cmocka_unit_test(length_counts_not_the_nul),
 		cmocka_unit_test(keys_match_as_in_go),
+		cmocka_unit_test(escaped_as_in_texts),
 		cmocka_unit_test(wrong_types_give_the_default),
 		cmocka_unit_test(getters_take_anything),
 	};
