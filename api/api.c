@@ -3,6 +3,7 @@
 #include "api/builds.h"
 #include "api/image_fetch.h"
 #include "api/making.h"
+#include "api/paced.h"
 #include "api/pins.h"
 #include "api/routes.h"
 #include "api/wanted_image.h"
@@ -221,6 +222,7 @@ static void api_free(struct handler *handler)
 	builds_free(api->builds);
 	image_fetches_free(api->fetches);
 	wanted_images_free(api->wanted);
+	paced_free(api->paced);
 	pins_free(api->made);
 	event_listener_free(api->listener);
 	events_free(api->events);
@@ -252,6 +254,7 @@ struct handler *api_new(const struct api_config *config)
 	api->builds = builds_new(api);
 	api->fetches = image_fetches_new(config->loop, config->cluster);
 	api->wanted = wanted_images_new(config->env);
+	api->paced = paced_new(config->loop);
 	api->made = pins_new(MAKING_CLIENTS_MAX, MAKING_TTL_MS);
 	api->listener = cluster_listen(config->cluster, on_event, api);
 	return &api->handler;

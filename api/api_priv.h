@@ -18,6 +18,7 @@ struct builds;
 struct events;
 struct held_session;
 struct image_fetches;
+struct paced;
 struct pins;
 struct wanted_images;
 
@@ -31,6 +32,7 @@ struct api {
 	struct held_session *held_sessions; /* session.c: a list */
 	struct image_fetches *fetches;      /* image_fetch.h */
 	struct wanted_images *wanted;       /* wanted_image.h */
+	struct paced *paced;                /* paced.h */
 	struct pins *made;                  /* making.c: where clients made what is of one node */
 	uint64_t surveyed_ms; /* when the healthy nodes were looked at, 0 = to be done anew */
 	int max_minor;

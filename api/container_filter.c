@@ -2,6 +2,7 @@
  * As an engine reads them (API 1.50, GET /containers/json), and `node` besides. */
 #include "api/container_filter.h"
 #include "api/api_priv.h"
+#include "api/container_find.h"
 #include "api/pattern.h"
 #include "lib/str.h"
 
@@ -10,6 +11,8 @@
 
 #define ANCESTRY_MAX 128 /* images from a container's up to its base */
 #define VALUES_MAX 1000  /* of one filter */
+#define NAME_LEN_USUAL 64
+#define NAME_FORMS 4 /* that are matched: with and without slash, with and without node */
 
 struct term {
 	const char *text; /* borrowed from the filters */
@@ -40,6 +43,10 @@ struct filter_kind {
 	int (*compile)(const struct cluster *cluster, struct term *term, struct err *err);
 	bool (*match)(const struct container_filter *filter, const struct container *c,
 		const struct term *term);
+	/* By an index; NULL = there is none. */
+	container_find_fn *find;
+	/* Leaves out of the range what the value does not match; NULL = nothing. */
+	void (*narrow)(struct cursor_range *range, const struct term *term);
 	bool is_pattern; /* term->pattern is made of it */
 	bool implies_all;
 	bool all_terms; /* every value has to be met, not one */
@@ -58,14 +65,6 @@ static bool match_id(
 	       (c->view.swarm_id[0] != '\0' && str_has_prefix(c->view.swarm_id, term->text));
 }
 
-/* True for "node/name", "^/node/name": a node's own name is no part of the container's. */
-static bool names_node(const char *pattern)
-{
-	pattern += pattern[0] == '^';
-	pattern += pattern[0] == '/';
-	return strchr(pattern, '/') != NULL;
-}
-
 static bool match_name(
 	const struct container_filter *filter, const struct container *c, const struct term *term)
 {
@@ -79,7 +78,7 @@ static bool match_name(
 		if (pattern_matches(pattern, filter->budget, name) ||
 			pattern_matches(pattern, filter->budget, name + (name[0] == '/')))
 			return true;
-		if (!names_node(term->text))
+		if (!container_pattern_names_node(term->text))
 			continue;
 		name += name[0] == '/';
 		with_node = xasprintf("/%s/%s", node_view(c->node)->name, name);
@@ -126,15 +125,10 @@ static bool match_exited(
 
 static int compile_status(const struct cluster *cluster, struct term *term, struct err *err)
 {
-	static const char *const states[] = {
-		"created", "running", "paused", "restarting", "removing", "exited", "dead"};
-
 	(void)cluster;
-	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
-		if (str_eq(states[i], term->text))
-			return 0;
-	}
-	return invalid("status", term->text, err);
+	if (container_state_number(term->text) == CONTAINER_STATES)
+		return invalid("status", term->text, err);
+	return 0;
 }
 
 static bool match_status(
@@ -142,6 +136,11 @@ static bool match_status(
 {
 	(void)filter;
 	return str_eq(c->state, term->text);
+}
+
+static void narrow_status(struct cursor_range *range, const struct term *term)
+{
+	range->states &= 1u << container_state_number(term->text);
 }
 
 static int compile_health(const struct cluster *cluster, struct term *term, struct err *err)
@@ -242,6 +241,18 @@ static int compile_container(const struct cluster *cluster, struct term *term, s
 		return -1;
 	term->container = container_ref(container);
 	return 0;
+}
+
+static void narrow_before(struct cursor_range *range, const struct term *term)
+{
+	if (term->container->created < range->newest)
+		range->newest = term->container->created;
+}
+
+static void narrow_since(struct cursor_range *range, const struct term *term)
+{
+	if (term->container->created > range->oldest)
+		range->oldest = term->container->created;
 }
 
 static bool match_before(
@@ -367,14 +378,24 @@ static bool match_node(
 }
 
 static const struct filter_kind kinds[] = {
-	{.name = "id", .match = match_id},
-	{.name = "name", .is_pattern = true, .match = match_name},
-	{.name = "label", .match = match_label, .all_terms = true},
+	{.name = "id", .match = match_id, .find = container_find_id},
+	{.name = "name", .is_pattern = true, .match = match_name, .find = container_find_name},
+	{.name = "label", .match = match_label, .find = container_find_label, .all_terms = true},
 	{.name = "exited", .compile = compile_exited, .match = match_exited},
-	{.name = "status", .compile = compile_status, .match = match_status, .implies_all = true},
+	{.name = "status",
+		.compile = compile_status,
+		.match = match_status,
+		.narrow = narrow_status,
+		.implies_all = true},
 	{.name = "ancestor", .compile = compile_ancestor, .match = match_ancestor},
-	{.name = "before", .compile = compile_container, .match = match_before},
-	{.name = "since", .compile = compile_container, .match = match_since},
+	{.name = "before",
+		.compile = compile_container,
+		.match = match_before,
+		.narrow = narrow_before},
+	{.name = "since",
+		.compile = compile_container,
+		.match = match_since,
+		.narrow = narrow_since},
 	{.name = "volume", .match = match_volume},
 	{.name = "network", .match = match_network},
 	{.name = "publish", .compile = compile_ports, .match = match_publish},
@@ -382,7 +403,7 @@ static const struct filter_kind kinds[] = {
 	{.name = "health", .compile = compile_health, .match = match_health},
 	{.name = "isolation", .match = match_isolation},
 	{.name = "is-task", .compile = compile_bool, .match = match_task},
-	{.name = "node", .match = match_node},
+	{.name = "node", .match = match_node, .find = container_find_node},
 };
 
 static int compile(struct container_filter *filter, const struct filter_kind *kind,
@@ -481,6 +502,88 @@ bool container_filter_match(const struct container_filter *filter, const struct 
 			return false;
 	}
 	return true;
+}
+
+/* ---- Where to look ---- */
+
+static bool find(const struct container_filter *filter, const struct criterion *criterion,
+	struct container_set *set)
+{
+	bool all = criterion->kind->all_terms;
+
+	if (criterion->kind->find == NULL || criterion->len == 0)
+		return false;
+	/* Any value that has to be met will do; of alternatives, each is wanted. */
+	for (size_t i = 0; i < criterion->len; i++) {
+		if (all)
+			set->len = 0;
+		if (criterion->kind->find(filter->cluster, criterion->terms[i].text, set) == all)
+			return all;
+	}
+	return !all;
+}
+
+/* To what its values, which are alternatives, leave together. */
+static void narrow(const struct criterion *criterion, struct cursor_range *range)
+{
+	struct cursor_range any = {.states = 0, .oldest = INT64_MAX, .newest = INT64_MIN};
+
+	if (criterion->kind->narrow == NULL || criterion->len == 0)
+		return;
+	for (size_t i = 0; i < criterion->len; i++) {
+		struct cursor_range one = *range;
+
+		criterion->kind->narrow(&one, &criterion->terms[i]);
+		any.states |= one.states;
+		any.oldest = one.oldest < any.oldest ? one.oldest : any.oldest;
+		any.newest = one.newest > any.newest ? one.newest : any.newest;
+	}
+	*range = any;
+}
+
+struct cursor *container_filter_cursor(
+	const struct container_filter *filter, struct cluster *cluster, bool all)
+{
+	struct cursor_range range = {
+		.states = all ? CONTAINERS_ALL : containers_running(),
+		.oldest = INT64_MIN,
+		.newest = INT64_MAX,
+	};
+	struct container_set set = {.items = NULL};
+
+	for (size_t i = 0; i < filter->len; i++) {
+		set.len = 0;
+		if (find(filter, &filter->criteria[i], &set))
+			return cursor_new_of(cluster, &set);
+	}
+	container_set_free(&set);
+	for (size_t i = 0; i < filter->len; i++)
+		narrow(&filter->criteria[i], &range);
+	return cursor_new(cluster, &range);
+}
+
+/* ---- What it costs ---- */
+
+bool container_filter_may_be_spent(const struct container_filter *filter, size_t containers)
+{
+	uint64_t steps = 0;
+
+	for (size_t i = 0; i < filter->len; i++) {
+		for (size_t t = 0; t < filter->criteria[i].len; t++)
+			steps += pattern_steps(
+				&filter->criteria[i].terms[t].pattern, NAME_LEN_USUAL * NAME_FORMS);
+	}
+	return steps > 0 && containers >= filter->budget->steps / steps;
+}
+
+uint64_t container_filter_steps_left(const struct container_filter *filter)
+{
+	return filter->budget->steps;
+}
+
+void container_filter_renew(struct container_filter *filter)
+{
+	pattern_budget_renew(filter->budget);
 }
 
 bool container_filter_wants_all(const struct container_filter *filter)

@@ -12,6 +12,8 @@ api_libswarm_api_a_SOURCES = \
 	api/builds.h \
 	api/container_filter.c \
 	api/container_filter.h \
+	api/container_find.c \
+	api/container_find.h \
 	api/container_list.c \
 	api/containers.c \
 	api/create.c \
@@ -48,6 +50,8 @@ api_libswarm_api_a_SOURCES = \
 	api/networks.c \
 	api/networks.h \
 	api/nodes.c \
+	api/paced.c \
+	api/paced.h \
 	api/pins.c \
 	api/pins.h \
 	api/pattern.c \
@@ -69,9 +73,14 @@ api_libswarm_api_a_SOURCES = \
 	api/wanted_image.h
 api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_api_container_filter
 check_PROGRAMS += tests/unit/test_api_images
 check_PROGRAMS += tests/unit/test_api_pins
 endif
+tests_unit_test_api_container_filter_SOURCES = \
+	tests/unit/test_api_container_filter.c $(cluster_fixture)
+tests_unit_test_api_container_filter_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_container_filter_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_images_SOURCES = tests/unit/test_api_images.c
 tests_unit_test_api_images_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_images_LDADD = $(API_LIBS) $(CMOCKA_LIBS)

@@ -18,6 +18,11 @@ void pattern_budget_init(struct pattern_budget *budget)
 	budget->steps = STEPS_MAX;
 }
 
+void pattern_budget_renew(struct pattern_budget *budget)
+{
+	budget->steps = STEPS_MAX;
+}
+
 bool pattern_budget_is_spent(const struct pattern_budget *budget)
 {
 	return budget->steps == 0;
@@ -43,21 +48,31 @@ void pattern_reset(struct pattern *pattern)
 	regex_free(TAKE_PTR(pattern->regex));
 }
 
+uint64_t pattern_steps(const struct pattern *pattern, size_t len)
+{
+	uint64_t cost;
+
+	if (pattern->regex == NULL)
+		return 0;
+	cost = regex_cost(pattern->regex);
+	return (cost > COST_SMALL ? cost : STEPS_SMALL) * (len + 1);
+}
+
 bool pattern_matches(const struct pattern *pattern, struct pattern_budget *budget, const char *text)
 {
-	uint64_t len, cost, steps;
+	uint64_t steps;
+	size_t len;
 
 	if (str_eq(pattern->text, text))
 		return true;
 	if (pattern->regex == NULL)
 		return false;
 	len = strlen(text);
-	cost = regex_cost(pattern->regex);
-	steps = (cost > COST_SMALL ? cost : STEPS_SMALL) * (len + 1);
+	steps = pattern_steps(pattern, len);
 	if (steps >= budget->steps) {
 		budget->steps = 0;
 		return false;
 	}
 	budget->steps -= steps;
-	return regex_search(pattern->regex, text, (size_t)len);
+	return regex_search(pattern->regex, text, len);
 }

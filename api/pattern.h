@@ -18,6 +18,8 @@ struct pattern_budget {
 	uint64_t steps; /* of all searches at their worst; each is some nanoseconds */
 };
 void pattern_budget_init(struct pattern_budget *budget);
+/* As many steps as at first. */
+void pattern_budget_renew(struct pattern_budget *budget);
 /* A search was given up: what matched is not known, and the list must not be sent. */
 bool pattern_budget_is_spent(const struct pattern_budget *budget);
 #define PATTERN_SPENT_TEXT \
@@ -33,6 +35,8 @@ struct pattern {
 int pattern_compile(struct pattern *pattern, struct pattern_budget *budget, const char *text,
 	const char *filter, struct err *err) MUSTCHECK;
 void pattern_reset(struct pattern *pattern);
+/* What a search in a text of that length takes of the budget; 0 when nothing is searched. */
+uint64_t pattern_steps(const struct pattern *pattern, size_t len);
 bool pattern_matches(
 	const struct pattern *pattern, struct pattern_budget *budget, const char *text);
 

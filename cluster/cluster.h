@@ -141,6 +141,9 @@ void container_row(const struct container *container, struct buf *out);
 /* "Up 5 minutes (healthy)", "Exited (0) 2 hours ago", as the engine words it at this time. Owned by
  * the caller. */
 char *container_status(const struct container *container, int64_t now_seconds);
+/* Appends the same, as it stands in a JSON string. */
+void container_status_append(
+	struct buf *out, const struct container *container, int64_t now_seconds);
 
 /* By full ID, 12 digits, swarm ID, name, /name, node/name, engineID/name, unique prefix of ID or
  * swarm ID. ERR_NOT_FOUND "No such container: X"; ERR_INVALID with the candidates when ambiguous.
@@ -150,9 +153,7 @@ struct container *cluster_container_find(
 /* Which of two is older: < 0 when a is, 0 for the same container. To the engine's nanosecond, then
  * by ID: the order of lists, reversed. */
 int container_age_cmp(const struct container *a, const struct container *b);
-/* All, newest first (by created, then ID). A new array, to be freed with free(); records are
- * borrowed. */
-struct container **cluster_containers(const struct cluster *cluster, size_t *len);
+/* All of them, or those of some name, label and so on: cursor.h. */
 /* The containers of one node, in no order. */
 struct container *const *node_containers(const struct node *node, size_t *len);
 

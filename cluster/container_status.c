@@ -1,5 +1,6 @@
 #include "cluster/record.h"
 
+#include "lib/json.h"
 #include "lib/mem.h"
 
 #include <stdio.h>
@@ -9,65 +10,103 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
+static void append_count(struct buf *out, int64_t count, const char *unit)
+{
+	char digits[24];
+	char *from = digits + sizeof(digits) - 1;
+
+	*from = '\0';
+	do
+		*--from = (char)('0' + count % 10);
+	while ((count /= 10) > 0);
+	buf_append_str(out, from);
+	buf_append_str(out, unit);
+}
+
 /* How the engine words a duration: the unit grows once two of the next would be told as one. */
-static void duration_words(int64_t seconds, char *out, size_t size)
+static void append_duration(struct buf *out, int64_t seconds)
 {
 	int64_t hours = (seconds + HOUR / 2) / HOUR; /* rounded, unlike all others */
 
 	if (seconds < 1)
-		snprintf(out, size, "Less than a second");
+		buf_append_str(out, "Less than a second");
 	else if (seconds == 1)
-		snprintf(out, size, "1 second");
+		buf_append_str(out, "1 second");
 	else if (seconds < MINUTE)
-		snprintf(out, size, "%d seconds", (int)seconds);
+		append_count(out, seconds, " seconds");
 	else if (seconds < 2 * MINUTE)
-		snprintf(out, size, "About a minute");
+		buf_append_str(out, "About a minute");
 	else if (seconds < HOUR)
-		snprintf(out, size, "%d minutes", (int)(seconds / MINUTE));
+		append_count(out, seconds / MINUTE, " minutes");
 	else if (hours == 1)
-		snprintf(out, size, "About an hour");
+		buf_append_str(out, "About an hour");
 	else if (hours < 48)
-		snprintf(out, size, "%d hours", (int)hours);
+		append_count(out, hours, " hours");
 	else if (hours < 14 * 24)
-		snprintf(out, size, "%d days", (int)(hours / 24));
+		append_count(out, hours / 24, " days");
 	else if (hours < 60 * 24)
-		snprintf(out, size, "%d weeks", (int)(hours / (7 * 24)));
+		append_count(out, hours / (7 * 24), " weeks");
 	else if (hours < 730 * 24)
-		snprintf(out, size, "%d months", (int)(hours / (30 * 24)));
+		append_count(out, hours / (30 * 24), " months");
 	else
-		snprintf(out, size, "%lld years", (long long)(seconds / (365 * DAY)));
+		append_count(out, seconds / (365 * DAY), " years");
+}
+
+static void append_ended(
+	struct buf *out, const char *what, const struct container *container, int64_t now)
+{
+	char code[16];
+
+	snprintf(code, sizeof(code), " (%d) ", container->exit_code);
+	buf_append_str(out, what);
+	buf_append_str(out, code);
+	append_duration(out, now - container->finished_at);
+	buf_append_str(out, " ago");
+}
+
+static void append_up(struct buf *out, const struct container *container, int64_t now)
+{
+	const char *health = container->health;
+
+	buf_append_str(out, "Up ");
+	append_duration(out, now - container->started_at);
+	if (container->is_paused) {
+		buf_append_str(out, " (Paused)");
+	} else if (strcmp(health, "none") != 0) {
+		buf_append_str(out, strcmp(health, "starting") == 0 ? " (health: " : " (");
+		buf_append_str(out, health);
+		buf_append_str(out, ")");
+	}
+}
+
+void container_status_append(
+	struct buf *out, const struct container *container, int64_t now_seconds)
+{
+	if (container_record(container)->status_text)
+		json_append_escaped(out, container_record(container)->status_text);
+	else if (container->is_restarting && !container->is_paused)
+		append_ended(out, "Restarting", container, now_seconds);
+	else if (container->is_paused || strcmp(container->state, "running") == 0)
+		append_up(out, container, now_seconds);
+	else if (container->is_removing)
+		buf_append_str(out, "Removal In Progress");
+	else if (container->is_dead)
+		buf_append_str(out, "Dead");
+	else if (container->started_at == 0)
+		buf_append_str(out, "Created");
+	else if (container->finished_at != 0)
+		append_ended(out, "Exited", container, now_seconds);
 }
 
 char *container_status(const struct container *container, int64_t now_seconds)
 {
-	const char *state = container->state;
-	const char *health = container->health;
-	char up[48], since[48];
+	struct buf text;
 
 	if (container_record(container)->status_text)
 		return xstrdup(container_record(container)->status_text);
-	duration_words(now_seconds - container->started_at, up, sizeof(up));
-	duration_words(now_seconds - container->finished_at, since, sizeof(since));
-	if (container->is_paused)
-		return xasprintf("Up %s (Paused)", up);
-	if (container->is_restarting)
-		return xasprintf("Restarting (%d) %s ago", container->exit_code, since);
-	if (strcmp(state, "running") == 0) {
-		if (strcmp(health, "starting") == 0)
-			return xasprintf("Up %s (health: starting)", up);
-		if (strcmp(health, "none") != 0)
-			return xasprintf("Up %s (%s)", up, health);
-		return xasprintf("Up %s", up);
-	}
-	if (container->is_removing)
-		return xstrdup("Removal In Progress");
-	if (container->is_dead)
-		return xstrdup("Dead");
-	if (container->started_at == 0)
-		return xstrdup("Created");
-	if (container->finished_at == 0)
-		return xstrdup("");
-	return xasprintf("Exited (%d) %s ago", container->exit_code, since);
+	buf_init(&text, INVENTORY_TEXT_MAX);
+	container_status_append(&text, container, now_seconds);
+	return buf_take(&text);
 }
 
 /* len decimal digits at *s, which moves behind them; -1 when there are none. */

@@ -14,7 +14,8 @@ void inventory_init(
 	struct inventory *inventory, struct loop *loop, const struct env *env, double overcommit)
 {
 	memset(inventory, 0, sizeof(*inventory));
-	RB_INIT(&inventory->by_age);
+	for (size_t i = 0; i < CONTAINER_STATES; i++)
+		RB_INIT(&inventory->by_age[i]);
 	inventory->env = env;
 	inventory->overcommit = overcommit;
 	inventory->entry_reader = json_reader_new();

@@ -5,6 +5,7 @@
 #define CLUSTER_INVENTORY_H
 
 #include "cluster/cluster.h"
+#include "cluster/cursor.h"
 #include "cluster/index.h"
 #include "lib/json_read.h"
 
@@ -47,8 +48,10 @@ struct inventory {
 	struct node **nodes; /* natural order of name, then address */
 	size_t nodes_len, nodes_cap;
 	struct index node_names, node_engine_ids, node_ids, node_addrs;
-	struct index ids, swarm_ids, names; /* of containers */
-	struct record_tree by_age;
+	struct index ids, swarm_ids, names;          /* of containers */
+	struct record_tree by_age[CONTAINER_STATES]; /* a tree for each state, one order */
+	uint64_t age_changes;                        /* of by_age */
+	size_t cursors;                              /* that walk over by_age */
 	struct index image_ids, image_names, network_ids, network_names;
 	struct index volume_names, shared_volume_names; /* shared: those not of scope local */
 	struct index projects[PROJECT_KINDS];           /* by the label of Compose's projects */

@@ -11,14 +11,13 @@ int record_age_cmp(const struct container_record *a, const struct container_reco
 {
 	int cmp;
 
-	if (a->created_ns != b->created_ns)
-		return a->created_ns > b->created_ns ? -1 : 1;
-	cmp = strcmp(a->container.view.id, b->container.view.id);
+	if (a->age.ns != b->age.ns)
+		return a->age.ns > b->age.ns ? -1 : 1;
+	cmp = strcmp(a->age.id, b->age.id);
 	if (cmp != 0)
 		return cmp;
-	/* The same container on two nodes: a cloned machine. */
-	if (a->seq != b->seq)
-		return a->seq < b->seq ? -1 : 1;
+	if (a->age.node != b->age.node)
+		return a->age.node < b->age.node ? -1 : 1;
 	return 0;
 }
 
@@ -75,7 +74,9 @@ static void index_record(struct container_record *record)
 	for (size_t i = 0; i < container->names.len; i++)
 		index_insert(&inventory->names, &record->by_name[i], container->names.items[i] + 1,
 			node, container);
-	RB_INSERT(record_tree, &inventory->by_age, record);
+	record->state = container_state_number(container->state);
+	RB_INSERT(record_tree, &inventory->by_age[record->state], record);
+	inventory->age_changes++;
 }
 
 static void unindex_record(struct container_record *record)
@@ -87,7 +88,8 @@ static void unindex_record(struct container_record *record)
 	index_remove(&inventory->projects[PROJECT_CONTAINERS], &record->by_project);
 	for (size_t i = 0; i < record->container.names.len; i++)
 		index_remove(&inventory->names, &record->by_name[i]);
-	RB_REMOVE(record_tree, &inventory->by_age, record);
+	RB_REMOVE(record_tree, &inventory->by_age[record->state], record);
+	inventory->age_changes++;
 }
 
 static void node_list_add(struct container_record *record)
@@ -112,11 +114,20 @@ static void node_list_remove(struct container_record *record)
 	container_record(last)->at = record->at;
 }
 
-static void enter(struct container_record *record)
+/* old: the record whose place it takes, or NULL. An engine may tell the time more exactly than
+ * before; a list under way knows containers by their place in the order, so that stays until none
+ * is. */
+static void enter(struct container_record *record, const struct container_record *old)
 {
 	struct container *container = &record->container;
+	bool stays = old && inventory_of(record)->cursors > 0;
 
 	record->seq = ++inventory_of(record)->seq;
+	record->age = (struct record_age){
+		.ns = stays ? old->age.ns : record->created_ns,
+		.id = container->view.id,
+		.node = container->node->inventory.seq,
+	};
 	index_record(record);
 	node_list_add(record);
 	node_view_add(container->node, &container->view, &record->view_at);
@@ -177,7 +188,7 @@ void inventory_container_put(struct container *record_take)
 		execs_move(container_record(old), record);
 		leave(container_record(old));
 	}
-	enter(record);
+	enter(record, old ? container_record(old) : NULL);
 }
 
 static void drop(struct container_record *record)
@@ -229,18 +240,4 @@ struct container *const *node_containers(const struct node *node, size_t *len)
 {
 	*len = node->inventory.containers_len;
 	return node->inventory.containers;
-}
-
-struct container **cluster_containers(const struct cluster *cluster, size_t *len)
-{
-	const struct inventory *inventory = &cluster->inventory;
-	struct container **all =
-		xcalloc(inventory->totals.containers + 1, sizeof(struct container *));
-	struct record_tree *tree = (struct record_tree *)(uintptr_t)&inventory->by_age;
-	struct container_record *record;
-
-	*len = 0;
-	RB_FOREACH (record, record_tree, tree)
-		all[(*len)++] = &record->container;
-	return all;
 }

@@ -13,7 +13,10 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/container_ports.c \
 	cluster/container_row.c \
 	cluster/container_status.c \
+	cluster/container_set.c \
 	cluster/container_summary.c \
+	cluster/cursor.c \
+	cluster/cursor.h \
 	cluster/execs.c \
 	cluster/images.c \
 	cluster/index.c \
@@ -39,6 +42,7 @@ cluster_libswarm_cluster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_cluster_container \
+	tests/unit/test_cluster_cursor \
 	tests/unit/test_cluster_inventory \
 	tests/unit/test_cluster_model \
 	tests/unit/test_cluster_places
@@ -49,6 +53,9 @@ tests_unit_test_cluster_container_SOURCES = \
 	tests/unit/test_cluster_container.c $(cluster_fixture)
 tests_unit_test_cluster_container_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_container_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_cluster_cursor_SOURCES = tests/unit/test_cluster_cursor.c $(cluster_fixture)
+tests_unit_test_cluster_cursor_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_cursor_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_cluster_inventory_SOURCES = \
 	tests/unit/test_cluster_inventory.c $(cluster_fixture)
 tests_unit_test_cluster_inventory_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

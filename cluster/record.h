@@ -7,12 +7,22 @@
 
 struct exec;
 
+/* The place in the order of lists: newest first, then by ID, then by node (the same container on
+ * two: a cloned machine). No two records in the inventory share it. */
+struct record_age {
+	int64_t ns;
+	const char *id;
+	uint64_t node;
+};
+
 /* One block of memory: the struct, its arrays, its texts. Interned are view.image, view.image_id,
  * row_template, networks, and the labels' keys and values, but for the value that is
  * view.swarm_id. */
 struct container_record {
 	struct container container; /* first: a container is its record */
 	RB_ENTRY(container_record) by_age;
+	struct record_age age; /* while it is in the inventory */
+	unsigned state;        /* the tree that it is in */
 	struct index_entry by_id, by_swarm_id, by_project;
 	struct index_entry *by_name; /* names.len of them */
 	int64_t created_ns;
@@ -32,7 +42,6 @@ static inline struct container_record *container_record(const struct container *
 }
 
 RB_PROTOTYPE(record_tree, container_record, by_age, record_age_cmp)
-/* Newest first. */
 int record_age_cmp(const struct container_record *a, const struct container_record *b);
 
 /* What a record is made of, with texts borrowed from the JSON. */

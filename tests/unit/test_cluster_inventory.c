@@ -306,15 +306,18 @@ static void test_age_order(void **state)
 	static const char *const order[] = {"d", "b", "c", "a"};
 	struct fixture *fx = fixture_new(0);
 	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
-	struct container **all;
-	size_t len;
+	struct cursor *cursor = cursor_new(
+		&fx->cluster, &(struct cursor_range){CONTAINERS_ALL, INT64_MIN, INT64_MAX});
+	struct container *all[COUNT(order) + 1];
+	size_t len = 0;
 
 	(void)state;
 	fixture_put(node, &(struct sketch){.id = "9", .name = "a", .created = 100});
 	fixture_put(node, &(struct sketch){.id = "5", .name = "c", .created = 200});
 	fixture_put(node, &(struct sketch){.id = "4", .name = "b", .created = 200});
 	fixture_put(node, &(struct sketch){.id = "7", .name = "d", .created = 300});
-	all = cluster_containers(&fx->cluster, &len);
+	while (len < COUNT(all) && (all[len] = cursor_next(cursor)))
+		len++;
 	assert_int_equal(len, COUNT(order));
 	for (size_t i = 0; i < len; i++)
 		assert_string_equal(all[i]->view.name, order[i]);
@@ -328,7 +331,7 @@ static void test_age_order(void **state)
 	}
 	((struct container_record *)all[2])->created_ns += 1;
 	assert_true(container_age_cmp(all[2], all[1]) > 0);
-	free(all);
+	cursor_free(cursor);
 	fixture_free(fx);
 }
 

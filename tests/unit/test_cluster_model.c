@@ -306,9 +306,12 @@ static void check_totals(const struct model *m)
 
 static void check_orders(const struct model *m)
 {
+	const struct cursor_range everything = {CONTAINERS_ALL, INT64_MIN, INT64_MAX};
 	struct node *const *nodes;
-	struct container **all;
-	size_t len;
+	struct cluster_totals totals;
+	struct cursor *cursor;
+	struct container *c, *last = NULL;
+	size_t len, count = 0;
 
 	nodes = cluster_nodes(&m->fx->cluster, &len);
 	for (size_t i = 0; i + 1 < len; i++) {
@@ -317,13 +320,19 @@ static void check_orders(const struct model *m)
 		assert_true(cmp < 0 || (cmp == 0 && str_natural_cmp(node_view(nodes[i])->addr,
 							    node_view(nodes[i + 1])->addr) < 0));
 	}
-	all = cluster_containers(&m->fx->cluster, &len);
-	for (size_t i = 0; i + 1 < len; i++) {
-		assert_true(all[i]->created >= all[i + 1]->created);
-		if (all[i]->created == all[i + 1]->created)
-			assert_true(strcmp(all[i]->view.id, all[i + 1]->view.id) <= 0);
+	cursor = cursor_new(&m->fx->cluster, &everything);
+	while ((c = cursor_next(cursor))) {
+		if (last) {
+			assert_true(last->created >= c->created);
+			if (last->created == c->created)
+				assert_true(strcmp(last->view.id, c->view.id) <= 0);
+		}
+		last = c;
+		count++;
 	}
-	free(all);
+	cursor_free(cursor);
+	cluster_totals(&m->fx->cluster, &totals);
+	assert_int_equal(count, totals.containers);
 }
 
 /* ---- Steps ---- */

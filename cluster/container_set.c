@@ -1,0 +1,80 @@
+/* Sets of containers that the indexes know. */
+#include "cluster/cursor.h"
+
+#include "cluster/record.h"
+#include "lib/mem.h"
+
+#include <string.h>
+
+void container_set_add(struct container_set *set, struct container *container)
+{
+	if (set->len == set->cap) {
+		set->cap = set->cap ? set->cap * 2 : 16;
+		set->items = xreallocarray(set->items, set->cap, sizeof(struct container *));
+	}
+	set->items[set->len++] = container;
+}
+
+void container_set_free(struct container_set *set)
+{
+	free(set->items);
+	*set = (struct container_set){.items = NULL};
+}
+
+/* All entries from the prefix on, or those of exactly this key. */
+static bool add_range(
+	struct container_set *set, const struct index *index, const char *key, bool is_whole)
+{
+	struct index_entry *entry = index_from(index, key, 0);
+
+	while (entry &&
+		(is_whole ? strcmp(entry->key, key) == 0 : str_has_prefix(entry->key, key))) {
+		if (set->len == CONTAINER_SET_MAX)
+			return false;
+		container_set_add(set, entry->item);
+		entry = index_next(entry);
+	}
+	return true;
+}
+
+bool container_set_add_ids(
+	struct container_set *set, const struct cluster *cluster, const char *prefix)
+{
+	return add_range(set, &cluster->inventory.ids, prefix, false) &&
+	       add_range(set, &cluster->inventory.swarm_ids, prefix, false);
+}
+
+bool container_set_add_names(
+	struct container_set *set, const struct cluster *cluster, const char *prefix, bool is_whole)
+{
+	return add_range(set, &cluster->inventory.names, prefix, is_whole);
+}
+
+bool container_set_add_project(
+	struct container_set *set, const struct cluster *cluster, const char *project)
+{
+	return add_range(set, &cluster->inventory.projects[PROJECT_CONTAINERS], project, true);
+}
+
+bool container_set_add_node(
+	struct container_set *set, const struct cluster *cluster, const char *node)
+{
+	const struct inventory *inventory = &cluster->inventory;
+	const struct index *const nodes[] = {
+		&inventory->node_names, &inventory->node_ids, &inventory->node_addrs};
+
+	for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
+		struct index_entry *entry = index_first(nodes[i], node);
+
+		for (; entry; entry = index_next_same(entry)) {
+			size_t len;
+			struct container *const *all = node_containers(entry->item, &len);
+
+			if (set->len + len > CONTAINER_SET_MAX)
+				return false;
+			for (size_t k = 0; k < len; k++)
+				container_set_add(set, all[k]);
+		}
+	}
+	return true;
+}
