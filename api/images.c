@@ -4,6 +4,7 @@
 #include "api/fanout.h"
 #include "api/filters.h"
 #include "api/image_age.h"
+#include "api/paced.h"
 #include "lib/hash.h"
 #include "lib/str.h"
 
@@ -249,7 +250,7 @@ static void list_inventory(
 		for (size_t k = 0; k < images_len; k++)
 			all = merge_image(all, images[k]->json);
 	}
-	exchange_reply_json(r->x, 200, take_list(all, query));
+	paced_reply_json(r, NULL, take_list(all, query), "\n");
 }
 
 /* ---- Asking the engines ---- */
@@ -259,11 +260,6 @@ static void list_answered(struct request *r, struct fanout_reply *replies, size_
 	struct image_query *query = arg;
 	struct http_headers headers = {0};
 	struct merged *all = NULL;
-	json_t *list;
-	char *text;
-	size_t text_len;
-
-	http_headers_add(&headers, "Content-Type", "application/json");
 	for (size_t i = 0; i < len; i++) {
 		json_t *entries CLEANUP_JSON = NULL;
 		json_t *entry;
@@ -276,11 +272,7 @@ static void list_answered(struct request *r, struct fanout_reply *replies, size_
 		json_array_foreach (entries, k, entry)
 			all = merge_image(all, entry);
 	}
-	list = take_list(all, query);
-	text = json_text(list, &text_len);
-	exchange_reply(r->x, 200, &headers, text, text_len);
-	json_decref(list);
-	free(text);
+	paced_reply_json(r, &headers, take_list(all, query), "");
 	http_headers_free(&headers);
 }
 

@@ -1,4 +1,5 @@
 #include "api/listing.h"
+#include "api/paced.h"
 #include "api/pattern.h"
 #include "lib/str.h"
 
@@ -59,7 +60,7 @@ static bool is_exhausted(const struct patterns *patterns)
 void listing_reply(struct listing *listing, json_t *json_take)
 {
 	if (!is_exhausted(listing->names) && !is_exhausted(listing->ids)) {
-		exchange_reply_json(listing->r->x, 200, json_take);
+		paced_reply_json(listing->r, NULL, json_take, "\n");
 		return;
 	}
 	json_decref(json_take);

@@ -52,6 +52,7 @@ api_libswarm_api_a_SOURCES = \
 	api/nodes.c \
 	api/paced.c \
 	api/paced.h \
+	api/paced_json.c \
 	api/pins.c \
 	api/pins.h \
 	api/pattern.c \

@@ -37,4 +37,10 @@ void paced_free(struct paced *paced);
  * One piece alone is sent with its length. */
 void paced_reply(
 	struct request *r, const struct http_headers *headers, const struct paced_spec *spec);
+/* An array or object as such a reply, an element of it, or of an array in it, after the other. The
+ * arrays and the object are not to be changed any more. end: static, what stands behind: "\n", "".
+ * headers may be NULL; the type is added. */
+void paced_reply_json(
+	struct request *r, const struct http_headers *headers, json_t *json_take, const char *end);
+
 #endif

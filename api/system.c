@@ -1,5 +1,5 @@
 /* What the manager answers about itself. */
-#include "api/api_priv.h"
+#include "api/paced.h"
 #include "lib/str.h"
 
 #include <stdio.h>
@@ -33,13 +33,9 @@ static void add_ping_headers(struct api *api, struct http_headers *headers)
 void system_reply(struct request *r, json_t *json_take)
 {
 	struct http_headers headers = {0};
-	size_t len;
-	char *text CLEANUP_FREE = json_text(json_take, &len);
 
-	json_decref(json_take);
 	add_headers(r->api, &headers);
-	http_headers_add(&headers, "Content-Type", "application/json");
-	exchange_reply(r->x, 200, &headers, text, len);
+	paced_reply_json(r, &headers, json_take, "");
 	http_headers_free(&headers);
 }
 
