@@ -4,7 +4,7 @@
 EXTRA_DIST += scripts/check-tree docs/internals/dependencies.md docs/internals/inventory.md docs/internals/builds.md docs/internals/versions.md docs/internals/nodes.md
 dist_check_SCRIPTS += tests/check-tree.sh tests/check-tree-finds.sh
 # The table of routes in the documentation.
-EXTRA_DIST += docs/api.md docs/internals/architecture.md docs/internals/transfer.md
+EXTRA_DIST += docs/api.md docs/internals/architecture.md docs/internals/lists.md docs/internals/transfer.md
 dist_check_SCRIPTS += tests/check-routes.sh
 AM_TESTS_ENVIRONMENT += \
 	AWK='$(AWK)'; export AWK; CC='$(CC)'; export CC; \
@@ -27,7 +27,8 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/test_aborts.py tests/integration/test_create_images.py \
 	tests/integration/test_discovery.py tests/integration/test_faults.py \
 	tests/integration/test_global_scope.py \
-	tests/integration/test_inventory.py tests/integration/test_networks.py tests/integration/test_proxy.py \
+	tests/integration/test_inventory.py tests/integration/test_lists.py \
+	tests/integration/test_networks.py tests/integration/test_proxy.py \
 	tests/integration/test_quick.py tests/integration/test_schedule.py tests/integration/test_simulator.py \
 	tests/integration/test_smuggling.py tests/integration/test_startup.py \
 	tests/integration/test_streams.py tests/integration/test_system.py \
