@@ -124,6 +124,9 @@ bool api_prefers_buildkit(struct api *api);
 
 /* 200 with this JSON, and the headers that an engine adds. */
 void system_reply(struct request *r, json_t *json_take);
+/* The same for a reply in pieces (api/paced.h). */
+struct paced_spec;
+void system_paced_reply(struct request *r, const struct paced_spec *spec);
 
 /* ---- forward.c: passing a request on to one engine ---- */
 

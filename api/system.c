@@ -39,6 +39,16 @@ void system_reply(struct request *r, json_t *json_take)
 	http_headers_free(&headers);
 }
 
+void system_paced_reply(struct request *r, const struct paced_spec *spec)
+{
+	struct http_headers headers = {0};
+
+	add_headers(r->api, &headers);
+	http_headers_add(&headers, "Content-Type", "application/json");
+	paced_reply(r, &headers, spec);
+	http_headers_free(&headers);
+}
+
 void system_ping(struct request *r)
 {
 	struct http_headers headers = {0};

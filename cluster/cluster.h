@@ -70,6 +70,9 @@ enum node_state {
 const char *node_state_name(enum node_state state); /* "Pending", "Healthy", ... */
 enum node_state node_state(const struct node *node);
 const struct node_view *node_view(const struct node *node);
+/* A node that is held can be looked at after it was removed, as it was then. */
+void node_ref(struct node *node);
+void node_unref(struct node *node);
 /* For calls and raw calls; NULL once the node was removed (then its state is NODE_DISCONNECTED). */
 struct endpoint *node_endpoint(const struct node *node);
 const char *node_error(const struct node *node);   /* last error, or "" */

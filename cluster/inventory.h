@@ -114,8 +114,6 @@ struct node *inventory_node_new(struct cluster *cluster, const char *addr);
  * memory goes at the end of the turn, or when the last record of it is released; until then view is
  * readable. node->live must have been freed or must not be needed. */
 void inventory_node_remove(struct node *node);
-void node_ref(struct node *node);
-void node_unref(struct node *node);
 
 /* What the engine tells about itself in /info. Everything is copied. */
 struct inventory_identity {
