@@ -50,6 +50,12 @@ struct node *const *cluster_nodes(const struct cluster *cluster, size_t *len);
  * several match. */
 struct node *cluster_node_find(const struct cluster *cluster, const char *name);
 
+/* What placement asks (fleet.h), and the way there and back. Borrowed. */
+struct fleet;
+const struct fleet *cluster_fleet(const struct cluster *cluster);
+struct node *cluster_node_at(const struct cluster *cluster, size_t slot);
+size_t node_slot(const struct node *node); /* of one that is in the cluster */
+
 /* Sums that are kept, not computed: O(1). */
 struct cluster_totals {
 	size_t nodes, nodes_healthy;

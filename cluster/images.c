@@ -109,6 +109,7 @@ static void image_enter(struct inventory *inventory, void *image)
 	struct image_item *item = image;
 	uint64_t node = item->image.node->inventory.seq;
 
+	fleet_image_add(&inventory->fleet, item->image.node, &item->image.view);
 	index_insert(&inventory->image_ids, &item->by_id, item->image.view.id + strlen(ALGORITHM),
 		node, item);
 	project_enter(inventory, PROJECT_IMAGES, &item->by_project,
@@ -122,6 +123,7 @@ static void image_leave(struct inventory *inventory, void *image)
 {
 	struct image_item *item = image;
 
+	fleet_image_take(&inventory->fleet, item->image.node, &item->image.view);
 	index_remove(&inventory->image_ids, &item->by_id);
 	index_remove(&inventory->projects[PROJECT_IMAGES], &item->by_project);
 	for (size_t i = 0; i < item->image.view.names_len; i++)

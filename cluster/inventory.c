@@ -20,6 +20,7 @@ void inventory_init(
 	inventory->overcommit = overcommit;
 	inventory->entry_reader = json_reader_new();
 	inventory->inspect_reader = json_reader_new();
+	fleet_init(&inventory->fleet, inventory);
 	if (loop)
 		inventory->sweep = loop_prepare_new(loop, sweep_now, inventory);
 }
@@ -51,6 +52,7 @@ void inventory_free(struct inventory *inventory)
 	inventory_sweep(inventory);
 	json_reader_free(TAKE_PTR(inventory->entry_reader));
 	json_reader_free(TAKE_PTR(inventory->inspect_reader));
+	fleet_release(&inventory->fleet);
 	free(inventory->nodes);
 	inventory->nodes = NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/cursor.h"
+#include "cluster/fleet_priv.h"
 #include "cluster/index.h"
 #include "lib/json_read.h"
 
@@ -67,6 +68,7 @@ struct inventory {
 	struct index reservation_names, reservation_swarm_ids;
 	struct execs *execs;
 	struct cluster_totals totals;
+	struct fleet fleet;
 	struct container_record *graves; /* removed, kept until the end of the turn */
 	struct inventory_part *part_graves;
 	struct node *node_graves;
@@ -76,6 +78,7 @@ struct inventory {
 struct node_inventory {
 	struct node_view view;
 	uint64_t seq;    /* order of arrival; key of the indexes beside a name */
+	uint32_t slot;   /* in inventory.fleet */
 	bool is_removed; /* no longer in the cluster; kept by records somebody holds */
 	char *ip;        /* for lists */
 	int64_t ncpu;    /* of the engine, without overcommit */

@@ -46,6 +46,7 @@ static void order_insert(struct inventory *inventory, struct node *node)
 	memmove(&inventory->nodes[low + 1], &inventory->nodes[low],
 		(inventory->nodes_len - low) * sizeof(struct node *));
 	inventory->nodes[low] = node;
+	fleet_order_insert(&inventory->fleet, node, low, inventory->nodes_len);
 	inventory->nodes_len++;
 }
 
@@ -54,6 +55,7 @@ static void order_remove(struct inventory *inventory, const struct node *node)
 	for (size_t i = 0; i < inventory->nodes_len; i++) {
 		if (inventory->nodes[i] != node)
 			continue;
+		fleet_order_remove(&inventory->fleet, i, inventory->nodes_len);
 		inventory->nodes_len--;
 		memmove(&inventory->nodes[i], &inventory->nodes[i + 1],
 			(inventory->nodes_len - i) * sizeof(struct node *));
@@ -184,6 +186,7 @@ struct node *inventory_node_new(struct cluster *cluster, const char *addr)
 	own->view.addr = xstrdup(addr);
 	own->view.id = xasprintf("|%s", addr);
 	own->ip = host_of(addr);
+	fleet_node_enter(&inventory->fleet, node);
 	index_node(inventory, node);
 	order_insert(inventory, node);
 	inventory->totals.nodes++;
@@ -199,8 +202,10 @@ void inventory_node_remove(struct node *node)
 	promises_drop_node(node);
 	containers_drop_node(node);
 	node_parts_drop_node(node);
+	fleet_labels_take(&inventory->fleet, node);
 	unindex_node(inventory, node);
 	order_remove(inventory, node);
+	fleet_node_leave(&inventory->fleet, node);
 	inventory->totals.nodes--;
 	node->inventory.is_removed = true;
 	node->inventory.next_grave = inventory->node_graves;
@@ -281,14 +286,15 @@ static void replace_text(const char **text, char *with_take)
 	*text = with_take;
 }
 
-/* Name, ID and place among the nodes; left alone by the many resyncs that bring the same. */
-static void set_names(struct node *node, const char *engine_id, const char *name)
+/* Name, ID and place among the nodes; left alone by the many resyncs that bring the same. False: it
+ * was. */
+static bool set_names(struct node *node, const char *engine_id, const char *name)
 {
 	struct inventory *inventory = &node->cluster->inventory;
 	struct node_view *view = &node->inventory.view;
 
 	if (strcmp(view->engine_id, engine_id) == 0 && strcmp(view->name, name) == 0)
-		return;
+		return false;
 	unindex_node(inventory, node);
 	order_remove(inventory, node);
 	replace_text(&view->engine_id, xstrdup(engine_id));
@@ -296,6 +302,7 @@ static void set_names(struct node *node, const char *engine_id, const char *name
 	replace_text(&view->id, xasprintf("%s|%s", engine_id, view->addr));
 	index_node(inventory, node);
 	order_insert(inventory, node);
+	return true;
 }
 
 /* Names go into "node/name", into lists and logs. */
@@ -315,16 +322,20 @@ void inventory_node_set_identity(struct node *node, const struct inventory_ident
 	struct node_view *view = &own->view;
 	int64_t ncpu = identity->ncpu < 0 ? 0 : identity->ncpu;
 	int64_t memory = identity->memory < 0 ? 0 : identity->memory;
+	bool is_renamed;
 
 	if (view->is_healthy)
 		count_healthy(node, -1);
-	set_names(node, identity->engine_id,
+	is_renamed = set_names(node, identity->engine_id,
 		is_node_name(identity->name) ? identity->name : name_unknown);
+	fleet_labels_take(&inventory->fleet, node);
 	set_labels(node, identity->labels, identity->labels_len);
+	fleet_labels_add(&inventory->fleet, node);
 	own->ncpu = ncpu > NCPU_MAX ? NCPU_MAX : ncpu;
 	view->total_nano_cpus =
 		with_overcommit(own->ncpu * 1000000000, inventory->overcommit, NODE_NANO_CPUS_MAX);
 	view->total_memory = with_overcommit(memory, inventory->overcommit, NODE_MEMORY_MAX);
+	fleet_node_changed(&inventory->fleet, node, is_renamed);
 	if (view->is_healthy)
 		count_healthy(node, 1);
 }
@@ -335,6 +346,7 @@ void inventory_node_set_health(struct node *node, bool is_healthy)
 		return;
 	node_parts_set_health(node, is_healthy);
 	node->inventory.view.is_healthy = is_healthy;
+	fleet_node_changed(&node->cluster->inventory.fleet, node, false);
 	count_healthy(node, is_healthy ? 1 : -1);
 }
 
@@ -363,6 +375,8 @@ void node_view_add(struct node *node, const struct container_view *view, size_t 
 	own->view.containers_len = own->views_len;
 	own->view.used_nano_cpus += view->nano_cpus;
 	own->view.used_memory += view->memory;
+	fleet_container_add(&node->cluster->inventory.fleet, node, view);
+	fleet_node_changed(&node->cluster->inventory.fleet, node, false);
 }
 
 void node_view_remove(struct node *node, const struct container_view *view, size_t at)
@@ -376,6 +390,8 @@ void node_view_remove(struct node *node, const struct container_view *view, size
 	own->view.containers_len = own->views_len;
 	own->view.used_nano_cpus -= view->nano_cpus;
 	own->view.used_memory -= view->memory;
+	fleet_container_take(&node->cluster->inventory.fleet, node, view);
+	fleet_node_changed(&node->cluster->inventory.fleet, node, false);
 }
 
 const struct node_view *node_view(const struct node *node)

@@ -18,6 +18,10 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/cursor.c \
 	cluster/cursor.h \
 	cluster/execs.c \
+	cluster/fleet.c \
+	cluster/fleet.h \
+	cluster/fleet_priv.h \
+	cluster/fleet_query.c \
 	cluster/images.c \
 	cluster/index.c \
 	cluster/index.h \
@@ -32,6 +36,8 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/node_parts.c \
 	cluster/node_parts.h \
 	cluster/places.c \
+	cluster/postings.c \
+	cluster/postings.h \
 	cluster/project.c \
 	cluster/promise.c \
 	cluster/record.c \

@@ -121,6 +121,8 @@ void reservations_cover(struct container_record *record);
 void reservations_uncover(struct container_record *record);
 void reservations_drop_node(struct node *node);
 void reservations_detach_all(struct inventory *inventory);
+/* What it holds on its node; NULL while it holds nothing there. */
+const struct container_view *reservation_view(const struct reservation *reservation);
 /* promise.c */
 void promises_drop_node(struct node *node);
 void promises_detach_all(struct inventory *inventory);

@@ -127,6 +127,11 @@ struct node *reservation_node(const struct reservation *reservation)
 	return reservation->node;
 }
 
+const struct container_view *reservation_view(const struct reservation *reservation)
+{
+	return reservation->is_in_view ? reservation->view : NULL;
+}
+
 static bool name_is_taken(const struct inventory *inventory, const char *name)
 {
 	return index_first(&inventory->names, name) ||
