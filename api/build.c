@@ -17,14 +17,17 @@
 static struct node *select_among(struct request *r, const struct placement *placement,
 	struct node *const *nodes, size_t len, struct err *err)
 {
-	const struct node_view **views = xcalloc(len + 1, sizeof(const struct node_view *));
+	const struct cluster *cluster = r->api->config.cluster;
+	const struct fleet *fleet = cluster_fleet(cluster);
+	struct bitset among;
 	ssize_t chosen;
 
+	bitset_init(&among, fleet_slots(fleet));
 	for (size_t i = 0; i < len; i++)
-		views[i] = node_view(nodes[i]);
-	chosen = scheduler_select(r->api->config.scheduler, views, len, placement, NULL, err);
-	free(views);
-	return chosen < 0 ? NULL : nodes[chosen];
+		bitset_add(&among, node_slot(nodes[i]));
+	chosen = scheduler_select(r->api->config.scheduler, fleet, &among, placement, NULL, err);
+	bitset_release(&among);
+	return chosen < 0 ? NULL : cluster_node_at(cluster, (size_t)chosen);
 }
 
 /* One that has an image of this name already. */

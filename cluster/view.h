@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bitset;
+
 struct view_label {
 	const char *key;
 	const char *value;
@@ -97,10 +99,9 @@ struct placement {
 	 * cluster. */
 	const struct view_need *needs;
 	size_t needs_len;
-	/* Nodes that hold the image, by address in memory: they go before others where as many soft
-	 * terms hold. */
-	const struct node_view *const *preferred;
-	size_t preferred_len;
+	/* Nodes that hold the image, by slot (fleet.h): they go before others where as many soft
+	 * terms hold. NULL = none does. */
+	const struct bitset *preferred;
 };
 
 #endif

@@ -3,17 +3,22 @@
 #include "filters/filter_priv.h"
 #include "lib/str.h"
 
-static bool match(struct expr *expr, const struct node_view *node)
+static void add(struct expr *expr, const struct fleet *fleet, struct bitset *out)
 {
-	if (str_eq(expr_key(expr), "node"))
-		return expr_match_node(expr, node);
-	return expr_match(expr, labels_get(&node->labels, expr_key(expr)));
+	if (str_eq(expr_key(expr), "node")) {
+		expr_add_nodes(expr, fleet, out);
+		return;
+	}
+	for (size_t i = 0; i < expr_queries(expr); i++) {
+		struct fleet_query query = expr_query(expr, i);
+
+		fleet_add_node_labels(fleet, expr_key(expr), &query, out);
+	}
 }
 
-static bool check(struct filter_request *request, const struct node_view *node,
-	struct filter_verdict *verdict)
+static void apply(struct filter_request *request, struct filter_pass *pass)
 {
-	return expr_list_check(&request->constraints, node, match, verdict);
+	expr_list_apply(&request->constraints, pass, add);
 }
 
 static void conditions(const struct filter_request *request, struct buf *out)
@@ -28,7 +33,7 @@ static void reason(const struct filter_request *request, size_t why, struct buf 
 
 const struct filter_ops filter_constraint = {
 	.name = "constraint",
-	.check = check,
+	.apply = apply,
 	.conditions = conditions,
 	.reason = reason,
 };

@@ -5,19 +5,27 @@
 
 #include <limits.h>
 
-static bool check(struct filter_request *request, const struct node_view *node,
-	struct filter_verdict *verdict)
+static void add_full(void *arg, const char *value, const struct posting *nodes, size_t nodes_len)
 {
-	const char *label = labels_get(&node->labels, "containerslots");
+	struct filter_pass *pass = arg;
+	const struct fleet_load *loads = fleet_loads(pass->fleet);
 	long long slots;
 
+	if (value[0] == '\0' ||
+		str_to_int(value, LLONG_MIN, LLONG_MAX, &slots, "containerslots", NULL) < 0)
+		return;
+	for (size_t i = 0; i < nodes_len; i++) {
+		if (slots <= 0 || loads[nodes[i].slot].containers >= (unsigned long long)slots)
+			bitset_add(&pass->scratch, nodes[i].slot);
+	}
+}
+
+static void apply(struct filter_request *request, struct filter_pass *pass)
+{
 	(void)request;
-	verdict->why = 0;
-	if (label[0] == '\0')
-		return true;
-	if (str_to_int(label, LLONG_MIN, LLONG_MAX, &slots, "containerslots", NULL) < 0)
-		return true;
-	return slots > 0 && node->containers_len < (unsigned long long)slots;
+	bitset_empty(&pass->scratch);
+	fleet_each_node_label(pass->fleet, "containerslots", add_full, pass);
+	filter_pass_drop(pass, &pass->scratch, 0);
 }
 
 static void conditions(const struct filter_request *request, struct buf *out)
@@ -35,7 +43,7 @@ static void reason(const struct filter_request *request, size_t why, struct buf 
 
 const struct filter_ops filter_containerslots = {
 	.name = "containerslots",
-	.check = check,
+	.apply = apply,
 	.conditions = conditions,
 	.reason = reason,
 };

@@ -61,65 +61,43 @@ const struct container_view *filter_container_find(
 	return prefixes == 1 ? by_prefix : NULL;
 }
 
+static void keep_reference(struct filter_pass *pass, const char *reference, size_t why)
+{
+	bitset_empty(&pass->scratch);
+	fleet_add_reference(pass->fleet, reference, &pass->scratch);
+	filter_pass_keep(pass, &pass->scratch, why);
+}
+
 /* "name:alias" */
-static bool has_link(const struct node_view *node, const char *link)
+static void keep_link(struct filter_pass *pass, const char *link, size_t why)
 {
 	/* An inspected container writes "/name:/me/alias". */
 	CLEANUP_FREE char *name = xstrndup(link, strcspn(link, ":"));
 
-	return filter_container_find(node, name) != NULL;
+	keep_reference(pass, name, why);
 }
 
-static bool has_need(const struct node_view *node, const struct view_need *need)
+static void keep_need(struct filter_pass *pass, const struct view_need *need, size_t why)
 {
-	size_t low = 0;
-	size_t high = need->nodes_len;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(need->nodes[middle], node->id);
-
-		if (order == 0)
-			return true;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
+	bitset_empty(&pass->scratch);
+	for (size_t i = 0; i < need->nodes_len; i++)
+		fleet_add_id(pass->fleet, need->nodes[i], &pass->scratch);
+	filter_pass_keep(pass, &pass->scratch, why);
 }
 
-static bool check(struct filter_request *request, const struct node_view *node,
-	struct filter_verdict *verdict)
+static void apply(struct filter_request *request, struct filter_pass *pass)
 {
 	const struct placement *p = request->placement;
 	size_t place = 0;
 
-	for (size_t i = 0; i < p->volumes_from_len; i++, place++) {
-		if (filter_container_find(node, p->volumes_from[i]) == NULL) {
-			verdict->why = place;
-			return false;
-		}
-	}
-	for (size_t i = 0; i < p->links_len; i++, place++) {
-		if (!has_link(node, p->links[i])) {
-			verdict->why = place;
-			return false;
-		}
-	}
-	if (p->network_container != NULL &&
-		filter_container_find(node, p->network_container) == NULL) {
-		verdict->why = place;
-		return false;
-	}
-	place += p->network_container != NULL;
-	for (size_t i = 0; i < p->needs_len; i++, place++) {
-		if (!has_need(node, &p->needs[i])) {
-			verdict->why = place;
-			return false;
-		}
-	}
-	return true;
+	for (size_t i = 0; i < p->volumes_from_len; i++)
+		keep_reference(pass, p->volumes_from[i], place++);
+	for (size_t i = 0; i < p->links_len; i++)
+		keep_link(pass, p->links[i], place++);
+	if (p->network_container != NULL)
+		keep_reference(pass, p->network_container, place++);
+	for (size_t i = 0; i < p->needs_len; i++)
+		keep_need(pass, &p->needs[i], place++);
 }
 
 static size_t containers_len(const struct placement *p)
@@ -171,7 +149,7 @@ static void reason(const struct filter_request *request, size_t why, struct buf 
 
 const struct filter_ops filter_dependency = {
 	.name = "dependency",
-	.check = check,
+	.apply = apply,
 	.conditions = conditions,
 	.reason = reason,
 };

@@ -164,6 +164,28 @@ bool expr_match(struct expr *expr, const char *text)
 	return false;
 }
 
+static bool query_match(void *arg, const char *text)
+{
+	return expr_match(arg, text);
+}
+
+size_t expr_queries(const struct expr *expr)
+{
+	return expr->patterns_len;
+}
+
+struct fleet_query expr_query(struct expr *expr, size_t at)
+{
+	const struct pattern *pattern = &expr->patterns[at];
+
+	return (struct fleet_query){
+		.prefix = pattern_prefix(pattern),
+		.is_exact = pattern_is_literal(pattern),
+		.match = query_match,
+		.arg = expr,
+	};
+}
+
 size_t expr_cost(const struct expr *expr)
 {
 	size_t cost = 0;

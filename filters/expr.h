@@ -8,6 +8,7 @@
 #ifndef FILTERS_EXPR_H
 #define FILTERS_EXPR_H
 
+#include "cluster/fleet.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 
@@ -46,6 +47,11 @@ bool expr_is_negated(const struct expr *expr); /* `!=` */
  * there are: `==` holds when one of them matches, `!=` when none does. Not const: results of
  * regular expressions are remembered. */
 bool expr_match(struct expr *expr, const char *text);
+
+/* The same for the texts of a fleet, as questions to it: one for each alternative of the value.
+ * Good as long as the expression. */
+size_t expr_queries(const struct expr *expr);
+struct fleet_query expr_query(struct expr *expr, size_t at);
 
 /* Compiled size of the regular expressions in it. */
 size_t expr_cost(const struct expr *expr);

@@ -68,19 +68,6 @@ static int expr_list_compile(struct filter_request *request, struct expr_list *l
 	return 0;
 }
 
-/* Most ports of a node are not wanted: one look tells, however many are. */
-static void ports_mark(struct filter_request *request)
-{
-	size_t len;
-	const struct view_port *wanted = wanted_ports(request, &len);
-
-	if (len == 0)
-		return;
-	request->wanted_ports = xcalloc((UINT16_MAX + 1) / 8, 1);
-	for (size_t i = 0; i < len; i++)
-		request->wanted_ports[wanted[i].port / 8] |= (uint8_t)(1u << wanted[i].port % 8);
-}
-
 struct filter_request *filter_request_new(const struct placement *placement, struct err *err)
 {
 	struct filter_request *request = xcalloc(1, sizeof(*request));
@@ -88,7 +75,6 @@ struct filter_request *filter_request_new(const struct placement *placement, str
 
 	request->placement = placement;
 	request->budget = EXPR_STEPS_MAX;
-	ports_mark(request);
 	if (expr_list_compile(request, &request->constraints, "constraint", p->constraints,
 		    p->constraints_len, EXPR_ONE, err) < 0 ||
 		expr_list_compile(request, &request->affinities, "affinity", p->affinities,
@@ -108,7 +94,6 @@ void filter_request_free(struct filter_request *request)
 	expr_list_free(&request->constraints);
 	expr_list_free(&request->affinities);
 	expr_list_free(&request->whitelists);
-	free(request->wanted_ports);
 	free(request);
 }
 
@@ -122,43 +107,50 @@ const struct placement *filter_request_placement(const struct filter_request *re
 	return request->placement;
 }
 
-const char *labels_get(const struct view_labels *labels, const char *key)
+/* Notes and takes out, of one word of candidates, those whose bits are set. */
+static void take_out(struct filter_pass *pass, size_t word, uint64_t bits, size_t why)
 {
-	size_t low = 0;
-	size_t high = labels->len;
+	pass->candidates.words[word] &= ~bits;
+	for (; bits != 0; bits &= bits - 1) {
+		size_t slot = word * BITSET_WORD + (size_t)__builtin_ctzll(bits);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(labels->items[middle].key, key);
-
-		if (order == 0)
-			return labels->items[middle].value;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
+		pass->removals[slot] = (struct removal){.by = pass->by, .why = why};
 	}
-	return "";
 }
 
-bool expr_list_check(const struct expr_list *list, const struct node_view *node,
-	expr_match_fn *match, struct filter_verdict *verdict)
+void filter_pass_keep(struct filter_pass *pass, const struct bitset *set, size_t why)
 {
-	unsigned soft = 0;
+	for (size_t i = 0; i < pass->candidates.words_len; i++)
+		take_out(pass, i, pass->candidates.words[i] & ~set->words[i], why);
+}
 
+void filter_pass_drop(struct filter_pass *pass, const struct bitset *set, size_t why)
+{
+	for (size_t i = 0; i < pass->candidates.words_len; i++)
+		take_out(pass, i, pass->candidates.words[i] & set->words[i], why);
+}
+
+static void count_soft(struct filter_pass *pass, bool is_negated)
+{
+	pass->has_soft = true;
+	BITSET_EACH(&pass->candidates, slot)
+	pass->soft[slot] += bitset_has(&pass->scratch, slot) != is_negated;
+}
+
+void expr_list_apply(const struct expr_list *list, struct filter_pass *pass, expr_add_fn *add)
+{
 	for (size_t i = 0; i < list->len; i++) {
 		struct expr *expr = list->items[i];
-		bool holds = match(expr, node) != expr_is_negated(expr);
 
-		if (expr_is_soft(expr)) {
-			soft += holds;
-		} else if (!holds) {
-			verdict->why = i;
-			return false;
-		}
+		bitset_empty(&pass->scratch);
+		add(expr, pass->fleet, &pass->scratch);
+		if (expr_is_soft(expr))
+			count_soft(pass, expr_is_negated(expr));
+		else if (expr_is_negated(expr))
+			filter_pass_drop(pass, &pass->scratch, i);
+		else
+			filter_pass_keep(pass, &pass->scratch, i);
 	}
-	verdict->soft += soft;
-	return true;
 }
 
 static void expr_print(const struct expr *expr, struct buf *out)
@@ -187,8 +179,11 @@ void expr_list_reason(const struct expr_list *list, size_t why, struct buf *out)
 	buf_append_str(out, " does not hold");
 }
 
-bool expr_match_node(struct expr *expr, const struct node_view *node)
+void expr_add_nodes(struct expr *expr, const struct fleet *fleet, struct bitset *out)
 {
-	return expr_match(expr, node->name) || expr_match(expr, node->engine_id) ||
-	       expr_match(expr, node->id);
+	for (size_t i = 0; i < expr_queries(expr); i++) {
+		struct fleet_query query = expr_query(expr, i);
+
+		fleet_add_nodes(fleet, &query, out);
+	}
 }

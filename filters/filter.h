@@ -1,9 +1,12 @@
-/* Which nodes may take a container. A filter is a pure function of one node and one request: no
- * I/O, no clock, no chance; what it says of one node does not depend on the others. */
+/* Which nodes may take a container. A filter takes out of a set of nodes those that may not, by the
+ * indexes of the fleet: no I/O, no clock, no chance; what it says of one node does not depend on
+ * the others. */
 #ifndef FILTERS_FILTER_H
 #define FILTERS_FILTER_H
 
+#include "cluster/fleet.h"
 #include "cluster/view.h"
+#include "lib/bitset.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -19,27 +22,42 @@ struct filter_request;
 struct filter_request *filter_request_new(
 	const struct placement *placement, struct err *err) MUSTCHECK;
 void filter_request_free(struct filter_request *request);
-/* True when matching took more than it may (EXPR_STEPS_MAX): the verdicts are not to be trusted,
- * and the request is to be refused. */
+/* True when matching took more than it may (EXPR_STEPS_MAX): what the filters said is not to be
+ * trusted, and the request is to be refused. */
 bool filter_request_is_exhausted(const struct filter_request *request);
 const struct placement *filter_request_placement(const struct filter_request *request);
 
-struct filter_verdict {
-	unsigned soft; /* soft terms that hold are added */
-	size_t why;    /* set on refusal: which of the filter's conditions; only for `reason` */
+/* By whom a node was taken out, and why. */
+struct removal {
+	int by;
+	size_t why;
 };
+
+/* One way of a request through the filters. */
+struct filter_pass {
+	const struct fleet *fleet;
+	struct bitset candidates; /* nodes that nobody has taken out yet */
+	struct bitset scratch;    /* of a filter, for as long as it runs */
+	unsigned *soft;           /* by slot: soft terms that hold; counts for candidates alone */
+	bool has_soft;            /* there were soft terms, so that soft is to be looked at */
+	int by;                   /* for the removals; set by the caller before each filter */
+	struct removal *removals; /* by slot; filled in for nodes that are taken out */
+};
+/* Takes out the candidates that are not in the set, or those that are, for this reason. */
+void filter_pass_keep(struct filter_pass *pass, const struct bitset *set, size_t why);
+void filter_pass_drop(struct filter_pass *pass, const struct bitset *set, size_t why);
 
 struct filter_ops {
 	const char *name; /* as in --filter */
-	/* True when the node may take it as far as this filter is concerned. Soft terms never
-	 * refuse. Does not block, cannot fail. */
-	bool (*check)(struct filter_request *request, const struct node_view *node,
-		struct filter_verdict *verdict);
+	/* Takes out the candidates that may not take the container as far as this filter is
+	 * concerned, each for the first reason there is; counts the soft terms that hold, which
+	 * never take one out. Does not block, cannot fail. */
+	void (*apply)(struct filter_request *request, struct filter_pass *pass);
 	/* Appends what this filter asks of a node, in the one-line form of the failure message
 	 * ("disk==ssd node!=n1"); nothing when it asks nothing. NULL = never asks anything that is
 	 * worth telling. */
 	void (*conditions)(const struct filter_request *request, struct buf *out);
-	/* Appends why nodes were refused ("port 80/tcp is taken"), given verdict.why. */
+	/* Appends why nodes were taken out ("port 80/tcp is taken"), given removal.why. */
 	void (*reason)(const struct filter_request *request, size_t why, struct buf *out);
 };
 

@@ -1,12 +1,10 @@
 /* health: the engine answers. */
 #include "filters/filter_priv.h"
 
-static bool check(struct filter_request *request, const struct node_view *node,
-	struct filter_verdict *verdict)
+static void apply(struct filter_request *request, struct filter_pass *pass)
 {
 	(void)request;
-	verdict->why = 0;
-	return node->is_healthy;
+	filter_pass_keep(pass, fleet_healthy(pass->fleet), 0);
 }
 
 static void reason(const struct filter_request *request, size_t why, struct buf *out)
@@ -18,6 +16,6 @@ static void reason(const struct filter_request *request, size_t why, struct buf 
 
 const struct filter_ops filter_health = {
 	.name = "health",
-	.check = check,
+	.apply = apply,
 	.reason = reason,
 };

@@ -23,7 +23,8 @@ filters_libswarm_filters_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_filters tests/unit/test_filters_expr
 endif
-tests_unit_test_filters_SOURCES = tests/unit/test_filters.c
+view_fleet = tests/unit/view_fleet.c tests/unit/view_fleet.h
+tests_unit_test_filters_SOURCES = tests/unit/test_filters.c $(view_fleet)
 tests_unit_test_filters_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_filters_LDADD = $(FILTERS_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_filters_expr_SOURCES = tests/unit/test_filters_expr.c

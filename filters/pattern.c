@@ -105,6 +105,17 @@ static bool regex_match(struct pattern *pattern, const char *text, uint64_t *bud
 	return slot->is_match;
 }
 
+bool pattern_is_literal(const struct pattern *pattern)
+{
+	return pattern->regex == NULL && !pattern->is_glob;
+}
+
+const char *pattern_prefix(const struct pattern *pattern)
+{
+	/* The stars of a glob are NULs. */
+	return pattern->regex == NULL ? pattern->text : "";
+}
+
 size_t pattern_cost(const struct pattern *pattern)
 {
 	return pattern->regex == NULL ? 0 : regex_cost(pattern->regex);

@@ -38,6 +38,10 @@ void pattern_clear(struct pattern *pattern);
 /* budget: steps that regular expressions may still take, NULL = any number. A search that could
  * need more is not made, sets it to 0 and gives false. */
 bool pattern_match(struct pattern *pattern, const char *text, uint64_t *budget);
+/* Nothing but this text matches. */
+bool pattern_is_literal(const struct pattern *pattern);
+/* What every text that matches begins with; "" when nothing is known. Borrowed. */
+const char *pattern_prefix(const struct pattern *pattern);
 /* Size of the compiled regular expression; 0 when it is none. */
 size_t pattern_cost(const struct pattern *pattern);
 

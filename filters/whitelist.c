@@ -2,10 +2,9 @@
  * the node. */
 #include "filters/filter_priv.h"
 
-static bool check(struct filter_request *request, const struct node_view *node,
-	struct filter_verdict *verdict)
+static void apply(struct filter_request *request, struct filter_pass *pass)
 {
-	return expr_list_check(&request->whitelists, node, expr_match_node, verdict);
+	expr_list_apply(&request->whitelists, pass, expr_add_nodes);
 }
 
 static void conditions(const struct filter_request *request, struct buf *out)
@@ -20,7 +19,7 @@ static void reason(const struct filter_request *request, size_t why, struct buf 
 
 const struct filter_ops filter_whitelist = {
 	.name = "whitelist",
-	.check = check,
+	.apply = apply,
 	.conditions = conditions,
 	.reason = reason,
 };

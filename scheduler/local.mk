@@ -18,20 +18,22 @@ scheduler_libswarm_scheduler_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_scheduler tests/unit/test_scheduler_create \
-	tests/unit/test_scheduler_oracle tests/unit/test_scheduler_cluster
+	tests/unit/test_scheduler_oracle tests/unit/test_scheduler_fleet \
+	tests/unit/test_scheduler_cluster
 endif
-# Without the cluster's archive: the test brings the few functions of it that placement calls.
-tests_unit_test_scheduler_SOURCES = tests/unit/test_scheduler.c
+tests_unit_test_scheduler_SOURCES = tests/unit/test_scheduler.c $(view_fleet) $(cluster_fixture)
 tests_unit_test_scheduler_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_scheduler_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
-SCHEDULER_CORE_LIBS = scheduler/libswarm_scheduler.a filters/libswarm_filters.a \
-	strategies/libswarm_strategies.a $(LIB_LIBS)
+tests_unit_test_scheduler_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_scheduler_create_SOURCES = tests/unit/test_scheduler_create.c
 tests_unit_test_scheduler_create_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_scheduler_create_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_scheduler_oracle_SOURCES = tests/unit/test_scheduler_oracle.c
+tests_unit_test_scheduler_create_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_scheduler_oracle_SOURCES = tests/unit/test_scheduler_oracle.c $(view_fleet)
 tests_unit_test_scheduler_oracle_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_scheduler_oracle_LDADD = $(SCHEDULER_CORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_scheduler_oracle_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_scheduler_fleet_SOURCES = tests/unit/test_scheduler_fleet.c \
+	tests/unit/slow_select.c tests/unit/slow_select.h $(cluster_fixture)
+tests_unit_test_scheduler_fleet_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_scheduler_fleet_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_scheduler_cluster_SOURCES = tests/unit/test_scheduler_cluster.c $(cluster_fixture)
 tests_unit_test_scheduler_cluster_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_scheduler_cluster_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)

@@ -67,28 +67,14 @@ static void needs_free(struct view_need *needs, size_t len)
 struct node *scheduler_pick(struct scheduler *scheduler, const struct cluster *cluster,
 	const struct placement *placement, const struct str_list *excluded, struct err *err)
 {
-	size_t len;
-	struct node *const *nodes = cluster_nodes(cluster, &len);
-	const struct node_view **views = xcalloc(len + 1, sizeof(const struct node_view *));
 	struct placement here = *placement;
 	struct view_need *needs = needs_new(cluster, placement, &here.needs_len);
 	ssize_t chosen;
 
 	here.needs = needs;
-	for (size_t i = 0; i < len; i++)
-		views[i] = node_view(nodes[i]);
-	chosen = scheduler_select(scheduler, views, len, &here, excluded, err);
+	chosen = scheduler_select(scheduler, cluster_fleet(cluster), NULL, &here, excluded, err);
 	needs_free(needs, here.needs_len);
-	free(views);
-	return chosen < 0 ? NULL : nodes[chosen];
-}
-
-static int pointer_cmp(const void *left, const void *right)
-{
-	uintptr_t a = (uintptr_t) * (const struct node_view *const *)left;
-	uintptr_t b = (uintptr_t) * (const struct node_view *const *)right;
-
-	return a < b ? -1 : a > b;
+	return chosen < 0 ? NULL : cluster_node_at(cluster, (size_t)chosen);
 }
 
 /* What was built here, and not pulled from a registry, is one node's, and a tag that was built
@@ -111,10 +97,11 @@ static int64_t newest_build(struct image *const *images, size_t len)
 	return json_int(newest->json, "Created", 0);
 }
 
-/* The nodes that hold the image, else the one that is to get it; an array to be freed. They come by
- * the index of names, so that nothing is looked up on each node. */
-static const struct node_view **preferred_nodes(
-	const struct cluster *cluster, const struct create_request *request, size_t *len)
+/* The nodes that hold the image, else the one that is to get it. They come by the index of names,
+ * so that nothing is looked up on each node. False when none is to be preferred; else to be
+ * released. */
+static bool preferred_nodes(const struct cluster *cluster, const struct create_request *request,
+	struct bitset *preferred)
 {
 	size_t images_len = 0;
 	struct image **images =
@@ -122,36 +109,30 @@ static const struct node_view **preferred_nodes(
 	const struct node *wanted =
 		images_len == 0 ? cluster_node_find(cluster, create_request_preferred_node(request))
 				: NULL;
-	const struct node_view **views = xcalloc(images_len + 1, sizeof(const struct node_view *));
 	int64_t created = newest_build(images, images_len);
-	size_t nodes_len;
 
-	(void)cluster_nodes(cluster, &nodes_len);
-	*len = 0;
+	if (images_len > 0 || wanted != NULL)
+		bitset_init(preferred, fleet_slots(cluster_fleet(cluster)));
 	for (size_t i = 0; i < images_len; i++) {
 		if (created < 0 || json_int(images[i]->json, "Created", 0) == created)
-			views[(*len)++] = node_view(images[i]->node);
+			bitset_add(preferred, node_slot(images[i]->node));
 	}
-	/* What every node has draws to none of them. */
-	if (*len == nodes_len)
-		*len = 0;
 	if (wanted != NULL)
-		views[(*len)++] = node_view(wanted);
-	qsort(views, *len, sizeof(const struct node_view *), pointer_cmp);
+		bitset_add(preferred, node_slot(wanted));
 	free(images);
-	return views;
+	return images_len > 0 || wanted != NULL;
 }
 
 struct reservation *scheduler_place(struct scheduler *scheduler, struct cluster *cluster,
 	const struct create_request *request, const struct str_list *excluded, struct err *err)
 {
 	struct placement placement = *create_request_placement(request);
-	const struct node_view **preferred =
-		preferred_nodes(cluster, request, &placement.preferred_len);
+	struct bitset preferred = {0};
 	struct node *node;
 
-	placement.preferred = preferred;
+	if (preferred_nodes(cluster, request, &preferred))
+		placement.preferred = &preferred;
 	node = scheduler_pick(scheduler, cluster, &placement, excluded, err);
-	free(preferred);
+	bitset_release(&preferred);
 	return node == NULL ? NULL : cluster_reserve(cluster, node, &placement.want, err);
 }

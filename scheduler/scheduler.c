@@ -11,6 +11,8 @@ struct scheduler {
 	size_t filters_len;
 	struct str_list filter_names;
 	bool has_health;
+	struct removal *removals; /* of the selection at hand, by slot */
+	size_t removals_len;
 };
 
 static int filters_add(struct scheduler *scheduler, const char *name, struct err *err)
@@ -58,6 +60,7 @@ void scheduler_free(struct scheduler *scheduler)
 		return;
 	strategy_free(scheduler->strategy);
 	free(scheduler->filters);
+	free(scheduler->removals);
 	str_list_free(&scheduler->filter_names);
 	free(scheduler);
 }
@@ -72,111 +75,156 @@ const struct str_list *scheduler_filters(const struct scheduler *scheduler)
 	return &scheduler->filter_names;
 }
 
-static int place_cmp(const void *left, const void *right)
-{
-	uintptr_t a = (uintptr_t) * (const struct node_view *const *)left;
-	uintptr_t b = (uintptr_t) * (const struct node_view *const *)right;
+/* ---- One selection ---- */
 
-	return a < b ? -1 : a > b;
+static void pass_init(struct scheduler *scheduler, struct filter_pass *pass,
+	const struct fleet *fleet, const struct bitset *among)
+{
+	size_t slots = fleet_slots(fleet);
+
+	if (scheduler->removals_len < slots) {
+		scheduler->removals =
+			xreallocarray(scheduler->removals, slots, sizeof(*scheduler->removals));
+		scheduler->removals_len = slots;
+	}
+	*pass = (struct filter_pass){.fleet = fleet, .removals = scheduler->removals};
+	bitset_init(&pass->candidates, slots);
+	bitset_init(&pass->scratch, slots);
+	bitset_copy(&pass->candidates, fleet_all(fleet));
+	if (among != NULL)
+		bitset_and(&pass->candidates, among);
+	pass->soft = xcalloc(slots + 1, sizeof(*pass->soft));
 }
 
-static bool is_preferred(const struct placement *placement, const struct node_view *node)
+static void pass_clear(struct filter_pass *pass)
 {
-	return placement->preferred_len > 0 &&
-	       bsearch(&node, placement->preferred, placement->preferred_len,
-		       sizeof(const struct node_view *), place_cmp) != NULL;
+	bitset_release(&pass->candidates);
+	bitset_release(&pass->scratch);
+	free(pass->soft);
 }
 
-/* Fills *removal when the node cannot take it, else how much speaks for it: the soft terms that
- * hold, and, where as many hold on another node, that it is preferred. */
-static bool node_check(const struct scheduler *scheduler, struct filter_request *request,
-	const struct node_view *node, const struct str_list *excluded, struct removal *removal,
-	unsigned *merit)
+static void drop_excluded(struct filter_pass *pass, const struct str_list *excluded)
 {
-	const struct placement *placement = filter_request_placement(request);
-	struct filter_verdict verdict = {0};
+	bitset_empty(&pass->scratch);
+	for (size_t i = 0; excluded != NULL && i < excluded->len; i++)
+		fleet_add_id(pass->fleet, excluded->items[i], &pass->scratch);
+	filter_pass_drop(pass, &pass->scratch, 0);
+}
 
-	*removal = (struct removal){.by = REMOVED_UNKNOWN};
-	if (!scheduler->has_health && !node->is_healthy && node->engine_id[0] == '\0')
-		return false;
-	for (size_t i = 0; i < scheduler->filters_len; i++) {
-		if (!scheduler->filters[i]->check(request, node, &verdict)) {
-			*removal = (struct removal){.by = (int)i, .why = verdict.why};
-			return false;
+static void drop_full(struct filter_pass *pass, const struct container_view *want)
+{
+	const struct fleet_load *loads = fleet_loads(pass->fleet);
+
+	if (want->nano_cpus <= 0 && want->memory <= 0)
+		return;
+	bitset_empty(&pass->scratch);
+	BITSET_EACH(&pass->candidates, slot)
+	{
+		if (!weight_has_room(&loads[slot], want))
+			bitset_add(&pass->scratch, slot);
+	}
+	filter_pass_drop(pass, &pass->scratch, 0);
+}
+
+/* Leaves the nodes that can take it. */
+static void pass_run(const struct scheduler *scheduler, struct filter_request *request,
+	struct filter_pass *pass, const struct str_list *excluded)
+{
+	pass->by = REMOVED_UNKNOWN;
+	if (!scheduler->has_health) {
+		bitset_copy(&pass->scratch, fleet_known(pass->fleet));
+		bitset_or(&pass->scratch, fleet_healthy(pass->fleet));
+		filter_pass_keep(pass, &pass->scratch, 0);
+	}
+	for (size_t i = 0; i < scheduler->filters_len && !bitset_is_empty(&pass->candidates); i++) {
+		pass->by = (int)i;
+		scheduler->filters[i]->apply(request, pass);
+	}
+	pass->by = REMOVED_EXCLUDED;
+	drop_excluded(pass, excluded);
+	pass->by = REMOVED_ROOM;
+	drop_full(pass, &filter_request_placement(request)->want);
+}
+
+/* Of those that can take it, leaves the ones on which the most soft terms hold, and of these those
+ * that are preferred, if any are. */
+static void keep_best(struct filter_pass *pass, const struct bitset *preferred)
+{
+	unsigned most = 0;
+
+	if (pass->has_soft) {
+		BITSET_EACH(&pass->candidates, slot)
+		most = pass->soft[slot] > most ? pass->soft[slot] : most;
+		BITSET_EACH(&pass->candidates, slot)
+		{
+			if (pass->soft[slot] < most)
+				bitset_remove(&pass->candidates, slot);
 		}
 	}
-	removal->by = REMOVED_EXCLUDED;
-	if (excluded != NULL && excluded->len > 0 && str_list_has(excluded, node->id))
-		return false;
-	removal->by = REMOVED_ROOM;
-	if (!weight_has_room(node, &placement->want))
-		return false;
-	removal->by = REMOVED_NOT;
-	*merit = 2 * verdict.soft + is_preferred(placement, node);
-	return true;
-}
-
-/* What is left of a selection: nodes that can take it, and where they stand. */
-struct candidates {
-	const struct node_view **nodes;
-	size_t *places;
-	size_t len;
-	unsigned merit; /* of each of them: the most that any node has */
-};
-
-static void candidates_add(
-	struct candidates *candidates, const struct node_view *node, size_t place, unsigned merit)
-{
-	if (candidates->len > 0 && merit < candidates->merit)
+	if (preferred == NULL)
 		return;
-	if (merit > candidates->merit)
-		candidates->len = 0;
-	candidates->merit = merit;
-	candidates->nodes[candidates->len] = node;
-	candidates->places[candidates->len++] = place;
+	bitset_copy(&pass->scratch, &pass->candidates);
+	bitset_and(&pass->scratch, preferred);
+	if (!bitset_is_empty(&pass->scratch))
+		bitset_copy(&pass->candidates, &pass->scratch);
 }
 
-ssize_t scheduler_select(struct scheduler *scheduler, const struct node_view *const *nodes,
-	size_t len, const struct placement *placement, const struct str_list *excluded,
-	struct err *err)
+/* The words for nodes that were all removed. */
+static void explain(const struct scheduler *scheduler, const struct filter_request *request,
+	const struct filter_pass *pass, const struct bitset *among, struct err *err)
+{
+	size_t order_len, len = 0;
+	const uint32_t *order = fleet_order(pass->fleet, &order_len);
+	const struct node_view **nodes = xcalloc(order_len + 1, sizeof(const struct node_view *));
+	struct removal *removals = xcalloc(order_len + 1, sizeof(*removals));
+
+	for (size_t i = 0; i < order_len; i++) {
+		if (among != NULL && !bitset_has(among, order[i]))
+			continue;
+		nodes[len] = fleet_view(pass->fleet, order[i]);
+		removals[len++] = pass->removals[order[i]];
+	}
+	report_no_node(
+		&(struct selection){
+			.filters = scheduler->filters,
+			.filters_len = scheduler->filters_len,
+			.request = request,
+			.nodes = nodes,
+			.removals = removals,
+			.len = len,
+		},
+		err);
+	free(nodes);
+	free(removals);
+}
+
+ssize_t scheduler_select(struct scheduler *scheduler, const struct fleet *fleet,
+	const struct bitset *among, const struct placement *placement,
+	const struct str_list *excluded, struct err *err)
 {
 	struct filter_request *request = filter_request_new(placement, err);
-	CLEANUP_FREE struct removal *removals = NULL;
-	struct candidates candidates = {0};
+	struct filter_pass pass;
+	size_t len;
 	ssize_t chosen = -1;
 
 	if (request == NULL)
 		return -1;
-	removals = xcalloc(len + 1, sizeof(*removals));
-	candidates.nodes = xcalloc(len + 1, sizeof(const struct node_view *));
-	candidates.places = xcalloc(len + 1, sizeof(*candidates.places));
-	for (size_t i = 0; i < len; i++) {
-		unsigned merit = 0;
-
-		if (node_check(scheduler, request, nodes[i], excluded, &removals[i], &merit))
-			candidates_add(&candidates, nodes[i], i, merit);
-	}
-	if (filter_request_is_exhausted(request))
+	pass_init(scheduler, &pass, fleet, among);
+	pass_run(scheduler, request, &pass, excluded);
+	(void)fleet_order(fleet, &len);
+	if (filter_request_is_exhausted(request)) {
 		err_set(err, ERR_INVALID,
 			"the regular expressions of this request take too much work in a cluster "
 			"of %zu nodes",
 			len);
-	else if (candidates.len == 0)
-		report_no_node(
-			&(struct selection){
-				.filters = scheduler->filters,
-				.filters_len = scheduler->filters_len,
-				.request = request,
-				.nodes = nodes,
-				.removals = removals,
-				.len = len,
-			},
-			err);
-	else
-		chosen = (ssize_t)candidates.places[strategy_choose(
-			scheduler->strategy, candidates.nodes, candidates.len, &placement->want)];
-	free(candidates.nodes);
-	free(candidates.places);
+	} else if (bitset_is_empty(&pass.candidates)) {
+		explain(scheduler, request, &pass, among, err);
+	} else {
+		keep_best(&pass, placement->preferred);
+		chosen = (ssize_t)strategy_choose(
+			scheduler->strategy, fleet, &pass.candidates, &placement->want);
+	}
+	pass_clear(&pass);
 	filter_request_free(request);
 	return chosen;
 }

@@ -4,6 +4,7 @@
 #define SCHEDULER_SCHEDULER_H
 
 #include "cluster/cluster.h"
+#include "cluster/fleet.h"
 #include "cluster/view.h"
 #include "lib/env.h"
 #include "lib/err.h"
@@ -28,14 +29,15 @@ void scheduler_free(struct scheduler *scheduler);
 const char *scheduler_strategy(const struct scheduler *scheduler);
 const struct str_list *scheduler_filters(const struct scheduler *scheduler);
 
-/* The place, in nodes, of the one that takes it; -1 with ERR_INVALID for a bad expression, with
- * ERR_NO_NODE and the whole explanation when there is none. Nodes whose ID is in excluded (may be
- * NULL) are left out: engines that refused this container before. Nothing is reserved. */
-ssize_t scheduler_select(struct scheduler *scheduler, const struct node_view *const *nodes,
-	size_t len, const struct placement *placement, const struct str_list *excluded,
-	struct err *err) MUSTCHECK;
+/* The slot of the node that takes it, of those in `among` (NULL = all); -1 with ERR_INVALID for a
+ * bad expression, with ERR_NO_NODE and the whole explanation when there is none. Nodes whose ID is
+ * in excluded (may be NULL) are left out: engines that refused this container before. Nothing is
+ * reserved. */
+ssize_t scheduler_select(struct scheduler *scheduler, const struct fleet *fleet,
+	const struct bitset *among, const struct placement *placement,
+	const struct str_list *excluded, struct err *err) MUSTCHECK;
 
-/* The same over all nodes of a cluster, for what needs a node and reserves nothing (builds,
+/* The same with what only some nodes have, for what needs a node and reserves nothing (builds,
  * networks, volumes, searches). Borrowed, as cluster_nodes gives it. */
 struct node *scheduler_pick(struct scheduler *scheduler, const struct cluster *cluster,
 	const struct placement *placement, const struct str_list *excluded,

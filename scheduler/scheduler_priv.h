@@ -5,17 +5,11 @@
 #include "filters/filter.h"
 #include "scheduler/scheduler.h"
 
-/* Why a node was removed: the place of the filter in use, or one of these. */
-#define REMOVED_NOT (-1) /* it was not */
+/* By whom a node was removed (struct removal): the place of the filter in use, or one of these. */
 #define REMOVED_UNKNOWN \
 	(-2) /* its engine has never answered, and the health filter is not in use */
 #define REMOVED_EXCLUDED (-3) /* it refused the container before */
 #define REMOVED_ROOM (-4)     /* too little CPU or memory left */
-
-struct removal {
-	int by;
-	size_t why; /* of the filter */
-};
 
 /* All that a failed selection knows. */
 struct selection {
@@ -23,7 +17,7 @@ struct selection {
 	size_t filters_len;
 	const struct filter_request *request;
 	const struct node_view *const *nodes;
-	const struct removal *removals; /* one for each node */
+	const struct removal *removals; /* one for each node, as all were removed */
 	size_t len;
 };
 

@@ -4,21 +4,28 @@
 #include "strategies/strategy_priv.h"
 #include "strategies/weight.h"
 
-static size_t choose(const struct strategy *strategy, const struct node_view *const *nodes,
-	size_t len, const struct container_view *want)
+static size_t choose(struct strategy *strategy, const struct fleet *fleet,
+	const struct bitset *nodes, const struct container_view *want)
 {
-	size_t best = 0;
-	int64_t best_weight = weight_of(nodes[0], want);
+	const struct fleet_load *loads = fleet_loads(fleet);
+	size_t len, best = BITSET_END;
+	const uint32_t *order = fleet_order(fleet, &len);
+	int64_t best_weight = -1;
 
 	(void)strategy;
-	for (size_t i = 1; i < len; i++) {
-		int64_t weight = weight_of(nodes[i], want);
+	for (size_t i = 0; i < len; i++) {
+		const struct fleet_load *load = &loads[order[i]];
+		int64_t weight;
 
-		if (weight < best_weight ||
-			(weight == best_weight &&
-				nodes[i]->containers_len <= nodes[best]->containers_len))
+		if (!bitset_has(nodes, order[i]))
 			continue;
-		best = i;
+		weight = weight_of(load, want);
+		if (best != BITSET_END &&
+			(weight < best_weight ||
+				(weight == best_weight &&
+					load->containers <= loads[best].containers)))
+			continue;
+		best = order[i];
 		best_weight = weight;
 	}
 	return best;

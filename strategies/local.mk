@@ -15,6 +15,6 @@ strategies_libswarm_strategies_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_strategies
 endif
-tests_unit_test_strategies_SOURCES = tests/unit/test_strategies.c
+tests_unit_test_strategies_SOURCES = tests/unit/test_strategies.c $(view_fleet)
 tests_unit_test_strategies_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_strategies_LDADD = $(STRATEGIES_LIBS) $(CMOCKA_LIBS)

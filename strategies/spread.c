@@ -3,27 +3,34 @@
 #include "strategies/strategy_priv.h"
 #include "strategies/weight.h"
 
-static size_t choose(const struct strategy *strategy, const struct node_view *const *nodes,
-	size_t len, const struct container_view *want)
+static size_t choose(struct strategy *strategy, const struct fleet *fleet,
+	const struct bitset *nodes, const struct container_view *want)
 {
-	size_t best = 0;
-	int64_t best_weight = weight_of(nodes[0], want);
-	uint64_t best_turn = strategy_last_turn(strategy, nodes[0]);
+	const struct fleet_load *loads = fleet_loads(fleet);
+	size_t len, best = BITSET_END;
+	const uint32_t *order = fleet_order(fleet, &len);
+	int64_t best_weight = INT64_MAX;
+	uint64_t best_turn = 0;
 
-	for (size_t i = 1; i < len; i++) {
-		int64_t weight = weight_of(nodes[i], want);
-		size_t containers = nodes[i]->containers_len;
+	for (size_t i = 0; i < len; i++) {
+		const struct fleet_load *load = &loads[order[i]];
+		int64_t weight;
 		uint64_t turn;
+		bool is_equal;
 
+		if (!bitset_has(nodes, order[i]))
+			continue;
+		weight = weight_of(load, want);
 		if (weight > best_weight)
 			continue;
-		if (weight == best_weight && containers > nodes[best]->containers_len)
+		is_equal = weight == best_weight;
+		if (is_equal && load->containers > loads[best].containers)
 			continue;
-		turn = strategy_last_turn(strategy, nodes[i]);
-		if (weight == best_weight && containers == nodes[best]->containers_len &&
-			turn >= best_turn)
+		is_equal &= best != BITSET_END && load->containers == loads[best].containers;
+		turn = strategy_last_turn(strategy, fleet, order[i]);
+		if (is_equal && turn >= best_turn)
 			continue;
-		best = i;
+		best = order[i];
 		best_weight = weight;
 		best_turn = turn;
 	}

@@ -71,6 +71,7 @@ void strategy_free(struct strategy *strategy)
 		HASH_DEL(strategy->turns, turn);
 		free(turn);
 	}
+	free(strategy->known);
 	free(strategy);
 }
 
@@ -79,12 +80,33 @@ const char *strategy_name(const struct strategy *strategy)
 	return strategy->ops->name;
 }
 
-uint64_t strategy_last_turn(const struct strategy *strategy, const struct node_view *node)
+/* What is known of a slot, the turn looked up anew if the slot has another node since. */
+static struct strategy_known *known_of(
+	struct strategy *strategy, const struct fleet *fleet, size_t slot)
 {
+	uint64_t stamp = fleet_loads(fleet)[slot].stamp;
+	struct strategy_known *known;
 	struct strategy_turn *turn;
 
-	HASH_FIND_STR(strategy->turns, node->id, turn);
-	return turn == NULL ? 0 : turn->number;
+	if (slot >= strategy->known_len) {
+		size_t len = fleet_slots(fleet);
+
+		strategy->known = xreallocarray(strategy->known, len, sizeof(*strategy->known));
+		memset(strategy->known + strategy->known_len, 0,
+			(len - strategy->known_len) * sizeof(*strategy->known));
+		strategy->known_len = len;
+	}
+	known = &strategy->known[slot];
+	if (known->stamp == stamp)
+		return known;
+	HASH_FIND_STR(strategy->turns, fleet_view(fleet, slot)->id, turn);
+	*known = (struct strategy_known){.stamp = stamp, .turn = turn == NULL ? 0 : turn->number};
+	return known;
+}
+
+uint64_t strategy_last_turn(struct strategy *strategy, const struct fleet *fleet, size_t slot)
+{
+	return known_of(strategy, fleet, slot)->turn;
 }
 
 /* Nodes come and go for as long as the manager lives: of choices long past nothing is kept. */
@@ -102,13 +124,14 @@ static void turns_prune(struct strategy *strategy, size_t nodes)
 			free(turn);
 		}
 	}
+	memset(strategy->known, 0, strategy->known_len * sizeof(*strategy->known));
 }
 
-size_t strategy_choose(struct strategy *strategy, const struct node_view *const *nodes, size_t len,
-	const struct container_view *want)
+size_t strategy_choose(struct strategy *strategy, const struct fleet *fleet,
+	const struct bitset *nodes, const struct container_view *want)
 {
-	size_t chosen = strategy->ops->choose(strategy, nodes, len, want);
-	const char *id = nodes[chosen]->id;
+	size_t chosen = strategy->ops->choose(strategy, fleet, nodes, want);
+	const char *id = fleet_view(fleet, chosen)->id;
 	struct strategy_turn *turn;
 
 	HASH_FIND_STR(strategy->turns, id, turn);
@@ -118,6 +141,7 @@ size_t strategy_choose(struct strategy *strategy, const struct node_view *const 
 		HASH_ADD_STR(strategy->turns, id, turn);
 	}
 	turn->number = ++strategy->last_turn;
-	turns_prune(strategy, len);
+	known_of(strategy, fleet, chosen)->turn = turn->number;
+	turns_prune(strategy, bitset_count(nodes));
 	return chosen;
 }

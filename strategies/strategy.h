@@ -2,6 +2,7 @@
 #ifndef STRATEGIES_STRATEGY_H
 #define STRATEGIES_STRATEGY_H
 
+#include "cluster/fleet.h"
 #include "cluster/view.h"
 #include "lib/env.h"
 #include "lib/err.h"
@@ -15,10 +16,10 @@ struct strategy;
 struct strategy_ops {
 	const char *name;
 	const char *const *aliases; /* NULL-ended, or NULL */
-	/* The place, in nodes, of the one that takes it. len > 0; all nodes have room
+	/* The slot of the one of these nodes that takes it. There is at least one; all have room
 	 * (weight_has_room). No I/O, no clock; chance only through env; cannot fail. */
-	size_t (*choose)(const struct strategy *strategy, const struct node_view *const *nodes,
-		size_t len, const struct container_view *want);
+	size_t (*choose)(struct strategy *strategy, const struct fleet *fleet,
+		const struct bitset *nodes, const struct container_view *want);
 };
 
 /* All strategies; NULL-ended. */
@@ -30,9 +31,10 @@ struct strategy *strategy_new(const char *name, const struct env *env, struct er
 void strategy_free(struct strategy *strategy);
 const char *strategy_name(const struct strategy *strategy); /* never an alias */
 
-/* The place, in nodes, of the one that takes it, which has had its turn then. len > 0; every node
- * must have room. The order of nodes decides between nodes that are equal and were never chosen. */
-size_t strategy_choose(struct strategy *strategy, const struct node_view *const *nodes, size_t len,
-	const struct container_view *want);
+/* The slot of the one of these nodes that takes it, which has had its turn then. There must be at
+ * least one, and each must have room. The order of the fleet decides between nodes that are equal
+ * and were never chosen. */
+size_t strategy_choose(struct strategy *strategy, const struct fleet *fleet,
+	const struct bitset *nodes, const struct container_view *want);
 
 #endif

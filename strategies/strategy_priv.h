@@ -8,16 +8,24 @@
 
 struct strategy_turn;
 
+/* What was found for a slot: good while the slot has this stamp (struct fleet_load). */
+struct strategy_known {
+	uint64_t stamp;
+	uint64_t turn;
+};
+
 struct strategy {
 	const struct strategy_ops *ops;
 	const struct env *env;
-	struct strategy_turn *turns; /* hash by node ID */
-	uint64_t last_turn;          /* number of the last choice */
+	struct strategy_turn *turns;  /* hash by node ID */
+	uint64_t last_turn;           /* number of the last choice */
+	struct strategy_known *known; /* by slot; spares a look into the hash for every node */
+	size_t known_len;
 };
 
 extern const struct strategy_ops strategy_spread, strategy_binpack, strategy_random;
 
 /* Number of the choice that fell on this node last, 0 = none (or long ago). */
-uint64_t strategy_last_turn(const struct strategy *strategy, const struct node_view *node);
+uint64_t strategy_last_turn(struct strategy *strategy, const struct fleet *fleet, size_t slot);
 
 #endif

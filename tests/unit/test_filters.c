@@ -2,6 +2,7 @@
 #include "filters/expr.h"
 #include "filters/filter.h"
 #include "lib/str.h"
+#include "tests/unit/view_fleet.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,6 +39,34 @@ static struct node_view a_node(const struct container_view *const *containers, s
 	};
 }
 
+/* One node on its way through one filter: true when it stays; else removal (may be NULL) tells why.
+ * soft (may be NULL): the soft terms that hold. */
+static bool run(const struct filter_ops *ops, struct filter_request *request,
+	const struct node_view *node, struct removal *removal, unsigned *soft)
+{
+	struct view_fleet *fleet = view_fleet_new(&node, 1);
+	struct removal of_slots[BITSET_WORD];
+	unsigned soft_of_slots[BITSET_WORD] = {0};
+	struct filter_pass pass = {
+		.fleet = view_fleet_get(fleet), .removals = of_slots, .soft = soft_of_slots};
+	bool stays;
+
+	assert_in_range(fleet_slots(pass.fleet), 1, BITSET_WORD);
+	bitset_init(&pass.candidates, BITSET_WORD);
+	bitset_init(&pass.scratch, BITSET_WORD);
+	bitset_add(&pass.candidates, 0);
+	ops->apply(request, &pass);
+	stays = bitset_has(&pass.candidates, 0);
+	if (!stays && removal != NULL)
+		*removal = of_slots[0];
+	if (soft != NULL)
+		*soft = soft_of_slots[0];
+	bitset_release(&pass.candidates);
+	bitset_release(&pass.scratch);
+	view_fleet_free(fleet);
+	return stays;
+}
+
 /* The verdict of one filter; soft may be NULL. */
 static bool ask(const char *filter, const struct placement *placement, const struct node_view *node,
 	unsigned *soft)
@@ -45,23 +74,21 @@ static bool ask(const char *filter, const struct placement *placement, const str
 	struct err err = ERR_INIT;
 	const struct filter_ops *ops = filter_find(filter, &err);
 	struct filter_request *request = filter_request_new(placement, &err);
-	struct filter_verdict verdict = {0};
+	struct removal removal = {0};
 	bool pass;
 
 	if (ops == NULL || request == NULL)
 		fail_msg("%s", err.msg);
-	pass = ops->check(request, node, &verdict);
+	pass = run(ops, request, node, &removal, soft);
 	if (!pass) {
 		struct buf out;
 
 		/* Whatever is refused can be explained. */
 		buf_init(&out, 4096);
-		ops->reason(request, verdict.why, &out);
+		ops->reason(request, removal.why, &out);
 		assert_true(out.len > 0);
 		buf_reset(&out);
 	}
-	if (soft != NULL)
-		*soft = verdict.soft;
 	filter_request_free(request);
 	return pass;
 }
@@ -271,7 +298,7 @@ static void test_needs(void **state)
 	};
 	struct placement placement = {.needs = here, .needs_len = 2};
 	struct filter_request *request;
-	struct filter_verdict verdict = {0};
+	struct removal removal = {0};
 	struct buf out;
 
 	(void)state;
@@ -285,9 +312,9 @@ static void test_needs(void **state)
 	placement.network_container = NULL;
 	placement.needs_len = 2;
 	request = filter_request_new(&placement, NULL);
-	assert_false(filter_find("dependency", NULL)->check(request, &node, &verdict));
+	assert_false(run(filter_find("dependency", NULL), request, &node, &removal, NULL));
 	buf_init(&out, 4096);
-	filter_find("dependency", NULL)->reason(request, verdict.why, &out);
+	filter_find("dependency", NULL)->reason(request, removal.why, &out);
 	assert_string_equal(buf_str(&out), "--net=back is not there");
 	buf_reset(&out);
 	filter_request_free(request);
@@ -479,10 +506,8 @@ static void test_work_is_bounded(void **state)
 	assert_non_null(request);
 	node.name = name;
 	for (int i = 0; i < 10000; i++) {
-		struct filter_verdict verdict = {0};
-
 		snprintf(name, sizeof(name), "node-with-a-rather-long-name-%d", i);
-		assert_false(filter_find("constraint", NULL)->check(request, &node, &verdict));
+		assert_false(run(filter_find("constraint", NULL), request, &node, NULL, NULL));
 		if (i == 0)
 			assert_false(filter_request_is_exhausted(request));
 	}

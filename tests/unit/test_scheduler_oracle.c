@@ -5,6 +5,7 @@
  * RE2, its own sums, and lists walked from end to end. */
 #include "lib/str.h"
 #include "scheduler/scheduler.h"
+#include "tests/unit/view_fleet.h"
 
 #include <regex.h>
 #include <setjmp.h>
@@ -68,6 +69,7 @@ struct world {
 	struct container_view containers[NODES_MAX][CONTAINERS_MAX];
 	const struct container_view *container_list[NODES_MAX][CONTAINERS_MAX];
 	char container_ids[NODES_MAX][CONTAINERS_MAX][65];
+	char container_names[NODES_MAX][CONTAINERS_MAX][16]; /* of reservations: each has its own */
 	struct view_label container_labels[NODES_MAX][CONTAINERS_MAX][2];
 	struct view_port ports[NODES_MAX][CONTAINERS_MAX][PORTS_MAX];
 	const char *image_names[NODES_MAX][2];
@@ -81,7 +83,8 @@ struct world {
 	const char *dependencies[2];
 	struct view_need needs[2];
 	const char *need_nodes[2][NODES_MAX + 1];
-	const struct node_view *preferred[NODES_MAX];
+	uint64_t preferred_words[1];
+	struct bitset preferred;
 	bool is_preferred[NODES_MAX];
 };
 
@@ -108,6 +111,8 @@ static void random_container(struct world *w, size_t node, size_t at)
 			(unsigned)(node + 1), (unsigned)at, below(1000), 7u);
 	else
 		w->container_ids[node][at][0] = '\0';
+	snprintf(w->container_names[node][at], sizeof(w->container_names[node][at]), "db-%u-%u",
+		(unsigned)node, (unsigned)at);
 	if (below(2))
 		labels[labels_len++] = (struct view_label){"disk", PICK(label_values)};
 	if (below(3) == 0)
@@ -115,7 +120,7 @@ static void random_container(struct world *w, size_t node, size_t at)
 	*c = (struct container_view){
 		.id = w->container_ids[node][at],
 		.swarm_id = "",
-		.name = PICK(names),
+		.name = w->container_ids[node][at][0] ? PICK(names) : w->container_names[node][at],
 		.image = "",
 		.image_id = "",
 		.labels = {labels, labels_len},
@@ -243,12 +248,13 @@ static void random_world(struct world *w)
 	p->needs_len = below(4) == 0 ? 1 + below(2) : 0;
 	for (size_t i = 0; i < p->needs_len; i++)
 		random_need(w, i);
-	/* The views stand in an array, so that their order is that of their addresses. */
-	p->preferred = w->preferred;
+	w->preferred_words[0] = 0;
+	w->preferred = (struct bitset){.words = w->preferred_words, .words_len = 1};
+	p->preferred = &w->preferred;
 	for (size_t i = 0; i < w->nodes_len; i++) {
 		w->is_preferred[i] = below(4) == 0;
 		if (w->is_preferred[i])
-			w->preferred[p->preferred_len++] = &w->nodes[i];
+			bitset_add(&w->preferred, i);
 	}
 }
 
@@ -586,13 +592,19 @@ static void compare(const char *strategy, unsigned rounds, unsigned *placed)
 	for (unsigned i = 1; i <= rounds; i++) {
 		static struct world w;
 		struct err err = ERR_INIT;
+		struct view_fleet *fleet;
 		struct verdict v;
 		ssize_t got;
 
 		round_number++;
 		random_world(&w);
 		v = oracle_select(strategy, &w, history);
-		got = scheduler_select(scheduler, w.list, w.nodes_len, &w.placement, NULL, &err);
+		fleet = view_fleet_new(w.list, w.nodes_len);
+		if (w.nodes_len == 0)
+			w.placement.preferred = NULL;
+		got = scheduler_select(
+			scheduler, view_fleet_get(fleet), NULL, &w.placement, NULL, &err);
+		view_fleet_free(fleet);
 		if (got < 0) {
 			CHECK(v.best < 0);
 			check_report(&w, &v, &err);

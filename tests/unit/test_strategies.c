@@ -3,6 +3,7 @@
 #include "lib/str.h"
 #include "strategies/strategy.h"
 #include "strategies/weight.h"
+#include "tests/unit/view_fleet.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,27 +29,52 @@ static uint32_t dice(const struct env *env, uint32_t bound)
 
 static const struct env dice_env = {.random_below = dice};
 
-struct fleet {
+struct sketch {
 	char ids[NODES][16];
 	struct node_view nodes[NODES];
-	const struct node_view *list[NODES];
+	struct view_fleet *fleet;
 };
 
-static void fleet_init(struct fleet *fleet)
+static void sketch_init(struct sketch *sketch)
 {
-	*fleet = (struct fleet){0};
+	const struct node_view *list[NODES];
+
+	*sketch = (struct sketch){.fleet = NULL};
 	for (int i = 0; i < NODES; i++) {
-		snprintf(fleet->ids[i], sizeof(fleet->ids[i]), "node%d", i);
-		fleet->nodes[i] = (struct node_view){
-			.id = fleet->ids[i],
-			.name = fleet->ids[i],
+		snprintf(sketch->ids[i], sizeof(sketch->ids[i]), "node%d", i);
+		sketch->nodes[i] = (struct node_view){
+			.id = sketch->ids[i],
+			.name = sketch->ids[i],
 			.is_healthy = true,
 			.total_nano_cpus = 4 * CPU,
 			.total_memory = 8 * GIB,
 		};
-		fleet->list[i] = &fleet->nodes[i];
+		list[i] = &sketch->nodes[i];
 	}
+	sketch->fleet = view_fleet_new(list, NODES);
 }
+
+static void sketch_clear(struct sketch *sketch)
+{
+	view_fleet_free(sketch->fleet);
+}
+
+/* The choice among the nodes of these bits, as they are now. */
+static size_t choose(struct strategy *strategy, struct sketch *sketch, uint64_t among,
+	const struct container_view *want)
+{
+	struct bitset nodes;
+	size_t chosen;
+
+	for (size_t i = 0; i < NODES; i++)
+		view_fleet_load(sketch->fleet, i, &sketch->nodes[i]);
+	bitset_init(&nodes, BITSET_WORD);
+	nodes.words[0] = among;
+	chosen = strategy_choose(strategy, view_fleet_get(sketch->fleet), &nodes, want);
+	bitset_release(&nodes);
+	return chosen;
+}
+#define ALL ((UINT64_C(1) << NODES) - 1)
 
 static struct strategy *a_strategy(const char *name)
 {
@@ -62,9 +88,9 @@ static struct strategy *a_strategy(const char *name)
 
 /* One create: the node has one container more, and its share of the resources. */
 static size_t create(
-	struct strategy *strategy, struct fleet *fleet, const struct container_view *want)
+	struct strategy *strategy, struct sketch *fleet, const struct container_view *want)
 {
-	size_t chosen = strategy_choose(strategy, fleet->list, NODES, want);
+	size_t chosen = choose(strategy, fleet, ALL, want);
 
 	assert_in_range(chosen, 0, NODES - 1);
 	fleet->nodes[chosen].containers_len++;
@@ -96,7 +122,7 @@ static void test_names(void **state)
 
 static void test_room(void **state)
 {
-	struct node_view node = {.total_nano_cpus = 2 * CPU,
+	struct fleet_load node = {.total_nano_cpus = 2 * CPU,
 		.total_memory = GIB,
 		.used_nano_cpus = CPU,
 		.used_memory = GIB / 2};
@@ -124,7 +150,7 @@ static void test_room(void **state)
 	want.memory = 1;
 	assert_false(weight_has_room(&node, &want));
 	/* A node that reports nothing. */
-	node = (struct node_view){0};
+	node = (struct fleet_load){0};
 	assert_false(weight_has_room(&node, &want));
 	want.memory = 0;
 	assert_int_equal(weight_of(&node, &want), 2 * WEIGHT_FULL);
@@ -133,9 +159,9 @@ static void test_room(void **state)
 static void spread_evenly(struct container_view want, int64_t total_cpus, int64_t total_memory)
 {
 	struct strategy *strategy = a_strategy("spread");
-	struct fleet fleet;
+	struct sketch fleet;
 
-	fleet_init(&fleet);
+	sketch_init(&fleet);
 	for (int i = 0; i < NODES; i++) {
 		fleet.nodes[i].total_nano_cpus = total_cpus;
 		fleet.nodes[i].total_memory = total_memory;
@@ -153,6 +179,7 @@ static void spread_evenly(struct container_view want, int64_t total_cpus, int64_
 		}
 		assert_true(most - least <= 1);
 	}
+	sketch_clear(&fleet);
 	strategy_free(strategy);
 }
 
@@ -170,25 +197,26 @@ static void test_turns(void **state)
 {
 	struct strategy *strategy = a_strategy("spread");
 	const struct container_view want = {0};
-	struct fleet fleet;
+	struct sketch fleet;
 	unsigned counts[NODES] = {0};
 
 	(void)state;
-	fleet_init(&fleet);
+	sketch_init(&fleet);
 	for (int i = 0; i < 1000; i++)
-		counts[strategy_choose(strategy, fleet.list, NODES, &want)]++;
+		counts[choose(strategy, &fleet, ALL, &want)]++;
 	for (int i = 0; i < NODES; i++)
 		assert_int_equal(counts[i], 1000 / NODES);
 	/* Other requests in between, for which only some nodes are asked, do not disturb it. */
 	memset(counts, 0, sizeof(counts));
 	for (int i = 0; i < 1000; i++) {
-		counts[strategy_choose(strategy, fleet.list, 2, &want)]++;
-		counts[2 + strategy_choose(strategy, fleet.list + 2, 3, &want)]++;
+		counts[choose(strategy, &fleet, 3, &want)]++;
+		counts[choose(strategy, &fleet, ALL - 3, &want)]++;
 	}
 	assert_int_equal(counts[0], 500);
 	assert_int_equal(counts[1], 500);
 	for (int i = 2; i < NODES; i++)
 		assert_in_range(counts[i], 333, 334);
+	sketch_clear(&fleet);
 	strategy_free(strategy);
 }
 
@@ -196,17 +224,19 @@ static void test_turns(void **state)
 static void test_deterministic(void **state)
 {
 	struct strategy *strategies[2] = {a_strategy("spread"), a_strategy("spread")};
-	struct fleet fleets[2];
+	struct sketch fleets[2];
 
 	(void)state;
-	fleet_init(&fleets[0]);
-	fleet_init(&fleets[1]);
+	sketch_init(&fleets[0]);
+	sketch_init(&fleets[1]);
 	for (int i = 0; i < 300; i++) {
 		const struct container_view want = {.memory = (i * 7919 % 13) << 20};
 
 		assert_int_equal(create(strategies[0], &fleets[0], &want),
 			create(strategies[1], &fleets[1], &want));
 	}
+	sketch_clear(&fleets[0]);
+	sketch_clear(&fleets[1]);
 	strategy_free(strategies[0]);
 	strategy_free(strategies[1]);
 }
@@ -215,20 +245,21 @@ static void test_spread_prefers_the_emptier(void **state)
 {
 	struct strategy *strategy = a_strategy("spread");
 	struct container_view want = {.memory = GIB};
-	struct fleet fleet;
+	struct sketch fleet;
 
 	(void)state;
-	fleet_init(&fleet);
+	sketch_init(&fleet);
 	for (int i = 0; i < NODES; i++)
 		fleet.nodes[i].used_memory = GIB;
 	fleet.nodes[3].total_memory = 16 * GIB;
 	fleet.nodes[3].containers_len = 50;
-	assert_int_equal(strategy_choose(strategy, fleet.list, NODES, &want), 3);
+	assert_int_equal(choose(strategy, &fleet, ALL, &want), 3);
 	/* Nothing asked for: the number of containers alone. */
 	want.memory = 0;
 	for (int i = 0; i < NODES; i++)
 		fleet.nodes[i].containers_len = i == 2 ? 1 : 2;
-	assert_int_equal(strategy_choose(strategy, fleet.list, NODES, &want), 2);
+	assert_int_equal(choose(strategy, &fleet, ALL, &want), 2);
+	sketch_clear(&fleet);
 	strategy_free(strategy);
 }
 
@@ -236,32 +267,37 @@ static void test_binpack(void **state)
 {
 	struct strategy *strategy = a_strategy("binpacking");
 	struct container_view want = {.memory = GIB};
-	struct fleet fleet;
+	struct sketch fleet;
 	size_t chosen;
 
 	(void)state;
-	fleet_init(&fleet);
+	sketch_init(&fleet);
 	/* One node after the other is filled. */
 	for (int i = 0; i < 8 * NODES; i++) {
-		const struct node_view *with_room[NODES];
-		size_t len = 0;
+		uint64_t with_room = 0;
 
 		for (int j = 0; j < NODES; j++) {
-			if (weight_has_room(&fleet.nodes[j], &want))
-				with_room[len++] = &fleet.nodes[j];
+			const struct fleet_load load = {.total_nano_cpus = 4 * CPU,
+				.total_memory = 8 * GIB,
+				.used_memory = fleet.nodes[j].used_memory};
+
+			if (weight_has_room(&load, &want))
+				with_room |= UINT64_C(1) << j;
 		}
-		assert_true(len > 0);
-		chosen = strategy_choose(strategy, with_room, len, &want);
-		assert_ptr_equal(with_room[chosen], &fleet.nodes[i / 8]);
+		assert_true(with_room != 0);
+		chosen = choose(strategy, &fleet, with_room, &want);
+		assert_int_equal(chosen, i / 8);
 		fleet.nodes[i / 8].used_memory += GIB;
 		fleet.nodes[i / 8].containers_len++;
 	}
 	/* Nothing asked for: all on one. */
 	want.memory = 0;
-	fleet_init(&fleet);
+	sketch_clear(&fleet);
+	sketch_init(&fleet);
 	chosen = create(strategy, &fleet, &want);
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(create(strategy, &fleet, &want), chosen);
+	sketch_clear(&fleet);
 	strategy_free(strategy);
 }
 
@@ -269,14 +305,15 @@ static void test_random(void **state)
 {
 	struct strategy *strategy = a_strategy("random");
 	const struct container_view want = {0};
-	struct fleet fleet;
+	struct sketch fleet;
 
 	(void)state;
-	fleet_init(&fleet);
+	sketch_init(&fleet);
 	for (dice_value = 0; dice_value < NODES; dice_value++) {
-		assert_int_equal(strategy_choose(strategy, fleet.list, NODES, &want), dice_value);
+		assert_int_equal(choose(strategy, &fleet, ALL, &want), dice_value);
 		assert_int_equal(dice_bound, NODES);
 	}
+	sketch_clear(&fleet);
 	strategy_free(strategy);
 }
 
@@ -291,14 +328,22 @@ static void test_many_nodes_pass_by(void **state)
 	(void)state;
 	for (int i = 0; i < 20000; i++) {
 		char id[32];
-		struct node_view passing = {.id = id};
 		const struct node_view stay[2] = {{.id = "a"}, {.id = "b"}};
-		const struct node_view *one[] = {&passing};
-		const struct node_view *two[] = {&stay[0], &stay[1]};
+		const struct node_view passing = {.id = id};
+		const struct node_view *list[] = {&stay[0], &stay[1], &passing};
+		struct view_fleet *fleet;
+		struct bitset nodes;
 
 		snprintf(id, sizeof(id), "passing%d", i);
-		assert_int_equal(strategy_choose(strategy, one, 1, &want), 0);
-		counts[strategy_choose(strategy, two, 2, &want)]++;
+		fleet = view_fleet_new(list, 3);
+		bitset_init(&nodes, BITSET_WORD);
+		nodes.words[0] = 4;
+		assert_int_equal(
+			strategy_choose(strategy, view_fleet_get(fleet), &nodes, &want), 2);
+		nodes.words[0] = 3;
+		counts[strategy_choose(strategy, view_fleet_get(fleet), &nodes, &want)]++;
+		bitset_release(&nodes);
+		view_fleet_free(fleet);
 	}
 	assert_int_equal(counts[0], counts[1]);
 	strategy_free(strategy);
