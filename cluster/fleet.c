@@ -15,6 +15,7 @@ void fleet_release(struct fleet *fleet)
 	free(fleet->nodes);
 	free(fleet->loads);
 	free(fleet->order);
+	free(fleet->ranks);
 	free(fleet->free_slots);
 	bitset_release(&fleet->all);
 	bitset_release(&fleet->healthy);
@@ -32,6 +33,7 @@ static void grow(struct fleet *fleet)
 	fleet->nodes = xreallocarray(fleet->nodes, cap, sizeof(struct node *));
 	fleet->loads = xreallocarray(fleet->loads, cap, sizeof(*fleet->loads));
 	fleet->order = xreallocarray(fleet->order, cap, sizeof(*fleet->order));
+	fleet->ranks = xreallocarray(fleet->ranks, cap, sizeof(*fleet->ranks));
 	fleet->free_slots = xreallocarray(fleet->free_slots, cap, sizeof(*fleet->free_slots));
 	bitset_grow(&fleet->all, cap);
 	bitset_grow(&fleet->healthy, cap);
@@ -73,15 +75,23 @@ void fleet_node_leave(struct fleet *fleet, struct node *node)
 	fleet->free_slots[fleet->free_len++] = slot;
 }
 
+static void rank_from(struct fleet *fleet, size_t at, size_t len)
+{
+	for (; at < len; at++)
+		fleet->ranks[fleet->order[at]] = (uint32_t)at;
+}
+
 void fleet_order_insert(struct fleet *fleet, const struct node *node, size_t at, size_t len)
 {
 	memmove(&fleet->order[at + 1], &fleet->order[at], (len - at) * sizeof(*fleet->order));
 	fleet->order[at] = node->inventory.slot;
+	rank_from(fleet, at, len + 1);
 }
 
 void fleet_order_remove(struct fleet *fleet, size_t at, size_t len)
 {
 	memmove(&fleet->order[at], &fleet->order[at + 1], (len - at - 1) * sizeof(*fleet->order));
+	rank_from(fleet, at, len - 1);
 }
 
 static void bit_set(struct bitset *set, size_t number, bool is_in)
@@ -118,6 +128,11 @@ const uint32_t *fleet_order(const struct fleet *fleet, size_t *len)
 {
 	*len = fleet->inventory->nodes_len;
 	return fleet->order;
+}
+
+const uint32_t *fleet_ranks(const struct fleet *fleet)
+{
+	return fleet->ranks;
 }
 
 const struct fleet_load *fleet_loads(const struct fleet *fleet)
@@ -162,11 +177,9 @@ size_t node_slot(const struct node *node)
 
 /* ---- What is on the nodes ---- */
 
-/* How one kind of thing comes and goes: by the same walk, so that what came in is what goes out. */
+/* Things come and go by the same walk, so that what came in is what goes out. */
 typedef void label_change_fn(struct label_table *table, struct interned **strings, const char *key,
 	const char *value, uint32_t slot);
-typedef void text_change_fn(
-	struct text_table *table, struct interned **strings, const char *text, uint32_t slot);
 
 static void labels_change(struct fleet *fleet, const struct node *node, label_change_fn *change)
 {
@@ -231,22 +244,22 @@ void fleet_container_take(
 	container_change(fleet, node, view, label_table_take);
 }
 
-static void image_change(struct fleet *fleet, const struct node *node,
-	const struct image_view *image, text_change_fn *change)
+static void images_change(struct fleet *fleet, const struct node *node,
+	const struct image_view *image, label_change_fn *change)
 {
-	uint32_t slot = node->inventory.slot;
-
-	change(&fleet->image_ids, fleet->strings, image->id, slot);
 	for (size_t i = 0; i < image->names_len; i++)
-		change(&fleet->image_names, fleet->strings, image->names[i], slot);
+		change(&fleet->image_names, fleet->strings, image->names[i], image->id,
+			node->inventory.slot);
 }
 
 void fleet_image_add(struct fleet *fleet, const struct node *node, const struct image_view *image)
 {
-	image_change(fleet, node, image, text_table_add);
+	text_table_add(&fleet->image_ids, fleet->strings, image->id, node->inventory.slot);
+	images_change(fleet, node, image, label_table_add);
 }
 
 void fleet_image_take(struct fleet *fleet, const struct node *node, const struct image_view *image)
 {
-	image_change(fleet, node, image, text_table_take);
+	text_table_take(&fleet->image_ids, fleet->strings, image->id, node->inventory.slot);
+	images_change(fleet, node, image, label_table_take);
 }

@@ -29,7 +29,8 @@ struct fleet_load {
 size_t fleet_slots(const struct fleet *fleet);
 /* The slots in use, in the order of cluster_nodes. */
 const uint32_t *fleet_order(const struct fleet *fleet, size_t *len);
-/* By slot; entries of slots that are not in use mean nothing. */
+/* By slot; entries of slots that are not in use mean nothing. Ranks are places in the order. */
+const uint32_t *fleet_ranks(const struct fleet *fleet);
 const struct fleet_load *fleet_loads(const struct fleet *fleet);
 const struct node_view *fleet_view(const struct fleet *fleet, size_t slot);
 /* All nodes, the healthy ones, and those whose engine has answered at least once. */
@@ -64,6 +65,9 @@ void fleet_add_containers(
  * "sha256:", 12 digits of it too when the query is exact). */
 void fleet_add_images(
 	const struct fleet *fleet, const struct fleet_query *query, struct bitset *out);
+/* Those with the image of this name, as engines list it, if it is the same image on all of them.
+ * False, and nothing is added, when none has it or the name stands for several. */
+bool fleet_add_image_named(const struct fleet *fleet, const char *name, struct bitset *out);
 /* Those where this port is taken; host_network: by exposed ports of containers in host network
  * mode, else by bindings. */
 void fleet_add_ports(const struct fleet *fleet, const struct view_port *port, bool host_network,

@@ -20,13 +20,15 @@ struct fleet {
 	struct fleet_load *loads;  /* by slot */
 	size_t slots, slots_cap;
 	uint32_t *order; /* beside inventory.nodes */
+	uint32_t *ranks; /* by slot: its place in order */
 	uint32_t *free_slots;
 	size_t free_len;
 	uint64_t stamp; /* last one given */
 	struct bitset all, healthy, known;
 	struct label_table node_labels, container_labels;
 	struct label_table ports, exposed; /* "80/tcp" -> host addresses */
-	struct text_table image_names, image_ids;
+	struct label_table image_names;    /* "nginx:latest" -> IDs */
+	struct text_table image_ids;
 };
 
 void fleet_init(struct fleet *fleet, struct inventory *inventory);
@@ -36,7 +38,7 @@ void fleet_release(struct fleet *fleet);
 /* Gives a node its slot (node_inventory.slot), and takes it back; by then it must have nothing. */
 void fleet_node_enter(struct fleet *fleet, struct node *node);
 void fleet_node_leave(struct fleet *fleet, struct node *node);
-/* Its place among the nodes. */
+/* Its place among the nodes, of which there were len before. */
 void fleet_order_insert(struct fleet *fleet, const struct node *node, size_t at, size_t len);
 void fleet_order_remove(struct fleet *fleet, size_t at, size_t len);
 /* Its view says something else of its health, engine, ID or load. */

@@ -353,7 +353,7 @@ static bool asks_image_name(const struct fleet_query *query, const char *name)
 static void add_image_names(
 	const struct fleet *fleet, const struct fleet_query *query, struct bitset *out)
 {
-	const struct text_entry *entry = text_table_from(&fleet->image_names, query->prefix);
+	const struct text_entry *entry = text_table_from(&fleet->image_names.keys, query->prefix);
 
 	/* Whatever begins the repository begins the name. */
 	for (; entry && str_has_prefix(entry->text, query->prefix);
@@ -396,6 +396,17 @@ void fleet_add_images(
 	add_image_ids(&fleet->image_ids, query->prefix, query, out);
 	if (query->prefix[0] != '\0')
 		add_image_ids(&fleet->image_ids, full, query, out);
+}
+
+bool fleet_add_image_named(const struct fleet *fleet, const char *name, struct bitset *out)
+{
+	const struct label_entry *entry = label_table_find(&fleet->image_names, name);
+	const struct text_entry *id = entry ? text_table_from(&entry->values, "") : NULL;
+
+	if (!id || text_table_next(id))
+		return false;
+	add_postings(&id->nodes, out);
+	return true;
 }
 
 /* ---- Ports ---- */

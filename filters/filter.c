@@ -107,10 +107,12 @@ const struct placement *filter_request_placement(const struct filter_request *re
 	return request->placement;
 }
 
-/* Notes and takes out, of one word of candidates, those whose bits are set. */
+/* Takes out, of one word of candidates, those whose bits are set. */
 static void take_out(struct filter_pass *pass, size_t word, uint64_t bits, size_t why)
 {
 	pass->candidates.words[word] &= ~bits;
+	if (pass->removals == NULL)
+		return;
 	for (; bits != 0; bits &= bits - 1) {
 		size_t slot = word * BITSET_WORD + (size_t)__builtin_ctzll(bits);
 
@@ -132,7 +134,8 @@ void filter_pass_drop(struct filter_pass *pass, const struct bitset *set, size_t
 
 static void count_soft(struct filter_pass *pass, bool is_negated)
 {
-	pass->has_soft = true;
+	if (pass->soft == NULL)
+		pass->soft = xcalloc(fleet_slots(pass->fleet), sizeof(*pass->soft));
 	BITSET_EACH(&pass->candidates, slot)
 	pass->soft[slot] += bitset_has(&pass->scratch, slot) != is_negated;
 }

@@ -38,10 +38,10 @@ struct filter_pass {
 	const struct fleet *fleet;
 	struct bitset candidates; /* nodes that nobody has taken out yet */
 	struct bitset scratch;    /* of a filter, for as long as it runs */
-	unsigned *soft;           /* by slot: soft terms that hold; counts for candidates alone */
-	bool has_soft;            /* there were soft terms, so that soft is to be looked at */
-	int by;                   /* for the removals; set by the caller before each filter */
-	struct removal *removals; /* by slot; filled in for nodes that are taken out */
+	unsigned
+		*soft; /* by slot: soft terms that hold, of candidates; NULL while none was asked */
+	int by;        /* for the removals; set by the caller before each filter */
+	struct removal *removals; /* by slot, filled in for nodes that are taken out; may be NULL */
 };
 /* Takes out the candidates that are not in the set, or those that are, for this reason. */
 void filter_pass_keep(struct filter_pass *pass, const struct bitset *set, size_t why);

@@ -97,41 +97,50 @@ static int64_t newest_build(struct image *const *images, size_t len)
 	return json_int(newest->json, "Created", 0);
 }
 
+/* The nodes that hold the image, when its name means more than one or is none; record by record. */
+static void add_image_nodes(
+	const struct cluster *cluster, const char *reference, struct bitset *out)
+{
+	size_t len = 0;
+	struct image **images = cluster_images_named(cluster, reference, &len, NULL);
+	int64_t created = newest_build(images, len);
+
+	for (size_t i = 0; i < len; i++) {
+		if (created < 0 || json_int(images[i]->json, "Created", 0) == created)
+			bitset_add(out, node_slot(images[i]->node));
+	}
+	free(images);
+}
+
 /* The nodes that hold the image, else the one that is to get it. They come by the index of names,
- * so that nothing is looked up on each node. False when none is to be preferred; else to be
- * released. */
-static bool preferred_nodes(const struct cluster *cluster, const struct create_request *request,
+ * so that nothing is looked up on each node. */
+static void preferred_nodes(const struct cluster *cluster, const struct create_request *request,
 	struct bitset *preferred)
 {
-	size_t images_len = 0;
-	struct image **images =
-		cluster_images_named(cluster, create_request_image(request), &images_len, NULL);
-	const struct node *wanted =
-		images_len == 0 ? cluster_node_find(cluster, create_request_preferred_node(request))
-				: NULL;
-	int64_t created = newest_build(images, images_len);
+	const char *reference = create_request_image(request);
+	CLEANUP_FREE char *name = image_reference_familiar(reference);
+	const struct node *wanted;
 
-	if (images_len > 0 || wanted != NULL)
-		bitset_init(preferred, fleet_slots(cluster_fleet(cluster)));
-	for (size_t i = 0; i < images_len; i++) {
-		if (created < 0 || json_int(images[i]->json, "Created", 0) == created)
-			bitset_add(preferred, node_slot(images[i]->node));
-	}
+	if (fleet_add_image_named(cluster_fleet(cluster), name, preferred))
+		return;
+	add_image_nodes(cluster, reference, preferred);
+	if (!bitset_is_empty(preferred))
+		return;
+	wanted = cluster_node_find(cluster, create_request_preferred_node(request));
 	if (wanted != NULL)
 		bitset_add(preferred, node_slot(wanted));
-	free(images);
-	return images_len > 0 || wanted != NULL;
 }
 
 struct reservation *scheduler_place(struct scheduler *scheduler, struct cluster *cluster,
 	const struct create_request *request, const struct str_list *excluded, struct err *err)
 {
 	struct placement placement = *create_request_placement(request);
-	struct bitset preferred = {0};
+	struct bitset preferred;
 	struct node *node;
 
-	if (preferred_nodes(cluster, request, &preferred))
-		placement.preferred = &preferred;
+	bitset_init(&preferred, fleet_slots(cluster_fleet(cluster)));
+	preferred_nodes(cluster, request, &preferred);
+	placement.preferred = &preferred;
 	node = scheduler_pick(scheduler, cluster, &placement, excluded, err);
 	bitset_release(&preferred);
 	return node == NULL ? NULL : cluster_reserve(cluster, node, &placement.want, err);

@@ -11,8 +11,6 @@ struct scheduler {
 	size_t filters_len;
 	struct str_list filter_names;
 	bool has_health;
-	struct removal *removals; /* of the selection at hand, by slot */
-	size_t removals_len;
 };
 
 static int filters_add(struct scheduler *scheduler, const char *name, struct err *err)
@@ -60,7 +58,6 @@ void scheduler_free(struct scheduler *scheduler)
 		return;
 	strategy_free(scheduler->strategy);
 	free(scheduler->filters);
-	free(scheduler->removals);
 	str_list_free(&scheduler->filter_names);
 	free(scheduler);
 }
@@ -77,23 +74,15 @@ const struct str_list *scheduler_filters(const struct scheduler *scheduler)
 
 /* ---- One selection ---- */
 
-static void pass_init(struct scheduler *scheduler, struct filter_pass *pass,
-	const struct fleet *fleet, const struct bitset *among)
+static void pass_init(
+	struct filter_pass *pass, const struct fleet *fleet, const struct bitset *among)
 {
-	size_t slots = fleet_slots(fleet);
-
-	if (scheduler->removals_len < slots) {
-		scheduler->removals =
-			xreallocarray(scheduler->removals, slots, sizeof(*scheduler->removals));
-		scheduler->removals_len = slots;
-	}
-	*pass = (struct filter_pass){.fleet = fleet, .removals = scheduler->removals};
-	bitset_init(&pass->candidates, slots);
-	bitset_init(&pass->scratch, slots);
+	*pass = (struct filter_pass){.fleet = fleet};
+	bitset_init(&pass->candidates, fleet_slots(fleet));
+	bitset_init(&pass->scratch, fleet_slots(fleet));
 	bitset_copy(&pass->candidates, fleet_all(fleet));
 	if (among != NULL)
 		bitset_and(&pass->candidates, among);
-	pass->soft = xcalloc(slots + 1, sizeof(*pass->soft));
 }
 
 static void pass_clear(struct filter_pass *pass)
@@ -152,7 +141,7 @@ static void keep_best(struct filter_pass *pass, const struct bitset *preferred)
 {
 	unsigned most = 0;
 
-	if (pass->has_soft) {
+	if (pass->soft != NULL) {
 		BITSET_EACH(&pass->candidates, slot)
 		most = pass->soft[slot] > most ? pass->soft[slot] : most;
 		BITSET_EACH(&pass->candidates, slot)
@@ -169,20 +158,28 @@ static void keep_best(struct filter_pass *pass, const struct bitset *preferred)
 		bitset_copy(&pass->candidates, &pass->scratch);
 }
 
-/* The words for nodes that were all removed. */
-static void explain(const struct scheduler *scheduler, const struct filter_request *request,
-	const struct filter_pass *pass, const struct bitset *among, struct err *err)
+/* The words for nodes that were all removed. Why each was is asked only now, once more from the
+ * beginning: most requests find a node, and need no notes about the others. */
+static void explain(const struct scheduler *scheduler, const struct placement *placement,
+	const struct fleet *fleet, const struct bitset *among, const struct str_list *excluded,
+	struct err *err)
 {
+	struct filter_request *request = filter_request_new(placement, err);
 	size_t order_len, len = 0;
-	const uint32_t *order = fleet_order(pass->fleet, &order_len);
+	const uint32_t *order = fleet_order(fleet, &order_len);
+	struct removal *by_slot = xcalloc(fleet_slots(fleet), sizeof(*by_slot));
 	const struct node_view **nodes = xcalloc(order_len + 1, sizeof(const struct node_view *));
 	struct removal *removals = xcalloc(order_len + 1, sizeof(*removals));
+	struct filter_pass pass;
 
+	pass_init(&pass, fleet, among);
+	pass.removals = by_slot;
+	pass_run(scheduler, request, &pass, excluded);
 	for (size_t i = 0; i < order_len; i++) {
 		if (among != NULL && !bitset_has(among, order[i]))
 			continue;
-		nodes[len] = fleet_view(pass->fleet, order[i]);
-		removals[len++] = pass->removals[order[i]];
+		nodes[len] = fleet_view(fleet, order[i]);
+		removals[len++] = by_slot[order[i]];
 	}
 	report_no_node(
 		&(struct selection){
@@ -194,6 +191,9 @@ static void explain(const struct scheduler *scheduler, const struct filter_reque
 			.len = len,
 		},
 		err);
+	pass_clear(&pass);
+	filter_request_free(request);
+	free(by_slot);
 	free(nodes);
 	free(removals);
 }
@@ -209,7 +209,7 @@ ssize_t scheduler_select(struct scheduler *scheduler, const struct fleet *fleet,
 
 	if (request == NULL)
 		return -1;
-	pass_init(scheduler, &pass, fleet, among);
+	pass_init(&pass, fleet, among);
 	pass_run(scheduler, request, &pass, excluded);
 	(void)fleet_order(fleet, &len);
 	if (filter_request_is_exhausted(request)) {
@@ -218,7 +218,7 @@ ssize_t scheduler_select(struct scheduler *scheduler, const struct fleet *fleet,
 			"of %zu nodes",
 			len);
 	} else if (bitset_is_empty(&pass.candidates)) {
-		explain(scheduler, request, &pass, among, err);
+		explain(scheduler, placement, fleet, among, excluded, err);
 	} else {
 		keep_best(&pass, placement->preferred);
 		chosen = (ssize_t)strategy_choose(

@@ -8,24 +8,23 @@ static size_t choose(struct strategy *strategy, const struct fleet *fleet,
 	const struct bitset *nodes, const struct container_view *want)
 {
 	const struct fleet_load *loads = fleet_loads(fleet);
-	size_t len, best = BITSET_END;
-	const uint32_t *order = fleet_order(fleet, &len);
-	int64_t best_weight = -1;
+	const uint32_t *ranks = fleet_ranks(fleet);
+	size_t best = BITSET_END;
+	int64_t best_weight = INT64_MIN;
 
 	(void)strategy;
-	for (size_t i = 0; i < len; i++) {
-		const struct fleet_load *load = &loads[order[i]];
-		int64_t weight;
+	BITSET_EACH(nodes, slot)
+	{
+		int64_t weight = weight_of(&loads[slot], want);
 
-		if (!bitset_has(nodes, order[i]))
+		if (weight < best_weight)
 			continue;
-		weight = weight_of(load, want);
-		if (best != BITSET_END &&
-			(weight < best_weight ||
-				(weight == best_weight &&
-					load->containers <= loads[best].containers)))
+		if (weight == best_weight && loads[slot].containers < loads[best].containers)
 			continue;
-		best = order[i];
+		if (weight == best_weight && loads[slot].containers == loads[best].containers &&
+			ranks[slot] > ranks[best])
+			continue;
+		best = slot;
 		best_weight = weight;
 	}
 	return best;

@@ -3,36 +3,39 @@
 #include "strategies/strategy_priv.h"
 #include "strategies/weight.h"
 
+/* Whether one of two equally full nodes goes before the other. */
+static bool is_before(
+	struct strategy *strategy, const struct fleet *fleet, size_t slot, size_t other)
+{
+	const struct fleet_load *loads = fleet_loads(fleet);
+	uint64_t turn, other_turn;
+
+	if (loads[slot].containers != loads[other].containers)
+		return loads[slot].containers < loads[other].containers;
+	turn = strategy_last_turn(strategy, fleet, slot);
+	other_turn = strategy_last_turn(strategy, fleet, other);
+	if (turn != other_turn)
+		return turn < other_turn;
+	return fleet_ranks(fleet)[slot] < fleet_ranks(fleet)[other];
+}
+
 static size_t choose(struct strategy *strategy, const struct fleet *fleet,
 	const struct bitset *nodes, const struct container_view *want)
 {
 	const struct fleet_load *loads = fleet_loads(fleet);
-	size_t len, best = BITSET_END;
-	const uint32_t *order = fleet_order(fleet, &len);
+	size_t best = BITSET_END;
 	int64_t best_weight = INT64_MAX;
-	uint64_t best_turn = 0;
 
-	for (size_t i = 0; i < len; i++) {
-		const struct fleet_load *load = &loads[order[i]];
-		int64_t weight;
-		uint64_t turn;
-		bool is_equal;
+	BITSET_EACH(nodes, slot)
+	{
+		int64_t weight = weight_of(&loads[slot], want);
 
-		if (!bitset_has(nodes, order[i]))
-			continue;
-		weight = weight_of(load, want);
 		if (weight > best_weight)
 			continue;
-		is_equal = weight == best_weight;
-		if (is_equal && load->containers > loads[best].containers)
+		if (weight == best_weight && !is_before(strategy, fleet, slot, best))
 			continue;
-		is_equal &= best != BITSET_END && load->containers == loads[best].containers;
-		turn = strategy_last_turn(strategy, fleet, order[i]);
-		if (is_equal && turn >= best_turn)
-			continue;
-		best = order[i];
+		best = slot;
 		best_weight = weight;
-		best_turn = turn;
 	}
 	return best;
 }

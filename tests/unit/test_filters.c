@@ -46,9 +46,7 @@ static bool run(const struct filter_ops *ops, struct filter_request *request,
 {
 	struct view_fleet *fleet = view_fleet_new(&node, 1);
 	struct removal of_slots[BITSET_WORD];
-	unsigned soft_of_slots[BITSET_WORD] = {0};
-	struct filter_pass pass = {
-		.fleet = view_fleet_get(fleet), .removals = of_slots, .soft = soft_of_slots};
+	struct filter_pass pass = {.fleet = view_fleet_get(fleet), .removals = of_slots};
 	bool stays;
 
 	assert_in_range(fleet_slots(pass.fleet), 1, BITSET_WORD);
@@ -60,7 +58,8 @@ static bool run(const struct filter_ops *ops, struct filter_request *request,
 	if (!stays && removal != NULL)
 		*removal = of_slots[0];
 	if (soft != NULL)
-		*soft = soft_of_slots[0];
+		*soft = pass.soft == NULL ? 0 : pass.soft[0];
+	free(pass.soft);
 	bitset_release(&pass.candidates);
 	bitset_release(&pass.scratch);
 	view_fleet_free(fleet);

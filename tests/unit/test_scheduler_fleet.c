@@ -482,7 +482,7 @@ static void world_end(struct world *w)
 	CHECK(RB_EMPTY(&fleet->container_labels.keys.tree));
 	CHECK(RB_EMPTY(&fleet->ports.keys.tree));
 	CHECK(RB_EMPTY(&fleet->exposed.keys.tree));
-	CHECK(RB_EMPTY(&fleet->image_names.tree));
+	CHECK(RB_EMPTY(&fleet->image_names.keys.tree));
 	CHECK(RB_EMPTY(&fleet->image_ids.tree));
 	fixture_free(w->fixture);
 }
