@@ -3,39 +3,33 @@
 #include "strategies/strategy_priv.h"
 #include "strategies/weight.h"
 
-/* Whether one of two equally full nodes goes before the other. */
-static bool is_before(
-	struct strategy *strategy, const struct fleet *fleet, size_t slot, size_t other)
-{
-	const struct fleet_load *loads = fleet_loads(fleet);
-	uint64_t turn, other_turn;
-
-	if (loads[slot].containers != loads[other].containers)
-		return loads[slot].containers < loads[other].containers;
-	turn = strategy_last_turn(strategy, fleet, slot);
-	other_turn = strategy_last_turn(strategy, fleet, other);
-	if (turn != other_turn)
-		return turn < other_turn;
-	return fleet_ranks(fleet)[slot] < fleet_ranks(fleet)[other];
-}
-
 static size_t choose(struct strategy *strategy, const struct fleet *fleet,
 	const struct bitset *nodes, const struct container_view *want)
 {
 	const struct fleet_load *loads = fleet_loads(fleet);
+	const uint32_t *ranks = fleet_ranks(fleet);
 	size_t best = BITSET_END;
 	int64_t best_weight = INT64_MAX;
+	uint64_t best_turn = 0;
 
 	BITSET_EACH(nodes, slot)
 	{
 		int64_t weight = weight_of(&loads[slot], want);
+		bool is_equal = weight == best_weight;
+		uint64_t turn;
 
 		if (weight > best_weight)
 			continue;
-		if (weight == best_weight && !is_before(strategy, fleet, slot, best))
+		if (is_equal && loads[slot].containers > loads[best].containers)
+			continue;
+		is_equal = is_equal && loads[slot].containers == loads[best].containers;
+		turn = strategy_last_turn(strategy, fleet, slot);
+		if (is_equal &&
+			(turn > best_turn || (turn == best_turn && ranks[slot] > ranks[best])))
 			continue;
 		best = slot;
 		best_weight = weight;
+		best_turn = turn;
 	}
 	return best;
 }
