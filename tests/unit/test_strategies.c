@@ -156,6 +156,35 @@ static void test_room(void **state)
 	assert_int_equal(weight_of(&node, &want), 2 * WEIGHT_FULL);
 }
 
+static void expect_weight(int64_t sum, int64_t total)
+{
+	const struct fleet_load load = {.total_memory = total, .used_memory = sum / 3};
+	const struct container_view want = {.memory = sum - sum / 3};
+
+	assert_int_equal(weight_of(&load, &want),
+		WEIGHT_FULL + (int64_t)((__int128)sum * WEIGHT_FULL / total));
+}
+
+/* The quotient as integers give it, whole and of any size, although it is found otherwise: where it
+ * is just below the next number, floating-point ones round up. */
+static void test_weight_is_exact(void **state)
+{
+	static const int64_t totals[] = {1, 7, 1000003, 67 * CPU, 16 * GIB - 1,
+		(INT64_C(1) << 43) - 1, (INT64_C(1) << 43) + 1, INT64_C(1) << 48};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(totals); i++) {
+		for (int64_t share = 1; share <= WEIGHT_FULL; share += share < 980000 ? 997 : 1) {
+			int64_t sum = (int64_t)((__int128)share * totals[i] / WEIGHT_FULL);
+
+			if (sum > 0)
+				expect_weight(sum, totals[i]);
+			if (sum < totals[i])
+				expect_weight(sum + 1, totals[i]);
+		}
+	}
+}
+
 static void spread_evenly(struct container_view want, int64_t total_cpus, int64_t total_memory)
 {
 	struct strategy *strategy = a_strategy("spread");
@@ -354,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_weight_is_exact),
 		cmocka_unit_test(test_spread_is_even),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_deterministic),
