@@ -43,6 +43,7 @@ lib_libswarm_lib_a_CXXFLAGS = $(AM_CXXFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_lib_addr \
+	tests/unit/test_lib_bitset \
 	tests/unit/test_lib_buf \
 	tests/unit/test_lib_err \
 	tests/unit/test_lib_hash \
@@ -59,6 +60,9 @@ endif
 tests_unit_test_lib_addr_SOURCES = tests/unit/test_lib_addr.c tests/unit/cmocka_all.h
 tests_unit_test_lib_addr_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_addr_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_bitset_SOURCES = tests/unit/test_lib_bitset.c tests/unit/cmocka_all.h
+tests_unit_test_lib_bitset_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_bitset_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lib_buf_SOURCES = tests/unit/test_lib_buf.c
 tests_unit_test_lib_buf_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_buf_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
