@@ -330,6 +330,7 @@ int main(int argc, char **argv)
 {
 	long long sizes[3] = {0, 0, 2000};
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (int i = 1; i < argc; i++) {
 		if (i > 3 || str_to_int(argv[i], 1, 10000000, &sizes[i - 1], "a size", NULL) < 0) {
 			fprintf(stderr, "usage: place [NODES CONTAINERS [DECISIONS]]\n");

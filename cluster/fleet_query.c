@@ -18,9 +18,18 @@
 static void add_postings(const struct postings *postings, struct bitset *out)
 {
 	const struct posting *items = postings_items(postings);
+	uint32_t i = 0;
 
-	for (uint32_t i = 0; i < postings->len; i++)
-		bitset_add(out, items[i].slot);
+	/* They are sorted: each word of the set is read and written once, however many of its bits
+	 * are set. */
+	while (i < postings->len) {
+		uint32_t word = items[i].slot / BITSET_WORD;
+		uint64_t bits = 0;
+
+		for (; i < postings->len && items[i].slot / BITSET_WORD == word; i++)
+			bits |= UINT64_C(1) << items[i].slot % BITSET_WORD;
+		out->words[word] |= bits;
+	}
 }
 
 static bool asks(const struct fleet_query *query, const char *text)
