@@ -134,10 +134,31 @@ void filter_pass_drop(struct filter_pass *pass, const struct bitset *set, size_t
 
 static void count_soft(struct filter_pass *pass, bool is_negated)
 {
-	if (pass->soft == NULL)
-		pass->soft = xcalloc(fleet_slots(pass->fleet), sizeof(*pass->soft));
-	BITSET_EACH(&pass->candidates, slot)
-	pass->soft[slot] += bitset_has(&pass->scratch, slot) != is_negated;
+	size_t words_len = pass->candidates.words_len;
+
+	_Static_assert(3 * EXPR_TERMS_MAX < 1 << FILTER_SOFT_BITS, "counts may overflow");
+	for (size_t i = 0; i < FILTER_SOFT_BITS && pass->soft[i].words == NULL; i++)
+		bitset_init(&pass->soft[i], words_len * BITSET_WORD);
+	for (size_t word = 0; word < words_len; word++) {
+		uint64_t holds = pass->scratch.words[word];
+		uint64_t carry = pass->candidates.words[word] & (is_negated ? ~holds : holds);
+
+		for (size_t i = 0; carry != 0; i++) {
+			uint64_t *sum = &pass->soft[i].words[word];
+			uint64_t next = *sum & carry;
+
+			*sum ^= carry;
+			carry = next;
+		}
+	}
+}
+
+void filter_pass_clear(struct filter_pass *pass)
+{
+	bitset_release(&pass->candidates);
+	bitset_release(&pass->scratch);
+	for (size_t i = 0; i < FILTER_SOFT_BITS; i++)
+		bitset_release(&pass->soft[i]);
 }
 
 void expr_list_apply(const struct expr_list *list, struct filter_pass *pass, expr_add_fn *add)

@@ -33,16 +33,24 @@ struct removal {
 	size_t why;
 };
 
-/* One way of a request through the filters. */
+/* Bits of a count of soft terms. */
+#define FILTER_SOFT_BITS 8
+
+/* One way of a request through the filters. Who makes it gives the fleet and two sets for all of
+ * its slots; the rest is zero. */
 struct filter_pass {
 	const struct fleet *fleet;
 	struct bitset candidates; /* nodes that nobody has taken out yet */
 	struct bitset scratch;    /* of a filter, for as long as it runs */
-	unsigned
-		*soft; /* by slot: soft terms that hold, of candidates; NULL while none was asked */
-	int by;        /* for the removals; set by the caller before each filter */
+	/* How many soft terms hold on each candidate, a set for each bit of the count: adding a
+	 * term to all counts takes no longer than adding two sets. Without room while none was
+	 * asked. */
+	struct bitset soft[FILTER_SOFT_BITS];
+	int by;                   /* for the removals; set by the caller before each filter */
 	struct removal *removals; /* by slot, filled in for nodes that are taken out; may be NULL */
 };
+/* Frees the sets. */
+void filter_pass_clear(struct filter_pass *pass);
 /* Takes out the candidates that are not in the set, or those that are, for this reason. */
 void filter_pass_keep(struct filter_pass *pass, const struct bitset *set, size_t why);
 void filter_pass_drop(struct filter_pass *pass, const struct bitset *set, size_t why);

@@ -85,13 +85,6 @@ static void pass_init(
 		bitset_and(&pass->candidates, among);
 }
 
-static void pass_clear(struct filter_pass *pass)
-{
-	bitset_release(&pass->candidates);
-	bitset_release(&pass->scratch);
-	free(pass->soft);
-}
-
 static void drop_excluded(struct filter_pass *pass, const struct str_list *excluded)
 {
 	bitset_empty(&pass->scratch);
@@ -135,27 +128,24 @@ static void pass_run(const struct scheduler *scheduler, struct filter_request *r
 	drop_full(pass, &filter_request_placement(request)->want);
 }
 
+/* Leaves the candidates that are in the set, if there are any. */
+static void prefer(struct filter_pass *pass, const struct bitset *set)
+{
+	bitset_copy(&pass->scratch, &pass->candidates);
+	bitset_and(&pass->scratch, set);
+	if (!bitset_is_empty(&pass->scratch))
+		bitset_copy(&pass->candidates, &pass->scratch);
+}
+
 /* Of those that can take it, leaves the ones on which the most soft terms hold, and of these those
  * that are preferred, if any are. */
 static void keep_best(struct filter_pass *pass, const struct bitset *preferred)
 {
-	unsigned most = 0;
-
-	if (pass->soft != NULL) {
-		BITSET_EACH(&pass->candidates, slot)
-		most = pass->soft[slot] > most ? pass->soft[slot] : most;
-		BITSET_EACH(&pass->candidates, slot)
-		{
-			if (pass->soft[slot] < most)
-				bitset_remove(&pass->candidates, slot);
-		}
-	}
-	if (preferred == NULL)
-		return;
-	bitset_copy(&pass->scratch, &pass->candidates);
-	bitset_and(&pass->scratch, preferred);
-	if (!bitset_is_empty(&pass->scratch))
-		bitset_copy(&pass->candidates, &pass->scratch);
+	/* The largest counts are those with the highest bit, of these with the next, and so on. */
+	for (size_t i = FILTER_SOFT_BITS; i-- > 0 && pass->soft[i].words != NULL;)
+		prefer(pass, &pass->soft[i]);
+	if (preferred != NULL)
+		prefer(pass, preferred);
 }
 
 /* The words for nodes that were all removed. Why each was is asked only now, once more from the
@@ -191,7 +181,7 @@ static void explain(const struct scheduler *scheduler, const struct placement *p
 			.len = len,
 		},
 		err);
-	pass_clear(&pass);
+	filter_pass_clear(&pass);
 	filter_request_free(request);
 	free(by_slot);
 	free(nodes);
@@ -224,7 +214,7 @@ ssize_t scheduler_select(struct scheduler *scheduler, const struct fleet *fleet,
 		chosen = (ssize_t)strategy_choose(
 			scheduler->strategy, fleet, &pass.candidates, &placement->want);
 	}
-	pass_clear(&pass);
+	filter_pass_clear(&pass);
 	filter_request_free(request);
 	return chosen;
 }

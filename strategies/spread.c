@@ -23,7 +23,7 @@ static size_t choose(struct strategy *strategy, const struct fleet *fleet,
 		if (is_equal && loads[slot].containers > loads[best].containers)
 			continue;
 		is_equal = is_equal && loads[slot].containers == loads[best].containers;
-		turn = strategy_last_turn(strategy, fleet, slot);
+		turn = strategy_last_turn(strategy, fleet, slot, loads[slot].stamp);
 		if (is_equal &&
 			(turn > best_turn || (turn == best_turn && ranks[slot] > ranks[best])))
 			continue;

@@ -104,7 +104,7 @@ static struct strategy_known *known_of(
 	return known;
 }
 
-uint64_t strategy_last_turn(struct strategy *strategy, const struct fleet *fleet, size_t slot)
+uint64_t strategy_find_turn(struct strategy *strategy, const struct fleet *fleet, size_t slot)
 {
 	return known_of(strategy, fleet, slot)->turn;
 }

@@ -25,7 +25,16 @@ struct strategy {
 
 extern const struct strategy_ops strategy_spread, strategy_binpack, strategy_random;
 
+/* Looks for it in the hash, and keeps it in known. */
+uint64_t strategy_find_turn(struct strategy *strategy, const struct fleet *fleet, size_t slot);
+
 /* Number of the choice that fell on this node last, 0 = none (or long ago). */
-uint64_t strategy_last_turn(struct strategy *strategy, const struct fleet *fleet, size_t slot);
+static inline uint64_t strategy_last_turn(
+	struct strategy *strategy, const struct fleet *fleet, size_t slot, uint64_t stamp)
+{
+	if (slot < strategy->known_len && strategy->known[slot].stamp == stamp)
+		return strategy->known[slot].turn;
+	return strategy_find_turn(strategy, fleet, slot);
+}
 
 #endif

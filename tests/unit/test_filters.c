@@ -40,7 +40,7 @@ static struct node_view a_node(const struct container_view *const *containers, s
 }
 
 /* One node on its way through one filter: true when it stays; else removal (may be NULL) tells why.
- * soft (may be NULL): the soft terms that hold. */
+ * soft (0 before, may be NULL): the soft terms that hold. */
 static bool run(const struct filter_ops *ops, struct filter_request *request,
 	const struct node_view *node, struct removal *removal, unsigned *soft)
 {
@@ -57,11 +57,11 @@ static bool run(const struct filter_ops *ops, struct filter_request *request,
 	stays = bitset_has(&pass.candidates, 0);
 	if (!stays && removal != NULL)
 		*removal = of_slots[0];
-	if (soft != NULL)
-		*soft = pass.soft == NULL ? 0 : pass.soft[0];
-	free(pass.soft);
-	bitset_release(&pass.candidates);
-	bitset_release(&pass.scratch);
+	for (size_t i = 0; soft != NULL && i < FILTER_SOFT_BITS; i++) {
+		if (pass.soft[i].words != NULL && bitset_has(&pass.soft[i], 0))
+			*soft |= 1u << i;
+	}
+	filter_pass_clear(&pass);
 	view_fleet_free(fleet);
 	return stays;
 }
@@ -453,6 +453,17 @@ static void test_soft_count(void **state)
 	node.labels = (struct view_labels){&label, 1};
 	assert_true(ask("constraint", &placement, &node, &soft));
 	assert_int_equal(soft, 2);
+	/* Every count that there can be. */
+	for (size_t len = 0; len <= EXPR_TERMS_MAX; len++) {
+		const char *terms[EXPR_TERMS_MAX];
+		const struct placement many = {.constraints = terms, .constraints_len = len};
+
+		for (size_t i = 0; i < len; i++)
+			terms[i] = "disk==~ssd";
+		soft = 0;
+		assert_true(ask("constraint", &many, &node, &soft));
+		assert_int_equal(soft, len);
+	}
 }
 
 static void test_bad_expressions(void **state)
