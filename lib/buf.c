@@ -104,13 +104,21 @@ int buf_append_char(struct buf *b, char c)
 
 int buf_printf(struct buf *b, const char *fmt, ...)
 {
+	/* Mostly there is room already, and one pass is enough. */
+	size_t spare = b->data ? b->cap - b->gap - b->len : 0;
 	va_list args;
 	char *room;
 	int n;
 
 	va_start(args, fmt);
-	n = vsnprintf(NULL, 0, fmt, args);
+	n = vsnprintf(spare ? b->data + b->len : NULL, spare, fmt, args);
 	va_end(args);
+	if (n >= 0 && (size_t)n < spare && (size_t)n <= b->max - b->len) {
+		buf_added(b, (size_t)n);
+		return 0;
+	}
+	if (spare)
+		b->data[b->len] = '\0';
 	room = n < 0 ? NULL : buf_room(b, (size_t)n);
 	if (!room) {
 		b->failed = true;
