@@ -6,8 +6,10 @@
 #include "lib/str.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #define JANITOR_MS 250
+#define IDLE_SHARE 8 /* one in so many descriptors may be that of an idle connection */
 
 struct collector {
 	struct buf body;
@@ -382,7 +384,12 @@ const char *endpoint_name(const struct endpoint *e)
 struct client *client_new(struct loop *loop)
 {
 	struct client *client = xcalloc(1, sizeof(*client));
+	struct rlimit limit;
 
+	/* The rest is for clients, and for what is under way. */
+	client->idle_max = SIZE_MAX;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		client->idle_max = limit.rlim_cur / IDLE_SHARE + 1;
 	client->loop = loop;
 	client->scratch = xmalloc(CALL_READ_SIZE);
 	client->janitor = loop_timer_new(loop, janitor, client);

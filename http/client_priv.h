@@ -22,6 +22,9 @@ struct client {
 	struct call *calls; /* all that run, doubly linked */
 	struct curl *curl;  /* libcurl's side; made when it is first needed */
 	char *scratch;      /* CALL_READ_SIZE bytes, for one read at a time */
+	/* Of direct_call.c: idle connections of all endpoints, the one used longest ago first. */
+	struct wire *idle;
+	size_t idle_len, idle_max;
 };
 
 struct endpoint {

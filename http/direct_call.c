@@ -8,6 +8,7 @@
 #include "lib/str.h"
 
 #include <string.h>
+#include <utlist.h>
 
 #define READS_PER_EVENT 8
 #define BURST_IDLE_MAX 64  /* connections kept for a moment after a burst */
@@ -17,6 +18,7 @@
 /* An idle connection. */
 struct wire {
 	struct wire *next;
+	struct wire *older, *newer; /* of all endpoints of the client */
 	struct endpoint *endpoint;
 	struct stream *stream;
 };
@@ -51,16 +53,26 @@ static struct direct_call *direct_of(struct call *call)
 
 /* ---- Idle connections ---- */
 
-static void wire_close(struct wire *wire)
+/* Out of the lists; its stream is the caller's, and it is gone. */
+static struct stream *wire_take(struct wire *wire)
 {
-	struct wire **at = &wire->endpoint->idle;
+	struct endpoint *e = wire->endpoint;
+	struct stream *stream = wire->stream;
+	struct wire **at = &e->idle;
 
 	while (*at != wire)
 		at = &(*at)->next;
 	*at = wire->next;
-	wire->endpoint->idle_len--;
-	stream_close(wire->stream);
+	e->idle_len--;
+	DL_DELETE2(e->client->idle, wire, older, newer);
+	e->client->idle_len--;
 	free(wire);
+	return stream;
+}
+
+static void wire_close(struct wire *wire)
+{
+	stream_close(wire_take(wire));
 }
 
 /* An idle connection has nothing to say: it has ended, or the engine is confused. */
@@ -104,6 +116,9 @@ static void keep_stream(struct endpoint *e, struct stream *stream)
 	wire->next = e->idle;
 	e->idle = wire;
 	e->idle_len++;
+	DL_APPEND2(e->client->idle, wire, older, newer);
+	if (++e->client->idle_len > e->client->idle_max)
+		wire_close(e->client->idle);
 	stream_on_ready(stream, wire_ready, wire);
 	stream_want(stream, LOOP_READ);
 	if (e->idle_len <= ENDPOINT_IDLE_MAX)
@@ -115,16 +130,12 @@ static void keep_stream(struct endpoint *e, struct stream *stream)
 
 static struct stream *take_idle(struct endpoint *e)
 {
-	struct wire *wire = e->idle;
 	struct stream *stream;
 
-	if (wire == NULL)
+	if (e->idle == NULL)
 		return NULL;
-	stream = wire->stream;
+	stream = wire_take(e->idle);
 	stream_on_ready(stream, NULL, NULL);
-	e->idle = wire->next;
-	e->idle_len--;
-	free(wire);
 	return stream;
 }
 

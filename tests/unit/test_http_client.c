@@ -4,6 +4,8 @@
 #include "lib/str.h"
 #include "tests/unit/http_fixture.h"
 
+#include <sys/resource.h>
+
 /* A peer that says what it is told to whoever asks. */
 struct peer {
 	struct fixture *f;
@@ -636,6 +638,44 @@ static bool all_done(void *arg)
 	return ((struct many *)arg)->dones == 40;
 }
 
+static bool few_are_connected(void *arg)
+{
+	return server_connections(((struct world *)arg)->server) <= 65;
+}
+
+/* However many engines there are, their idle connections leave room for others; each is still
+ * served, on a new one when need be. */
+static void idle_connections_of_many_engines_are_bounded(void **state)
+{
+	struct world w;
+	struct endpoint *many[120];
+	struct addr addr = {.kind = ADDR_TCP, .host = (char *)"127.0.0.1"};
+	struct rlimit before, few;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 512; /* an eighth of it, and one */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	world_start(&w);
+	addr.port = server_port(w.server, 0);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		many[i] = endpoint_new(w.client, &addr, NULL);
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+			get(&w, many[i], "/nowhere");
+			wait_for(&w.f, is_done, &w);
+			assert_false(w.failed);
+		}
+		wait_for(&w.f, few_are_connected, &w);
+		assert_true(server_connections(w.server) > 0);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		endpoint_free(many[i]);
+	world_stop(&w);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static bool few_connections(void *arg)
 {
 	return server_connections(((struct world *)arg)->server) <= ENDPOINT_IDLE_MAX;
@@ -852,6 +892,7 @@ int main(void)
 		cmocka_unit_test(early_answers_to_uploads_are_heard),
 		cmocka_unit_test(few_connections_stay_when_idle),
 		cmocka_unit_test(collected_replies_are_bounded),
+		cmocka_unit_test(idle_connections_of_many_engines_are_bounded),
 		cmocka_unit_test(freeing_the_client_ends_its_calls),
 		cmocka_unit_test(nothing_is_left_open),
 		cmocka_unit_test(raw_calls_become_streams_or_answers),
