@@ -533,7 +533,7 @@ static bool send_envelope(struct connection *c)
 	bool has_body = x->body_mode == EXCHANGE_BODY_COLLECT;
 
 	if (c->mhd_fd == -1) {
-		if (mhd_attach(c->server->mhd, c, &err) != 0) {
+		if (mhd_attach(c, &err) != 0) {
 			log_error("%s", err.msg);
 			connection_close(c, err.msg);
 			return false;

@@ -213,7 +213,7 @@ static void nothing(void *arg)
 
 void mhd_wake(struct mhd *mhd)
 {
-	if (mhd->is_woken)
+	if (mhd == NULL || mhd->is_woken)
 		return;
 	mhd->is_woken = true;
 	/* So that the loop does not go to sleep between this and the next prepare. */
@@ -229,7 +229,7 @@ static void on_log(void *arg, const char *fmt, va_list ap)
 	(void)ap;
 }
 
-struct mhd *mhd_new(struct server *server)
+struct mhd *mhd_new(struct server *server, struct err *err)
 {
 	struct mhd *mhd = xcalloc(1, sizeof(*mhd));
 	const union MHD_DaemonInfo *info;
@@ -243,8 +243,9 @@ struct mhd *mhd_new(struct server *server)
 		(size_t)MHD_POOL_SIZE, MHD_OPTION_CONNECTION_TIMEOUT, MHD_TIMEOUT_S,
 		MHD_OPTION_END);
 	if (mhd->daemon == NULL) {
-		log_error("libmicrohttpd does not start: %s", strerror(errno));
-		abort();
+		err_errno(err, ERR_SYSTEM, errno, "libmicrohttpd does not start");
+		free(mhd);
+		return NULL;
 	}
 	info = MHD_get_daemon_info(mhd->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	mhd->watch = loop_watch_new(server->loop, info->epoll_fd, on_epoll, mhd);
@@ -255,12 +256,14 @@ struct mhd *mhd_new(struct server *server)
 
 bool mhd_is_empty(const struct mhd *mhd)
 {
-	return MHD_get_daemon_info(mhd->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
-		       ->num_connections == 0;
+	return mhd == NULL || MHD_get_daemon_info(mhd->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
+					      ->num_connections == 0;
 }
 
 void mhd_free(struct mhd *mhd)
 {
+	if (mhd == NULL)
+		return;
 	/* All connections are closed, so their requests were abandoned and resumed: let it see
 	 * that, because stopping with one suspended ends the process. */
 	run(mhd);
@@ -272,11 +275,19 @@ void mhd_free(struct mhd *mhd)
 	free(mhd);
 }
 
-int mhd_attach(struct mhd *mhd, struct connection *c, struct err *err)
+int mhd_attach(struct connection *c, struct err *err)
 {
+	struct server *server = c->server;
 	struct sockaddr_storage nobody = {.ss_family = AF_UNIX};
+	struct mhd *mhd;
 	int pair[2];
 
+	/* A server whose replies all go past it has none, nor its descriptor. */
+	if (server->mhd == NULL)
+		server->mhd = mhd_new(server, err);
+	mhd = server->mhd;
+	if (mhd == NULL)
+		return -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == -1)
 		return err_errno(err, ERR_SYSTEM, errno, "socketpair");
 	if ((size_t)pair[1] >= mhd->by_fd_len) {

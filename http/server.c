@@ -37,6 +37,8 @@ struct listener {
 	struct tls_context *tls; /* NULL = plain */
 	char *path;              /* of a unix socket */
 	uint16_t port;
+	server_pick_fn *pick; /* whose a connection is; NULL = the server's own */
+	void *pick_arg;
 };
 
 /* A TLS handshake under way. */
@@ -73,9 +75,8 @@ static void handshake_done(void *arg, struct stream *stream, const struct err *e
 		log_info("client refused: %s peer=%s", err->msg, peer);
 }
 
-static void start_handshake(struct listener *l, int fd, const char *peer)
+static void start_handshake(struct listener *l, struct server *server, int fd, const char *peer)
 {
-	struct server *server = l->server;
 	struct accepting *a = xcalloc(1, sizeof(*a));
 
 	a->server = server;
@@ -123,6 +124,48 @@ static void set_full(struct server *server, bool is_full)
 	}
 }
 
+/* Nobody listens there, as far as the client can tell. */
+static void reset_client(int fd)
+{
+	struct linger none = {.l_onoff = 1};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	close(fd);
+}
+
+static struct server *pick_server(struct listener *l, int fd)
+{
+	struct sockaddr_storage called = {0};
+	socklen_t len = sizeof(called);
+
+	if (l->pick == NULL)
+		return l->server;
+	if (getsockname(fd, (struct sockaddr *)&called, &len) == -1)
+		return NULL;
+	return l->pick(l->pick_arg, &called);
+}
+
+static void serve_client(struct listener *l, int fd, const struct sockaddr_storage *addr)
+{
+	struct server *server = pick_server(l, fd);
+	char peer[80];
+	int one = 1;
+
+	if (server == NULL) {
+		reset_client(fd);
+		return;
+	}
+	describe_peer(addr, peer, sizeof(peer));
+	if (addr->ss_family != AF_UNIX) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		stream_set_keepalive(fd);
+	}
+	if (l->tls != NULL)
+		start_handshake(l, server, fd, peer);
+	else
+		connection_open(server, stream_from_fd(server->loop, fd), peer);
+}
+
 static void accept_clients(unsigned events, void *arg)
 {
 	struct listener *l = arg;
@@ -132,8 +175,7 @@ static void accept_clients(unsigned events, void *arg)
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
 		struct sockaddr_storage addr = {0};
 		socklen_t len = sizeof(addr);
-		char peer[80];
-		int fd, one = 1;
+		int fd;
 
 		if (server->connections_len >= server->limits.connections_max) {
 			set_full(server, true);
@@ -149,15 +191,7 @@ static void accept_clients(unsigned events, void *arg)
 			}
 			return;
 		}
-		describe_peer(&addr, peer, sizeof(peer));
-		if (addr.ss_family != AF_UNIX) {
-			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-			stream_set_keepalive(fd);
-		}
-		if (l->tls != NULL)
-			start_handshake(l, fd, peer);
-		else
-			connection_open(server, stream_from_fd(server->loop, fd), peer);
+		serve_client(l, fd, &addr);
 	}
 }
 
@@ -193,7 +227,6 @@ struct server *server_new(
 	server->loop = loop;
 	server->handler = handler;
 	server->limits = limits != NULL ? *limits : server_default_limits;
-	server->mhd = mhd_new(server);
 	server->janitor = loop_timer_new(loop, janitor, server);
 	return server;
 }
@@ -295,17 +328,19 @@ static uint16_t bound_port(int fd)
 	return ntohs(((struct sockaddr_in *)&addr)->sin_port);
 }
 
-int server_listen(
+static struct listener *add_listener(
 	struct server *server, const struct addr *addr, struct tls_context *tls, struct err *err)
 {
 	struct listener *l, **tail = &server->listeners;
 	int fd;
 
-	if (tls != NULL && tls->server == NULL)
-		return err_set(err, ERR_INVALID, "a TLS listener needs a certificate and its key");
+	if (tls != NULL && tls->server == NULL) {
+		err_set(err, ERR_INVALID, "a TLS listener needs a certificate and its key");
+		return NULL;
+	}
 	fd = addr->kind == ADDR_UNIX ? bind_unix(addr, err) : bind_tcp(addr, err);
 	if (fd == -1)
-		return -1;
+		return NULL;
 	l = xcalloc(1, sizeof(*l));
 	l->server = server;
 	l->fd = fd;
@@ -319,6 +354,28 @@ int server_listen(
 	while (*tail != NULL)
 		tail = &(*tail)->next;
 	*tail = l;
+	return l;
+}
+
+int server_listen(
+	struct server *server, const struct addr *addr, struct tls_context *tls, struct err *err)
+{
+	return add_listener(server, addr, tls, err) != NULL ? 0 : -1;
+}
+
+int server_listen_loopback(struct server *server, uint16_t port, struct tls_context *tls,
+	server_pick_fn *pick, void *arg, struct err *err)
+{
+	static const char device[] = "lo";
+	struct addr any = {.kind = ADDR_TCP, .host = (char *)"0.0.0.0", .port = port};
+	struct listener *l = add_listener(server, &any, tls, err);
+
+	if (l == NULL)
+		return -1;
+	l->pick = pick;
+	l->pick_arg = arg;
+	/* Best before the first client comes; where it is not allowed, pick refuses strangers. */
+	setsockopt(l->fd, SOL_SOCKET, SO_BINDTODEVICE, device, sizeof(device));
 	return 0;
 }
 

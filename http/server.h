@@ -8,6 +8,8 @@
 #include "lib/env.h"
 #include "lib/loop.h"
 
+#include <sys/socket.h>
+
 struct server;
 
 struct server_limits {
@@ -29,6 +31,13 @@ struct server *server_new(
  * replaced, one that answers is an error. The error names the address. */
 int server_listen(struct server *server, const struct addr *addr, struct tls_context *tls,
 	struct err *err) MUSTCHECK;
+/* Listens on that port of all loopback addresses (127.0.0.0/8), with one socket for the servers of
+ * many. pick gets the address that a client has called and says whose connection it is; NULL =
+ * nobody's: the client sees a reset. What it returns must live; connections are that server's, and
+ * count there. */
+typedef struct server *server_pick_fn(void *arg, const struct sockaddr_storage *called);
+int server_listen_loopback(struct server *server, uint16_t port, struct tls_context *tls,
+	server_pick_fn *pick, void *arg, struct err *err) MUSTCHECK;
 /* Port of the n-th tcp listener (after port 0). */
 uint16_t server_port(const struct server *server, size_t n);
 /* New connections of all TLS listeners use this from now on; those that are open stay. */

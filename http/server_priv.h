@@ -21,7 +21,7 @@ struct server {
 	struct loop *loop;
 	struct handler *handler;
 	struct server_limits limits;
-	struct mhd *mhd;
+	struct mhd *mhd; /* made by the first reply that needs it */
 	struct listener *listeners;
 	struct connection *connections; /* doubly linked */
 	size_t connections_len;
@@ -147,11 +147,12 @@ void exchange_drained(struct exchange *x);
 
 /* ---- mhd.c ---- */
 
-struct mhd *mhd_new(struct server *server);
+/* NULL: there are no descriptors left. The others take NULL for one that has nothing to do. */
+struct mhd *mhd_new(struct server *server, struct err *err);
 void mhd_free(struct mhd *mhd);
 bool mhd_is_empty(const struct mhd *mhd); /* no connection, not even one that it is to forget */
 /* Gives the connection a socketpair with libmicrohttpd behind it. */
-int mhd_attach(struct mhd *mhd, struct connection *c, struct err *err);
+int mhd_attach(struct connection *c, struct err *err);
 /* The connection is about to close its end. */
 void mhd_forget(struct mhd *mhd, const struct connection *c);
 /* Runs libmicrohttpd before the loop waits next. */
