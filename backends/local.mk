@@ -5,6 +5,7 @@ backends_libswarm_backends_a_SOURCES = \
 	backends/sim_build.c \
 	backends/sim_build.h \
 	backends/sim_build_steps.c \
+	backends/sim_chance.c \
 	backends/sim_commit.c \
 	backends/sim_container.c \
 	backends/sim_content.c \
@@ -14,6 +15,7 @@ backends_libswarm_backends_a_SOURCES = \
 	backends/sim_engine.c \
 	backends/sim_event.c \
 	backends/sim_exec.c \
+	backends/sim_fault.c \
 	backends/sim_fields.c \
 	backends/sim_files.c \
 	backends/sim_files.h \

@@ -210,39 +210,17 @@ static int create_prepare(struct sim_engine *e, json_t *body, struct sim_spec **
 	return status ? status : sim_spec_make(&e->options->specs, e, body, *image, spec, err);
 }
 
-int sim_container_create(struct sim_engine *e, const char *name, const json_t *request,
-	struct sim_container **out, struct err *err)
+/* Made and entered; body: what the request said, or NULL. The references are taken over. 0 or a
+ * status. */
+static int container_add(struct sim_engine *e, const char *name, struct sim_spec *spec,
+	struct sim_image *image, const json_t *body, struct sim_container **out, struct err *err)
 {
-	CLEANUP_JSON json_t *body = json_deep_copy(request);
-	struct sim_container *c;
-	struct sim_image *image;
-	struct sim_spec *spec = NULL;
+	struct sim_container *c = xcalloc(1, sizeof(*c));
 	int status;
 
-	if (!str_is_empty(name)) {
-		const char *shown = name;
-		struct sim_container *other;
-
-		if (*name == '/')
-			name++;
-		status = name_check(name, shown, err);
-		if (status)
-			return status;
-		status = create_prepare(e, body, &spec, &image, err);
-		other = status ? NULL : find_name(e, name);
-		if (other)
-			status = name_conflict(other, "", err);
-	} else {
-		status = create_prepare(e, body, &spec, &image, err);
-	}
-	if (status) {
-		sim_spec_unref(&e->options->specs, spec);
-		return status;
-	}
-	c = xcalloc(1, sizeof(*c));
 	c->engine = e;
 	c->spec = spec;
-	c->image = sim_image_ref(image);
+	c->image = image;
 	c->created_ns = sim_now(e);
 	do
 		sim_hex(sim_random(e), c->id);
@@ -268,6 +246,50 @@ int sim_container_create(struct sim_engine *e, const char *name, const json_t *r
 	sim_event_container(e, c, "create", NULL);
 	*out = c;
 	return 0;
+}
+
+int sim_container_create_like(const struct sim_container *model, const char *name,
+	struct sim_container **out, struct err *err)
+{
+	struct sim_engine *e = model->engine;
+
+	if (e->containers_len >= SIM_OBJECTS_MAX)
+		return sim_fail(err, 507, "too many containers");
+	if (!str_is_empty(name) && find_name(e, name))
+		return name_conflict(find_name(e, name), "", err);
+	return container_add(
+		e, name, sim_spec_ref(model->spec), sim_image_ref(model->image), NULL, out, err);
+}
+
+int sim_container_create(struct sim_engine *e, const char *name, const json_t *request,
+	struct sim_container **out, struct err *err)
+{
+	CLEANUP_JSON json_t *body = json_deep_copy(request);
+	struct sim_image *image;
+	struct sim_spec *spec = NULL;
+	int status;
+
+	if (!str_is_empty(name)) {
+		const char *shown = name;
+		struct sim_container *other;
+
+		if (*name == '/')
+			name++;
+		status = name_check(name, shown, err);
+		if (status)
+			return status;
+		status = create_prepare(e, body, &spec, &image, err);
+		other = status ? NULL : find_name(e, name);
+		if (other)
+			status = name_conflict(other, "", err);
+	} else {
+		status = create_prepare(e, body, &spec, &image, err);
+	}
+	if (status) {
+		sim_spec_unref(&e->options->specs, spec);
+		return status;
+	}
+	return container_add(e, name, spec, sim_image_ref(image), body, out, err);
 }
 
 int sim_container_remove(struct sim_container *c, bool force, bool volumes, struct err *err)

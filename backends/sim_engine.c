@@ -22,8 +22,15 @@ uint64_t sim_random(struct sim_engine *e)
 
 void sim_hex(uint64_t seed, char out[SIM_ID_LEN + 1])
 {
-	for (int i = 0; i < 4; i++)
-		snprintf(out + 16 * i, 17, "%016llx", (unsigned long long)mix(&seed));
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < SIM_ID_LEN; i += 16) {
+		uint64_t word = mix(&seed);
+
+		for (int k = 15; k >= 0; k--, word >>= 4)
+			out[i + k] = digits[word & 15];
+	}
+	out[SIM_ID_LEN] = '\0';
 }
 
 int64_t sim_now(const struct sim_engine *e)

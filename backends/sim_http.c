@@ -4,8 +4,6 @@
 #include <string.h>
 #include <utlist.h>
 
-#define SLOW_DEFAULT_MS 2000
-#define FAULT_SECONDS_MAX 86400
 #define CUT_MS 20
 
 static const struct sim_route *const route_tables[] = {sim_routes_system, sim_routes_container,
@@ -68,7 +66,15 @@ void sim_headers(const struct sim_request *r, struct http_headers *h, const char
 		http_headers_add(h, "Content-Type", type);
 }
 
-static void request_delay(struct sim_request *r, uint64_t ms);
+/* Whole replies go as pieces do: past libmicrohttpd, which would cost each connection two more
+ * descriptors, and a fleet a good part of its time. */
+void sim_reply_whole(struct sim_request *r, int status, const struct http_headers *headers,
+	const char *data, size_t len)
+{
+	exchange_reply_start(r->x, status, headers, (int64_t)len);
+	exchange_reply_write(r->x, len ? data : "", len);
+	exchange_reply_end(r->x);
+}
 
 static void reply(struct sim_request *r, int status, const char *type, const char *data, size_t len)
 {
@@ -80,9 +86,16 @@ static void reply(struct sim_request *r, int status, const char *type, const cha
 		exchange_reply_write(r->x, data ? data : "", len / 2);
 		/* Breaking it off now would drop what is not sent yet. */
 		r->is_cut = true;
-		request_delay(r, CUT_MS);
+		sim_request_delay(r, CUT_MS);
+	} else if (r->host->fault == SIM_FAULT_DRIP) {
+		exchange_reply_start(r->x, status, &h, (int64_t)len);
+		buf_init(&r->drip, SIM_REPLY_MAX);
+		buf_append(&r->drip, data ? data : "", len);
+		r->is_dripping = true;
+		r->drip_ms = r->host->slow_ms;
+		sim_request_delay(r, 0);
 	} else {
-		exchange_reply(r->x, status, &h, data ? data : "", len);
+		sim_reply_whole(r, status, &h, data, len);
 	}
 	http_headers_free(&h);
 }
@@ -124,7 +137,7 @@ void sim_reply_error(struct sim_request *r, int status, const struct err *err)
 		buf_printf(&b, "%s\n", err->msg);
 		sim_headers(r, &h, "text/plain; charset=utf-8");
 		http_headers_add(&h, "X-Content-Type-Options", "nosniff");
-		exchange_reply(r->x, status, &h, b.data, b.len);
+		sim_reply_whole(r, status, &h, b.data, b.len);
 		http_headers_free(&h);
 		return;
 	}
@@ -221,127 +234,6 @@ static bool request_route(struct sim_request *r)
 	return false;
 }
 
-/* ---- Faults ---- */
-
-static void fault_end(struct sim_host *host)
-{
-	struct err err = ERR_INIT;
-	struct sim_request *r;
-	struct sim_request *tmp;
-
-	if (host->fault == SIM_FAULT_DOWN && !host->server) {
-		host->server = server_new(host->engine->options->loop, &host->handler, NULL);
-		if (server_listen(host->server, &host->addr, host->tls, &err)) {
-			/* Somebody has taken the port meanwhile: try again. */
-			server_free(TAKE_PTR(host->server));
-			loop_timer_start(host->timer, 100);
-			return;
-		}
-	}
-	host->fault = SIM_FAULT_NONE;
-	DL_FOREACH_SAFE (host->requests, r, tmp)
-		if (r->is_held) {
-			r->is_held = false;
-			request_delay(r, 0);
-		}
-}
-
-static void fault_timer(void *arg)
-{
-	fault_end(arg);
-}
-
-/* Not from inside a handler of the server that it frees. */
-static void fault_take_down(void *arg)
-{
-	struct sim_host *host = arg;
-
-	if (host->fault != SIM_FAULT_DOWN)
-		return;
-	while (host->pipes)
-		sim_pipe_free(host->pipes);
-	server_free(TAKE_PTR(host->server));
-}
-
-static const char *const fault_names[] = {
-	"none", "hang", "close", "garbage", "slow", "truncate", "down", "error"};
-
-static void fault_request(struct sim_request *r, const json_t *body)
-{
-	struct sim_host *host = r->host;
-	const char *kind = json_str(body, "kind", "");
-	json_t *number = json_get(body, "seconds");
-	double seconds = json_is_number(number) ? json_number_value(number) : -1;
-	int64_t ms = json_int(body, "ms", SLOW_DEFAULT_MS);
-
-	for (size_t i = 0; i < ARRAY_LEN(fault_names); i++) {
-		if (!str_eq(kind, fault_names[i]))
-			continue;
-		if (i && (seconds <= 0 || seconds > FAULT_SECONDS_MAX || ms < 0 || ms > 600000))
-			break;
-		fault_end(host);
-		host->fault = (enum sim_fault)i;
-		host->slow_ms = (unsigned)ms;
-		loop_timer_stop(host->timer);
-		if (i)
-			loop_timer_start(host->timer, (uint64_t)(seconds * 1000));
-		exchange_reply(r->x, 204, NULL, "", 0);
-		if (host->fault == SIM_FAULT_DOWN)
-			loop_timer_start(host->down_timer, 20);
-		return;
-	}
-	sim_reply_text(r, 400,
-		"a fault has a kind (none, hang, close, garbage, slow, truncate, down, error) and "
-		"seconds (more than 0, at most %d)",
-		FAULT_SECONDS_MAX);
-}
-
-static void fault_body(struct exchange *x, const char *body, size_t len, void *arg)
-{
-	struct sim_request *r = arg;
-	struct err err = ERR_INIT;
-	CLEANUP_JSON json_t *json = json_parse(body, len, &err);
-
-	(void)x;
-	if (!json_is_object(json))
-		sim_reply_text(r, 400, "the body must be a JSON object");
-	else
-		fault_request(r, json);
-}
-
-/* True: the request has been dealt with. */
-static bool fault_apply(struct sim_request *r)
-{
-	static const char garbage[] = "\x01\xff{]<garbage>\x00\"[[[[";
-	struct sim_host *host = r->host;
-	struct http_headers h = {0};
-
-	switch (host->fault) {
-	case SIM_FAULT_HANG:
-		r->is_held = true;
-		return true;
-	case SIM_FAULT_CLOSE:
-		exchange_reply_start(r->x, 200, NULL, 1000);
-		exchange_reply_abort(r->x, "simulated fault");
-		return true;
-	case SIM_FAULT_GARBAGE:
-		http_headers_add(&h, "Content-Type", "application/json");
-		exchange_reply(r->x, 200, &h, garbage, sizeof(garbage) - 1);
-		http_headers_free(&h);
-		return true;
-	case SIM_FAULT_ERROR:
-		sim_reply_text(r, 500, "simulated failure");
-		return true;
-	default:
-		break;
-	}
-	if (host->failures && (uint32_t)sim_random(r->engine) < host->failures) {
-		sim_reply_text(r, 500, "simulated failure");
-		return true;
-	}
-	return false;
-}
-
 /* ---- Life of a request ---- */
 
 static void request_run(struct sim_request *r)
@@ -349,12 +241,38 @@ static void request_run(struct sim_request *r)
 	r->route->fn(r);
 }
 
-static void request_body(struct exchange *x, const char *body, size_t len, void *arg)
+static size_t request_collect(struct exchange *x, const char *data, size_t len, void *arg)
 {
 	struct sim_request *r = arg;
+
+	if (!len)
+		r->on_body(r);
+	else if (buf_append(&r->text, data, len))
+		exchange_reply_error(
+			x, 413, "the request's body is larger than %zu bytes", r->text.max);
+	return len;
+}
+
+void sim_request_read(struct sim_request *r, size_t max, void (*done)(struct sim_request *r))
+{
+	int64_t len = exchange_body_length(r->x);
+
+	buf_init(&r->text, max);
+	r->on_body = done;
+	if (len > (int64_t)max)
+		exchange_reply_error(r->x, 413, "the request's body is larger than %zu bytes", max);
+	else if (len == 0)
+		done(r);
+	else
+		exchange_stream_body(r->x, request_collect, r);
+}
+
+static void request_body(struct sim_request *r)
+{
 	struct err err = ERR_INIT;
-	const char *type = exchange_header(x, "Content-Type");
+	const char *type = exchange_header(r->x, "Content-Type");
 	size_t type_len = type ? strcspn(type, "; ") : 0;
+	size_t len = r->text.len;
 
 	if (len && (type_len != 16 || strncmp(type, "application/json", 16) != 0) &&
 		!str_has_suffix(r->path, "/start") && !str_has_suffix(r->path, "/stop")) {
@@ -364,7 +282,7 @@ static void request_body(struct exchange *x, const char *body, size_t len, void 
 	}
 	r->has_body = len > 0;
 	if (len)
-		r->body = json_parse(body, len, &err);
+		r->body = json_parse(r->text.data, len, &err);
 	if (len && !r->body) {
 		if (strstr(err.msg, "end of file") || strstr(err.msg, "premature"))
 			sim_reply_text(r, 500, "unexpected EOF");
@@ -408,10 +326,10 @@ static void request_start(struct sim_request *r)
 {
 	if (str_eq(r->path, "/_simulator/fault") && r->host->control &&
 		str_eq(exchange_method(r->x), "POST")) {
-		exchange_read_body(r->x, 4096, fault_body, r);
+		sim_fault_order(r);
 		return;
 	}
-	if (fault_apply(r))
+	if (sim_fault_apply(r))
 		return;
 	if (strstr(r->path, "//")) {
 		/* The engine's router sends clients to the tidy path. */
@@ -425,7 +343,7 @@ static void request_start(struct sim_request *r)
 				buf_append_char(&tidy, *p);
 		buf_append_str(&tidy, question ? question : "");
 		http_headers_add(&h, "Location", buf_str(&tidy));
-		exchange_reply(r->x, 301, &h, "", 0);
+		sim_reply_whole(r, 301, &h, "", 0);
 		http_headers_free(&h);
 		return;
 	}
@@ -436,11 +354,23 @@ static void request_start(struct sim_request *r)
 	if (version_is_wrong(r))
 		return;
 	if (r->route->flags & SIM_ROUTE_JSON)
-		exchange_read_body(r->x, SIM_BODY_MAX, request_body, r);
+		sim_request_read(r, SIM_BODY_MAX, request_body);
 	else if (!(r->route->flags & SIM_ROUTE_STREAM) && exchange_body_length(r->x) != 0)
 		exchange_stream_body(r->x, request_discard, r);
 	else
 		request_run(r);
+}
+
+static void request_drip(struct sim_request *r)
+{
+	if (r->drip.len) {
+		exchange_reply_write(r->x, r->drip.data, 1);
+		buf_consume(&r->drip, 1);
+	}
+	if (r->drip.len)
+		sim_request_delay(r, r->drip_ms);
+	else
+		exchange_reply_end(r->x);
 }
 
 static void request_timer(void *arg)
@@ -449,11 +379,13 @@ static void request_timer(void *arg)
 
 	if (r->is_cut)
 		exchange_reply_abort(r->x, "simulated fault");
+	else if (r->is_dripping)
+		request_drip(r);
 	else
 		request_start(r);
 }
 
-static void request_delay(struct sim_request *r, uint64_t ms)
+void sim_request_delay(struct sim_request *r, uint64_t ms)
 {
 	if (!r->timer)
 		r->timer = loop_timer_new(r->engine->options->loop, request_timer, r);
@@ -471,6 +403,8 @@ static void request_end(struct exchange *x, bool finished, void *arg)
 	DL_DELETE(r->host->requests, r);
 	loop_timer_free(r->timer);
 	json_decref(r->body);
+	buf_reset(&r->text);
+	buf_reset(&r->drip);
 	str_list_free(&r->query);
 	free(r->path);
 	free(r->name);
@@ -501,7 +435,7 @@ static void host_handle(struct handler *h, struct exchange *x)
 	if (host->fault == SIM_FAULT_SLOW && !str_has_prefix(r->path, "/_simulator/"))
 		delay += host->slow_ms;
 	if (delay)
-		request_delay(r, delay);
+		sim_request_delay(r, delay);
 	else
 		request_start(r);
 }
@@ -511,13 +445,8 @@ static void host_handler_free(struct handler *h)
 	(void)h; /* part of the host */
 }
 
-static void host_down_timer(void *arg)
-{
-	fault_take_down(arg);
-}
-
 struct sim_host *sim_host_new(struct sim_engine *engine_take, const struct addr *addr,
-	struct tls_context *tls, struct err *err)
+	struct tls_context *tls, bool listens, struct err *err)
 {
 	static const struct handler_ops ops = {
 		.name = "simulator", .handle = host_handle, .free = host_handler_free};
@@ -531,9 +460,12 @@ struct sim_host *sim_host_new(struct sim_engine *engine_take, const struct addr 
 	host->addr.port = addr->port;
 	host->addr.host = addr->host ? xstrdup(addr->host) : NULL;
 	host->addr.path = addr->path ? xstrdup(addr->path) : NULL;
-	host->timer = loop_timer_new(loop, fault_timer, host);
-	host->down_timer = loop_timer_new(loop, host_down_timer, host);
+	host->listens = listens;
+	host->timer = loop_timer_new(loop, sim_fault_timer, host);
+	host->down_timer = loop_timer_new(loop, sim_fault_take_down, host);
 	host->server = server_new(loop, &host->handler, NULL);
+	if (!listens)
+		return host;
 	if (server_listen(host->server, &host->addr, tls, err)) {
 		sim_host_free(host);
 		return NULL;

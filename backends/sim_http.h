@@ -16,6 +16,7 @@ enum sim_fault {
 	SIM_FAULT_TRUNCATE, /* half of an answer, then the connection is closed */
 	SIM_FAULT_DOWN,     /* nobody listens; open connections are closed at once */
 	SIM_FAULT_ERROR,    /* 500 */
+	SIM_FAULT_DRIP,     /* bodies of answers come a byte each `ms` */
 };
 
 struct sim_request;
@@ -24,7 +25,8 @@ struct sim_pipe;
 struct sim_host {
 	struct handler handler; /* first: it is what the server knows */
 	struct sim_engine *engine;
-	struct server *server;
+	struct server *server;         /* NULL while it is down */
+	bool listens;                  /* has a socket of its own */
 	struct loop_timer *timer;      /* ends the fault */
 	struct loop_timer *down_timer; /* takes it down, out of its own request */
 	struct addr addr;
@@ -38,9 +40,9 @@ struct sim_host {
 	struct sim_pipe *pipes;
 };
 
-/* addr is copied. Listens. */
+/* addr is copied. listens false: its server gets connections from another one. */
 struct sim_host *sim_host_new(struct sim_engine *engine_take, const struct addr *addr,
-	struct tls_context *tls, struct err *err) MUSTCHECK;
+	struct tls_context *tls, bool listens, struct err *err) MUSTCHECK;
 void sim_host_free(struct sim_host *host);
 
 /* One request, from its head to the end of its exchange; freed then. */
@@ -56,7 +58,12 @@ struct sim_request {
 	json_t *body;          /* NULL = none */
 	bool has_body, is_routed, is_held;
 	bool wrong_version;
-	bool is_cut; /* half of the answer is sent: the timer breaks it off */
+	bool is_cut;      /* half of the answer is sent: the timer breaks it off */
+	bool is_dripping; /* the timer sends a byte of what is in drip */
+	unsigned drip_ms;
+	struct buf drip;
+	struct buf text; /* the body as it came */
+	void (*on_body)(struct sim_request *r);
 	struct loop_timer *timer;
 	const struct sim_route *route;
 	/* For what outlives the handler: called when the exchange ends. */
@@ -81,7 +88,30 @@ extern const struct sim_route sim_routes_container[], sim_routes_stream[], sim_r
 const char *sim_query(const struct sim_request *r, const char *key); /* "" when missing */
 bool sim_query_bool(const struct sim_request *r, const char *key);
 
+/* Collects the body, at most max bytes (else 413), into r->text; done may run at once. */
+void sim_request_read(struct sim_request *r, size_t max, void (*done)(struct sim_request *r));
+/* The request goes on then: it is run, or its answer is. */
+void sim_request_delay(struct sim_request *r, uint64_t ms);
+
+/* Faults (sim_fault.c). Ends the one there is; ms 0 = until another begins. */
+void sim_fault_begin(struct sim_host *host, enum sim_fault fault, uint64_t ms, unsigned slow_ms);
+/* A client's order. */
+void sim_fault_order(struct sim_request *r);
+/* True: the request has been dealt with. */
+bool sim_fault_apply(struct sim_request *r);
+/* For the host's timers. */
+void sim_fault_timer(void *host);
+void sim_fault_take_down(void *host);
+
+/* What happens by itself (sim_chance.c): rates are of the whole fleet, a second. */
+struct sim_chance;
+struct sim_chance *sim_chance_new(struct loop *loop, struct sim_host *const *hosts,
+	size_t hosts_len, double changes, double outages, unsigned outage_ms);
+void sim_chance_free(struct sim_chance *chance);
+
 /* Replies; each ends the request. */
+void sim_reply_whole(struct sim_request *r, int status, const struct http_headers *headers,
+	const char *data, size_t len);
 void sim_reply_buf(struct sim_request *r, int status, struct buf *b); /* JSON; a newline is added */
 void sim_reply_empty(struct sim_request *r, int status);
 void sim_reply_error(struct sim_request *r, int status, const struct err *err);

@@ -4,6 +4,21 @@
 
 #define PATTERN_MAX 4096
 
+/* {a|b|c}: the first for node 0, and so on, and from the first again. */
+static int expand_choice(struct buf *out, const char *term, size_t len, unsigned i)
+{
+	const char *end = term + len;
+	unsigned choices = 1;
+
+	for (const char *p = term; p < end; p++)
+		choices += *p == '|';
+	for (unsigned skip = i % choices; skip; skip--)
+		term = (const char *)memchr(term, '|', (size_t)(end - term)) + 1;
+	for (; term < end && *term != '|'; term++)
+		buf_append_char(out, *term);
+	return 0;
+}
+
 /* What stands between the braces, without them. */
 static int expand_term(struct buf *out, const char *term, size_t len, unsigned i,
 	const char *pattern, struct err *err)
@@ -13,10 +28,12 @@ static int expand_term(struct buf *out, const char *term, size_t len, unsigned i
 
 	if (len == 1 && term[0] == 'i')
 		return buf_printf(out, "%u", i);
+	if (memchr(term, '|', len))
+		return expand_choice(out, term, len, i);
 	if (len < 3 || term[0] != 'i' || !strchr("%/+", term[1]))
 		return err_set(err, ERR_INVALID,
-			"pattern \"%s\": {%.*s} is none of {i}, {i%%N}, {i/N}, {i+N}", pattern,
-			(int)len, term);
+			"pattern \"%s\": {%.*s} is none of {i}, {i%%N}, {i/N}, {i+N}, {a|b}",
+			pattern, (int)len, term);
 	number = xstrndup(term + 2, len - 2);
 	if (str_to_int(number, term[1] == '+' ? 0 : 1, 1000000000, &n, "number in a pattern", err))
 		return err_wrap(err, "pattern \"%s\"", pattern);

@@ -28,6 +28,7 @@
 #define SIM_EXECS_MAX 1000         /* finished and waiting exec instances kept per engine */
 #define SIM_OBJECTS_MAX 100000     /* containers, images, networks, volumes: each, per engine */
 #define SIM_ID_LEN 64
+#define SIM_FILL_NAME "container-" /* of containers from the start; a number follows */
 
 struct sim_engine;
 struct sim_container;
@@ -104,6 +105,8 @@ struct sim_spec {
 	int64_t memory, nano_cpus;
 	unsigned restart_max;
 	bool tty, open_stdin, stdin_once, auto_remove, publish_all;
+	/* As inspect shows them, without the host name; NULL until several containers share it. */
+	char *host_text, *config_text;
 };
 
 /* Specs of equal text are one object; owned by the simulator. */
@@ -124,6 +127,9 @@ void sim_spec_unref(struct sim_specs *specs, struct sim_spec *spec);
 /* New references; never NULL. */
 json_t *sim_spec_config(const struct sim_spec *spec);
 json_t *sim_spec_host(const struct sim_spec *spec);
+/* The containers' HostConfig and Config, as inspect shows them. */
+void sim_spec_show_host(struct buf *b, struct sim_spec *spec);
+void sim_spec_show_config(struct buf *b, struct sim_spec *spec, const char *hostname);
 /* Writes Config and HostConfig as inspect shows them (sim_fields.c). */
 void sim_spec_write_config(
 	struct buf *b, const json_t *config, const char *hostname, bool container_form);
@@ -416,6 +422,9 @@ int64_t sim_now(const struct sim_engine *e);
 
 /* Containers: sim_container.c. name NULL or "" = one is made up. */
 int sim_container_create(struct sim_engine *e, const char *name, const json_t *body,
+	struct sim_container **out, struct err *err) MUSTCHECK;
+/* Another one on the same engine that was asked for in the same words, but for its name. */
+int sim_container_create_like(const struct sim_container *model, const char *name,
 	struct sim_container **out, struct err *err) MUSTCHECK;
 /* Full ID, name (with or without '/'), or unique prefix of an ID. NULL with err (*status 404, 400).
  */

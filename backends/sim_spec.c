@@ -321,6 +321,8 @@ static void spec_free(struct sim_spec *s)
 	free(s->user);
 	free(s->restart_policy);
 	str_list_free(&s->argv);
+	free(s->host_text);
+	free(s->config_text);
 	free(s);
 }
 
@@ -466,4 +468,46 @@ json_t *sim_spec_host(const struct sim_spec *spec)
 json_t *sim_spec_config(const struct sim_spec *spec)
 {
 	return json_loads(spec->key + spec->host_len + 1, 0, NULL);
+}
+
+/* *kept holds the text from now on when several containers can use it. */
+static void show_text(
+	struct buf *b, const struct sim_spec *spec, struct buf *text, char **kept, size_t skip)
+{
+	buf_append(b, buf_str(text) + skip, text->len - skip);
+	if (spec->refs > 1 && !text->failed)
+		*kept = buf_take(text);
+}
+
+void sim_spec_show_host(struct buf *b, struct sim_spec *spec)
+{
+	CLEANUP_BUF struct buf text = {0};
+	CLEANUP_JSON json_t *host = NULL;
+
+	if (spec->host_text) {
+		buf_append_str(b, spec->host_text);
+		return;
+	}
+	host = sim_spec_host(spec);
+	buf_init(&text, SIM_REPLY_MAX);
+	sim_spec_write_host(&text, host);
+	show_text(b, spec, &text, &spec->host_text, 0);
+}
+
+void sim_spec_show_config(struct buf *b, struct sim_spec *spec, const char *hostname)
+{
+	static const char first[] = "{\"Hostname\":\"\"";
+	CLEANUP_BUF struct buf text = {0};
+	CLEANUP_JSON json_t *config = NULL;
+
+	buf_append_char(b, '{');
+	sim_json_s(b, "Hostname", hostname);
+	if (spec->config_text) {
+		buf_append_str(b, spec->config_text + strlen(first));
+		return;
+	}
+	config = sim_spec_config(spec);
+	buf_init(&text, SIM_REPLY_MAX);
+	sim_spec_write_config(&text, config, "", true);
+	show_text(b, spec, &text, &spec->config_text, strlen(first));
 }

@@ -99,8 +99,6 @@ static void write_network_settings(struct buf *b, const struct sim_container *c)
 
 void sim_container_write(struct buf *b, const struct sim_container *c, bool size)
 {
-	CLEANUP_JSON json_t *config = sim_spec_config(c->spec);
-	CLEANUP_JSON json_t *host = sim_spec_host(c->spec);
 	char hostname[13];
 
 	snprintf(hostname, sizeof(hostname), "%.12s", c->id);
@@ -129,7 +127,7 @@ void sim_container_write(struct buf *b, const struct sim_container *c, bool size
 			  "\"AppArmorProfile\":\"\"");
 	write_exec_ids(b, c);
 	sim_json_key(b, "HostConfig");
-	sim_spec_write_host(b, host);
+	sim_spec_show_host(b, c->spec);
 	buf_append_str(b, ",\"GraphDriver\":{\"Data\":null,\"Name\":\"vfs\"}");
 	if (size) {
 		sim_json_i(b, "SizeRw", sim_files_size(c));
@@ -138,7 +136,7 @@ void sim_container_write(struct buf *b, const struct sim_container *c, bool size
 	sim_json_key(b, "Mounts");
 	sim_mounts_write(b, c);
 	sim_json_key(b, "Config");
-	sim_spec_write_config(b, config, c->hostname ? c->hostname : hostname, true);
+	sim_spec_show_config(b, c->spec, c->hostname ? c->hostname : hostname);
 	write_network_settings(b, c);
 	buf_append_char(b, '}');
 }

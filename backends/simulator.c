@@ -4,14 +4,22 @@
 #include "backends/sim_image.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#define DESCRIPTORS_SPARE 64
 
 struct simulator {
 	struct sim_options options;
 	struct tls_context *tls;
 	struct sim_host **hosts;
 	size_t hosts_len;
+	struct sim_chance *chance; /* NULL = nothing happens by itself */
+	/* One socket for all engines on loopback addresses, NULL = each has its own. */
+	struct server *door;
+	uint32_t first_ip; /* of host 0, in host order */
 };
 
 void simulator_config_init(struct simulator_config *config)
@@ -26,6 +34,7 @@ void simulator_config_init(struct simulator_config *config)
 		.api_version = "1.41",
 		.api_min_version = "1.12",
 		.events_kept = 256,
+		.outage_ms = 5000,
 	};
 	config->listen.host = xstrdup("127.0.0.1");
 	str_list_add(&config->images, "busybox:latest");
@@ -68,6 +77,15 @@ static int config_check(
 		return err_set(err, ERR_INVALID, "a node has at least 1 CPU and 4 MiB of memory");
 	if (!(config->failure_rate >= 0 && config->failure_rate <= 1))
 		return err_set(err, ERR_INVALID, "the failure rate must be from 0 to 1");
+	if (!(config->changes >= 0 && config->changes <= SIMULATOR_RATE_MAX) ||
+		!(config->outages >= 0 && config->outages <= SIMULATOR_RATE_MAX))
+		return err_set(err, ERR_INVALID,
+			"what happens by itself happens at most %d times "
+			"a second",
+			SIMULATOR_RATE_MAX);
+	if (config->dripping > config->nodes)
+		return err_set(err, ERR_INVALID, "%u of %u nodes cannot be dripping",
+			config->dripping, config->nodes);
 	for (const char *p = config->server_version; *p; p++)
 		if (*p <= ' ' || *p > '~' || *p == '"' || *p == '\\')
 			return err_set(err, ERR_INVALID,
@@ -131,12 +149,35 @@ static int node_labels(
 	return 0;
 }
 
+/* Running containers, of the first image. The first is asked for, the others are like it. */
+static int node_fill_containers(
+	const struct simulator_config *config, struct sim_engine *e, struct err *err)
+{
+	CLEANUP_JSON json_t *body =
+		json_pack("{s:s,s:[s]}", "Image", config->images.items[0], "Cmd", "top");
+	struct sim_container *first = NULL;
+	int status = 0;
+
+	for (unsigned i = 0; i < config->containers && !status; i++) {
+		char name[32];
+		struct sim_container *c;
+
+		snprintf(name, sizeof(name), SIM_FILL_NAME "%u", i);
+		status = first ? sim_container_create_like(first, name, &c, err)
+			       : sim_container_create(e, name, body, &c, err);
+		if (status)
+			break;
+		first = first ? first : c;
+		status = sim_container_start(c, err);
+	}
+	return status;
+}
+
 /* What the node holds from the start. */
 static int node_fill(const struct simulator_config *config, struct sim_engine *e, struct err *err)
 {
-	CLEANUP_JSON json_t *body = NULL;
 	unsigned kept = e->options->events_kept;
-	int status = 0;
+	int status;
 
 	for (size_t i = 0; i < config->images.len; i++) {
 		CLEANUP_FREE char *normal = sim_image_normal(config->images.items[i], err);
@@ -148,17 +189,8 @@ static int node_fill(const struct simulator_config *config, struct sim_engine *e
 	}
 	if (!config->containers)
 		return 0;
-	body = json_pack("{s:s,s:[s]}", "Image", config->images.items[0], "Cmd", "top");
 	e->options->events_kept = 0; /* what was there before the engine has no events */
-	for (unsigned i = 0; i < config->containers && !status; i++) {
-		char name[32];
-		struct sim_container *c;
-
-		snprintf(name, sizeof(name), "container-%u", i);
-		status = sim_container_create(e, name, body, &c, err);
-		if (!status)
-			status = sim_container_start(c, err);
-	}
+	status = node_fill_containers(config, e, err);
 	e->options->events_kept = kept;
 	return status ? err_wrap(err, "containers of node %u", e->index) : 0;
 }
@@ -196,7 +228,7 @@ static int node_start(
 	if (node_address(config, i, &addr, err))
 		sim_engine_free(e);
 	else
-		host = sim_host_new(e, &addr, s->tls, err);
+		host = sim_host_new(e, &addr, s->tls, s->door == NULL, err);
 	addr_free(&addr);
 	if (!host)
 		return -1;
@@ -204,7 +236,67 @@ static int node_start(
 	host->jitter_ms = config->jitter_ms;
 	host->failures = (uint32_t)(config->failure_rate * UINT32_MAX);
 	host->control = config->control;
+	if (s->door)
+		host->addr.port = server_port(s->door, 0);
+	if (i >= config->nodes - config->dripping)
+		sim_fault_begin(host, SIM_FAULT_DRIP, 0, 1000);
 	s->hosts[s->hosts_len++] = host;
+	return 0;
+}
+
+/* Connections come on top: without these, it could not even begin. */
+static int check_descriptors(const struct simulator_config *config, struct err *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur == RLIM_INFINITY ||
+		limit.rlim_cur >= config->nodes + DESCRIPTORS_SPARE)
+		return 0;
+	return err_set(err, ERR_SYSTEM,
+		"%u nodes need more than the %llu descriptors that a process may have here: raise "
+		"the limit (ulimit -n)",
+		config->nodes, (unsigned long long)limit.rlim_cur);
+}
+
+static struct server *whose_connection(void *arg, const struct sockaddr_storage *called)
+{
+	const struct simulator *s = arg;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)called;
+	uint32_t i = ntohl(in->sin_addr.s_addr) - s->first_ip;
+
+	return called->ss_family == AF_INET && i < s->hosts_len ? s->hosts[i]->server : NULL;
+}
+
+/* One socket serves all loopback addresses, so that thousands of engines do not take one each. */
+static int open_door(struct simulator *s, const struct simulator_config *config, struct err *err)
+{
+	struct in_addr ip;
+	uint32_t last;
+
+	if (!config->spread_addresses || config->listen.kind != ADDR_TCP ||
+		inet_pton(AF_INET, config->listen.host, &ip) != 1)
+		return 0;
+	s->first_ip = ntohl(ip.s_addr);
+	last = s->first_ip + config->nodes - 1;
+	if (s->first_ip >> 24 != IN_LOOPBACKNET || last >> 24 != IN_LOOPBACKNET)
+		return 0;
+	s->door = server_new(s->options.loop, NULL, NULL);
+	return server_listen_loopback(
+		s->door, config->listen.port, s->tls, whose_connection, s, err);
+}
+
+static int simulator_fill(
+	struct simulator *s, const struct simulator_config *config, struct err *err)
+{
+	if (check_descriptors(config, err) || open_door(s, config, err))
+		return -1;
+	s->hosts = xcalloc(config->nodes, sizeof(struct sim_host *));
+	for (unsigned i = 0; i < config->nodes; i++)
+		if (node_start(s, config, i, err))
+			return -1;
+	if (config->changes > 0 || config->outages > 0)
+		s->chance = sim_chance_new(s->options.loop, s->hosts, s->hosts_len, config->changes,
+			config->outages, config->outage_ms);
 	return 0;
 }
 
@@ -226,12 +318,9 @@ struct simulator *simulator_new(struct loop *loop, const struct env *env,
 	s->options.api_min_version = xstrdup(config->api_min_version);
 	s->options.events_kept = config->events_kept;
 	s->tls = config->tls ? tls_context_ref(config->tls) : NULL;
-	s->hosts = xcalloc(config->nodes, sizeof(struct sim_host *));
-	for (unsigned i = 0; i < config->nodes; i++) {
-		if (node_start(s, config, i, err)) {
-			simulator_free(s);
-			return NULL;
-		}
+	if (simulator_fill(s, config, err)) {
+		simulator_free(s);
+		return NULL;
 	}
 	return s;
 }
@@ -240,6 +329,8 @@ void simulator_free(struct simulator *s)
 {
 	if (!s)
 		return;
+	sim_chance_free(s->chance);
+	server_free(s->door);
 	for (size_t i = 0; i < s->hosts_len; i++)
 		sim_host_free(s->hosts[i]);
 	free(s->hosts);

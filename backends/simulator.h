@@ -17,6 +17,7 @@
 
 #define SIMULATOR_NODES_MAX 65536
 #define SIMULATOR_CONTAINERS_MAX 100000 /* per node */
+#define SIMULATOR_RATE_MAX 50000
 
 /* Strings marked "pattern" are made anew for every node; in them `{i}` is the node's number, from 0
  * on, and `{i%N}`, `{i/N}`, `{i+N}` the same number taken modulo N, divided by N (both N > 0), or
@@ -26,7 +27,8 @@ struct simulator_config {
 	struct addr listen; /* tcp: node i listens on port + i (port 0: any free ones); unix: path
 			       is a pattern. Borrowed during simulator_new. */
 	bool spread_addresses; /* tcp: one port for all, node i on address + i instead; the address
-				  is then an IPv4 one, in 127.0.0.0/8 unless the machine has them */
+				  is then an IPv4 one, in 127.0.0.0/8 unless the machine has them.
+				  On 127.0.0.0/8 one socket listens for all nodes. */
 	struct tls_context *tls; /* NULL = plain; a reference is taken */
 
 	const char *name;       /* pattern of the nodes' host names */
@@ -40,8 +42,13 @@ struct simulator_config {
 	const char *api_min_version;
 
 	unsigned latency_ms,
-		jitter_ms;    /* every answer waits latency plus a random part of jitter */
-	double failure_rate;  /* 0 to 1: this part of the requests is answered 500 */
+		jitter_ms;   /* every answer waits latency plus a random part of jitter */
+	double failure_rate; /* 0 to 1: this part of the requests is answered 500 */
+	/* What happens by itself, in the whole fleet, a second; at most SIMULATOR_RATE_MAX. */
+	double changes;       /* containers started or stopped, created or removed */
+	double outages;       /* nodes that go away */
+	unsigned outage_ms;   /* for how long, from half of that to one and a half */
+	unsigned dripping;    /* so many nodes, the last ones, answer a byte a second */
 	unsigned events_kept; /* past events that a `since` can ask for, per node */
 	uint64_t seed;        /* not 0: IDs, names and chance are the same in every run */
 	bool control;         /* offer POST /_simulator/fault on every engine */

@@ -37,13 +37,13 @@ static const struct option_spec specs[] = {
 		.kind = OPTION_TEXT,
 		.argument = "PATTERN",
 		.help = "Host names of the engines; {i} is an engine's number from 0 on, and "
-			"{i%N}, {i/N}, {i+N} what is reckoned from it.",
+			"{i%N}, {i/N}, {i+N} what is reckoned from it; {a|b} is a and b in turn.",
 	},
 	{
 		.name = "label",
 		.kind = OPTION_LIST,
 		.argument = "KEY=PATTERN",
-		.help = "Label of the engines, such as rack=r{i%3}.",
+		.help = "Label of the engines, such as rack=r{i%3} or disk={ssd|hdd}.",
 	},
 	{
 		.name = "image",
@@ -113,6 +113,35 @@ static const struct option_spec specs[] = {
 		.help = "Share of the requests, from 0 to 1, that are answered with an error.",
 	},
 	{
+		.name = "churn",
+		.kind = OPTION_TEXT,
+		.argument = "RATE",
+		.fallback = "0",
+		.help = "So many containers a second, of those that are there from the start, are "
+			"started or stopped, or others made beside them and removed.",
+	},
+	{
+		.name = "outages",
+		.kind = OPTION_TEXT,
+		.argument = "RATE",
+		.fallback = "0",
+		.help = "So many engines a second, any of them, go away for a while.",
+	},
+	{
+		.name = "outage-time",
+		.kind = OPTION_DURATION,
+		.argument = "DURATION",
+		.fallback = "5s",
+		.help = "How long they stay away: from half of this to one and a half.",
+	},
+	{
+		.name = "drip",
+		.kind = OPTION_NUMBER,
+		.argument = "COUNT",
+		.fallback = "0",
+		.help = "So many engines, the last ones, send their answers a byte a second.",
+	},
+	{
 		.name = "events-kept",
 		.kind = OPTION_NUMBER,
 		.argument = "COUNT",
@@ -179,14 +208,15 @@ static int read_memory(const char *text, int64_t *out, struct err *err)
 	return 0;
 }
 
-static int read_share(const struct options *options, double *out, struct err *err)
+static int read_real(
+	const struct options *options, const char *name, int max, double *out, struct err *err)
 {
-	const char *text = options_text(options, "failure-rate");
+	const char *text = options_text(options, name);
 	char *end = NULL;
 	double value = strtod(text, &end);
-	if (end == text || *end != '\0' || !(value >= 0 && value <= 1))
-		return err_set(err, ERR_USAGE,
-			"--failure-rate should be a number from 0 to 1, not %s", text);
+	if (end == text || *end != '\0' || !(value >= 0 && value <= max))
+		return err_set(err, ERR_USAGE, "--%s should be a number from 0 to %d, not %s", name,
+			max, text);
 	*out = value;
 	return 0;
 }
@@ -214,7 +244,11 @@ static int read_numbers(
 		read_count(options, "events-kept", 0, 1000000, &config->events_kept, err) < 0 ||
 		read_count(options, "seed", 1, INT32_MAX, &seed, err) < 0 ||
 		read_memory(options_text(options, "memory"), &config->memory, err) < 0 ||
-		read_share(options, &config->failure_rate, err) < 0 ||
+		read_count(options, "drip", 0, SIMULATOR_NODES_MAX, &config->dripping, err) < 0 ||
+		read_real(options, "failure-rate", 1, &config->failure_rate, err) < 0 ||
+		read_real(options, "churn", SIMULATOR_RATE_MAX, &config->changes, err) < 0 ||
+		read_real(options, "outages", SIMULATOR_RATE_MAX, &config->outages, err) < 0 ||
+		read_wait(options, "outage-time", &config->outage_ms, err) < 0 ||
 		read_wait(options, "latency", &config->latency_ms, err) < 0 ||
 		read_wait(options, "jitter", &config->jitter_ms, err) < 0)
 		return -1;

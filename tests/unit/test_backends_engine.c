@@ -476,6 +476,40 @@ static void test_log_is_bounded(void **state)
 	sim_log_free(log);
 }
 
+/* ---- Many that are alike ---- */
+
+static void test_create_like(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP_JSON json_t *body = json_pack("{s:s,s:[s],s:{s:[s]}}", "Image", "busybox", "Cmd",
+		"top", "HostConfig", "Binds", "data:/data");
+	struct sim_container *model;
+	struct sim_container *one;
+	struct sim_container *other;
+	CLEANUP_BUF struct buf before = {0};
+	CLEANUP_BUF struct buf after = {0};
+	struct err err = ERR_INIT;
+
+	assert_int_equal(sim_container_create(f->e, "model", body, &model, &err), 0);
+	buf_init(&before, 1 << 20);
+	buf_init(&after, 1 << 20);
+	sim_container_write(&before, model, false);
+	assert_int_equal(sim_container_create_like(model, "one", &one, &err), 0);
+	assert_ptr_equal(one->spec, model->spec);
+	assert_string_not_equal(one->id, model->id);
+	assert_int_equal(sim_volume_find(f->e, "data")->users, 2);
+	assert_int_equal(sim_container_create_like(model, "one", &other, &err), 409);
+	/* What is shown is the same whether it was kept for the next one or not. */
+	for (int i = 0; i < 2; i++) {
+		buf_reset(&after);
+		sim_container_write(&after, model, false);
+		assert_string_equal(buf_str(&after), buf_str(&before));
+	}
+	assert_int_equal(sim_container_start(one, &err), 0);
+	assert_int_equal(sim_container_remove(model, true, false, &err), 0);
+	assert_int_equal(sim_container_remove(one, true, false, &err), 0);
+}
+
 /* ---- Patterns ---- */
 
 static void test_patterns(void **state)
@@ -486,7 +520,8 @@ static void test_patterns(void **state)
 		const char *pattern;
 		const char *text;
 	} good[] = {{"sim-{i}", "sim-7"}, {"{i%3}{i/3}{i+100}", "12107"}, {"{{i}", "{i}"},
-		{"plain", "plain"}, {"", ""}, {"}", "}"}};
+		{"plain", "plain"}, {"", ""}, {"}", "}"}, {"disk={ssd|hdd}", "disk=hdd"},
+		{"z{1|2|3}{|x}", "z2x"}, {"{x|}", ""}};
 	struct err err = ERR_INIT;
 
 	(void)state;
@@ -537,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_event_filters),
 		cmocka_unit_test(test_bad_filters),
 		cmocka_unit_test(test_log_is_bounded),
+		cmocka_unit_test_setup_teardown(test_create_like, setup, teardown),
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_durations),
 	};

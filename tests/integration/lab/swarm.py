@@ -255,14 +255,20 @@ class Join(Process):
 
 
 class Simulator(Process):
-    """swarm simulate: N engines in memory, on ports of one address."""
+    """swarm simulate: N engines in memory, on ports of one address, or (spread) addresses."""
 
-    def __init__(self, machine, count, *args, base=None):
+    def __init__(self, machine, count, *args, base=None, spread=False):
         self.count = count
-        self.base = base or machine.free_ports(count)
-        first = f"tcp://127.0.0.1:{self.base}"
+        self.base = base or machine.free_ports(1 if spread else count)
+        first = f"tcp://127.{1 if spread else 0}.0.1:{self.base}"
+        if spread:
+            args = ("--spread-addresses", *args)
         super().__init__(machine, ["simulate", "--nodes", count, "--listen", first, *args])
-        self.addrs = [f"127.0.0.1:{self.base + i}" for i in range(count)]
+        if spread:
+            numbers = range(1, count + 1)
+            self.addrs = [f"127.1.{n // 256}.{n % 256}:{self.base}" for n in numbers]
+        else:
+            self.addrs = [f"127.0.0.1:{self.base + i}" for i in range(count)]
 
         def answers():
             if not self.is_running():
