@@ -1,6 +1,7 @@
 /* What happens to a fleet by itself: containers that start, stop, come and go, and engines that are
  * away for a while. */
 #include "backends/sim_http.h"
+#include "backends/simulator.h"
 
 #define TICK_MS 20
 #define PER_TICK_MAX 1000 /* more is not made up for after a stall */
@@ -92,21 +93,51 @@ static void tick(void *arg)
 	loop_timer_start(chance->timer, TICK_MS);
 }
 
-struct sim_chance *sim_chance_new(struct loop *loop, struct sim_host *const *hosts,
-	size_t hosts_len, double changes, double outages, unsigned outage_ms)
+struct sim_chance *sim_chance_new(
+	struct loop *loop, struct sim_host *const *hosts, size_t hosts_len, unsigned outage_ms)
 {
 	struct sim_chance *chance = xcalloc(1, sizeof(*chance));
 
 	chance->loop = loop;
 	chance->hosts = hosts;
 	chance->hosts_len = hosts_len;
+	chance->outage_ms = outage_ms;
+	chance->timer = loop_timer_new(loop, tick, chance);
+	return chance;
+}
+
+void sim_chance_set(struct sim_chance *chance, double changes, double outages)
+{
 	chance->changes = changes;
 	chance->outages = outages;
-	chance->outage_ms = outage_ms;
-	chance->last_ms = loop_now_ms(loop);
-	chance->timer = loop_timer_new(loop, tick, chance);
-	loop_timer_start(chance->timer, TICK_MS);
-	return chance;
+	chance->last_ms = loop_now_ms(chance->loop);
+	if (changes > 0 || outages > 0)
+		loop_timer_start(chance->timer, TICK_MS);
+	else
+		loop_timer_stop(chance->timer);
+}
+
+static void rates_body(struct sim_request *r)
+{
+	CLEANUP_JSON json_t *json = json_parse(buf_str(&r->text), r->text.len, NULL);
+	json_t *changes = json_get(json, "churn");
+	json_t *outages = json_get(json, "outages");
+	double churn = json_is_number(changes) ? json_number_value(changes) : -1;
+	double rate = json_is_number(outages) ? json_number_value(outages) : -1;
+
+	if (!(churn >= 0 && churn <= SIMULATOR_RATE_MAX && rate >= 0 &&
+		    rate <= SIMULATOR_RATE_MAX)) {
+		sim_reply_text(
+			r, 400, "churn and outages are numbers from 0 to %d", SIMULATOR_RATE_MAX);
+		return;
+	}
+	sim_chance_set(r->host->chance, churn, rate);
+	sim_reply_empty(r, 204);
+}
+
+void sim_chance_order(struct sim_request *r)
+{
+	sim_request_read(r, 4096, rates_body);
 }
 
 void sim_chance_free(struct sim_chance *chance)

@@ -322,14 +322,23 @@ static bool version_is_wrong(struct sim_request *r)
 	return true;
 }
 
+/* True: it is none for the engine. */
+static bool request_is_order(struct sim_request *r)
+{
+	if (!r->host->control || !str_eq(exchange_method(r->x), "POST"))
+		return false;
+	if (str_eq(r->path, "/_simulator/fault"))
+		sim_fault_order(r);
+	else if (str_eq(r->path, "/_simulator/rates"))
+		sim_chance_order(r);
+	else
+		return false;
+	return true;
+}
+
 static void request_start(struct sim_request *r)
 {
-	if (str_eq(r->path, "/_simulator/fault") && r->host->control &&
-		str_eq(exchange_method(r->x), "POST")) {
-		sim_fault_order(r);
-		return;
-	}
-	if (sim_fault_apply(r))
+	if (request_is_order(r) || sim_fault_apply(r))
 		return;
 	if (strstr(r->path, "//")) {
 		/* The engine's router sends clients to the tidy path. */

@@ -34,6 +34,7 @@ struct sim_host {
 	unsigned latency_ms, jitter_ms;
 	uint32_t failures; /* of UINT32_MAX */
 	bool control;
+	struct sim_chance *chance; /* borrowed */
 	enum sim_fault fault;
 	unsigned slow_ms;
 	struct sim_request *requests;
@@ -103,10 +104,14 @@ bool sim_fault_apply(struct sim_request *r);
 void sim_fault_timer(void *host);
 void sim_fault_take_down(void *host);
 
-/* What happens by itself (sim_chance.c): rates are of the whole fleet, a second. */
-struct sim_chance;
-struct sim_chance *sim_chance_new(struct loop *loop, struct sim_host *const *hosts,
-	size_t hosts_len, double changes, double outages, unsigned outage_ms);
+/* What happens by itself (sim_chance.c); nothing until rates are set. hosts may become more, up to
+ * hosts_len, until then. */
+struct sim_chance *sim_chance_new(
+	struct loop *loop, struct sim_host *const *hosts, size_t hosts_len, unsigned outage_ms);
+/* In the whole fleet, a second. */
+void sim_chance_set(struct sim_chance *chance, double changes, double outages);
+/* A client's order. */
+void sim_chance_order(struct sim_request *r);
 void sim_chance_free(struct sim_chance *chance);
 
 /* Replies; each ends the request. */

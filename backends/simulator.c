@@ -16,7 +16,7 @@ struct simulator {
 	struct tls_context *tls;
 	struct sim_host **hosts;
 	size_t hosts_len;
-	struct sim_chance *chance; /* NULL = nothing happens by itself */
+	struct sim_chance *chance;
 	/* One socket for all engines on loopback addresses, NULL = each has its own. */
 	struct server *door;
 	uint32_t first_ip; /* of host 0, in host order */
@@ -236,6 +236,7 @@ static int node_start(
 	host->jitter_ms = config->jitter_ms;
 	host->failures = (uint32_t)(config->failure_rate * UINT32_MAX);
 	host->control = config->control;
+	host->chance = s->chance;
 	if (s->door)
 		host->addr.port = server_port(s->door, 0);
 	if (i >= config->nodes - config->dripping)
@@ -291,12 +292,11 @@ static int simulator_fill(
 	if (check_descriptors(config, err) || open_door(s, config, err))
 		return -1;
 	s->hosts = xcalloc(config->nodes, sizeof(struct sim_host *));
+	s->chance = sim_chance_new(s->options.loop, s->hosts, config->nodes, config->outage_ms);
 	for (unsigned i = 0; i < config->nodes; i++)
 		if (node_start(s, config, i, err))
 			return -1;
-	if (config->changes > 0 || config->outages > 0)
-		s->chance = sim_chance_new(s->options.loop, s->hosts, s->hosts_len, config->changes,
-			config->outages, config->outage_ms);
+	sim_chance_set(s->chance, config->changes, config->outages);
 	return 0;
 }
 

@@ -130,6 +130,23 @@ def test_outages(simulate, spread):
     assert after == before
 
 
+def test_rates_are_set_anew(simulate):
+    sim = simulate(2, "--control", "--containers", 2, "--outages", 20, "--outage-time", "100ms")
+    wait_until(lambda: is_away(sim.addrs[1]), "an outage")
+
+    def calm():
+        try:
+            body = b'{"churn":0,"outages":0}'
+            return http.request(("tcp", sim.addrs[0]), "POST", "/_simulator/rates", body).status
+        except (OSError, AssertionError, http.Ended):
+            return None
+
+    assert wait_until(calm, "the order to be taken") == 204
+    wait_until(lambda: not is_away(sim.addrs[0]) and not is_away(sim.addrs[1]), "the end of it")
+    for body in (b"", b"[]", b'{"churn":1}', b'{"churn":-1,"outages":0}', b'{"churn":"1","outages":0}'):
+        assert http.request(("tcp", sim.addrs[0]), "POST", "/_simulator/rates", body).status == 400
+
+
 def test_drip(simulate):
     """A byte at a time, and all of it in the end."""
     sim = simulate(2, "--control", "--drip", 1)
