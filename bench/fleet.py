@@ -72,20 +72,18 @@ class Fleet:
         with open(self.list, "w") as f:
             f.write("".join(f"{engine}\n" for engine in self.engines))
 
-    def start_manager(self, wait=True):
-        self.port = free_port()
+    def start_manager(self, port=None, log_level="error"):
+        self.port = port or free_port()
         self.manager = self.bench.start(
             "manage",
             [self.bench.swarm, "manage", "-H", f"tcp://127.0.0.1:{self.port}", "--log-level",
-             "error", *(self.tls.options if self.tls else ()), f"file://{self.list}"],
+             log_level, *(self.tls.options if self.tls else ()), f"file://{self.list}"],
             stdout=subprocess.DEVNULL)
-        if wait:
-            self.wait_ready()
 
-    def wait_ready(self):
-        """Seconds until the inventory is complete; None when that takes too long."""
+    def wait_ready(self, containers=None):
+        """Seconds until all nodes are healthy, and have so many containers; None = too long."""
         start = asked = time.monotonic()
-        while not self.is_complete():
+        while not self.is_ready(containers):
             self.manager.check()
             now = time.monotonic()
             if now - start > self.bench.options.ready_limit:
@@ -130,8 +128,10 @@ class Fleet:
                       if row[0].strip().endswith("Status") and row[1] == "Healthy")
         return healthy, info["Containers"]
 
-    def is_complete(self):
-        return self.state() == (self.count, self.count * self.containers)
+    def is_ready(self, containers):
+        state = self.state()
+        return (state is not None and state[0] == self.count
+                and containers in (None, state[1]))
 
     def engine_container(self, n=0):
         """The ID of a container of that engine, asked there."""

@@ -88,8 +88,8 @@ class Measure:
         for _ in range(1 if fleet.count > 1000 else self.options.starts):
             fleet.stop_manager()
             before = fleet.simulator.cpu()
-            fleet.start_manager(wait=False)
-            seconds = fleet.wait_ready()
+            fleet.start_manager()
+            seconds = fleet.wait_ready(fleet.count * fleet.containers)
             if seconds is None:
                 self.set("start to complete inventory",
                          f"not after {self.options.ready_limit} s: {fleet.state()}")
@@ -278,6 +278,8 @@ class Measure:
         # Memory that others have used and left would hide what these need.
         self.fleet.stop_manager()
         self.fleet.start_manager()
+        if self.fleet.wait_ready() is None:
+            raise OSError("the nodes are not healthy again")
         time.sleep(1)
         before, cpu = self.fleet.manager.memory("VmRSS"), self.fleet.manager.cpu()
         start, clients = time.monotonic(), []

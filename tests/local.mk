@@ -30,7 +30,7 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/test_inventory.py tests/integration/test_lists.py \
 	tests/integration/test_networks.py tests/integration/test_proxy.py \
 	tests/integration/test_quick.py tests/integration/test_schedule.py tests/integration/test_simulator.py \
-	tests/integration/test_simulator_fleet.py \
+	tests/integration/test_fleet_trouble.py tests/integration/test_simulator_fleet.py \
 	tests/integration/test_smuggling.py tests/integration/test_startup.py \
 	tests/integration/test_streams.py tests/integration/test_system.py \
 	tests/integration/test_tls.py tests/integration/test_transfer.py \
