@@ -19,6 +19,7 @@
 #define ACCEPTS_PER_TURN 64
 #define JANITOR_MS 250
 #define LISTEN_BACKLOG 1024
+#define FLEET_BACKLOG 65535
 
 const struct server_limits server_default_limits = {
 	.head_max = 128 * 1024,
@@ -376,6 +377,10 @@ int server_listen_loopback(struct server *server, uint16_t port, struct tls_cont
 	l->pick_arg = arg;
 	/* Best before the first client comes; where it is not allowed, pick refuses strangers. */
 	setsockopt(l->fd, SOL_SOCKET, SO_BINDTODEVICE, device, sizeof(device));
+	/* Many come at once, since each stands for a server; the kernel lowers it to its own limit.
+	 */
+	if (listen(l->fd, FLEET_BACKLOG) == -1)
+		return err_errno(err, ERR_SYSTEM, errno, "cannot listen on port %u", port);
 	return 0;
 }
 
