@@ -319,7 +319,7 @@ static void draft_fill(struct record_draft *draft, const struct node *node, stru
 	draft_resources(draft, host, node->inventory.ncpu);
 	draft_lists(draft, entry, inspect);
 	draft_ports(draft, entry, inspect);
-	draft_summary(draft, entry, node->inventory.ip);
+	draft_ports_text(draft, entry, node->inventory.ip);
 }
 
 struct container *container_from_engine(
@@ -350,18 +350,21 @@ struct container *container_from_engine(
 		return NULL;
 	}
 	draft_fill(&draft, node, entry, inspect);
+	draft_summary(&draft, entry, text->entry, text->entry_len);
 	record = record_pack(node, &draft);
 	record_draft_free(&draft);
 	return &record->container;
 }
 
-bool container_is_listed_as(const struct container *container, struct json_ref entry)
+bool container_is_listed_as(
+	const struct container *container, struct json_ref entry, const char *text, size_t len)
 {
 	struct record_draft draft = {.id = container->view.id};
 	bool is_same;
 
 	draft_names(&draft, entry, (struct json_ref){0});
-	draft_summary(&draft, entry, container->node->inventory.ip);
+	draft_ports_text(&draft, entry, container->node->inventory.ip);
+	draft_summary(&draft, entry, text, len);
 	is_same = draft.names.len == container->names.len && row_is_same(&draft, container) &&
 		  strcmp(draft.ports_json, container->ports_json) == 0;
 	for (size_t i = 0; is_same && i < draft.names.len; i++)

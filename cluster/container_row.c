@@ -6,82 +6,148 @@
 #include "lib/mem.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* In a template, where a value of the container's own was. No JSON text holds these bytes. */
 #define HOLE_VALUE '\1'
 #define HOLE_ID '\2' /* its ID, which the record has anyway */
 
-/* Fields that no other container has the same of. */
-static bool is_own(const char *key, size_t len)
-{
-	static const char *const keys[] = {
-		"Created", "EndpointID", "IPAddress", "MacAddress", "GlobalIPv6Address"};
+/* An entry's text as it is cut up. It was read as JSON before, so quotes and brackets match. */
+struct row {
+	const char *p;    /* the next byte to look at */
+	const char *done; /* all before it is in one of the two, or left out */
+	struct buf pattern, values;
+};
 
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		if (strlen(keys[i]) == len && memcmp(keys[i], key, len) == 0)
+/* What the manager writes itself: fields that change on their own, and the ID. */
+static const char *const left_out[] = {"Id", "Status", "State", "Names", "Ports", NULL};
+/* Fields that no other container has the same of. */
+static const char *const own[] = {
+	"Created", "EndpointID", "IPAddress", "MacAddress", "GlobalIPv6Address", NULL};
+
+static bool is_one_of(const char *key, size_t len, const char *const *keys)
+{
+	for (; *keys; keys++) {
+		/* The first letter tells most apart; its case is one bit. */
+		if ((((*keys)[0] ^ key[0]) & ~0x20) == 0 && strlen(*keys) == len &&
+			strncasecmp(*keys, key, len) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* Behind the closing quote of the text that begins at p. */
-static const char *skip_text(const char *p)
+static void skip_blanks(struct row *row)
 {
-	for (p++; *p != '"'; p++) {
+	row->p += strspn(row->p, " \t\r\n");
+}
+
+/* Over the text that begins at p; it, without its quotes. */
+static const char *skip_text(struct row *row, size_t *len)
+{
+	const char *text = row->p + 1, *p = text;
+
+	for (; *p != '"'; p++) {
 		if (*p == '\\')
 			p++;
 	}
-	return p + 1;
+	row->p = p + 1;
+	*len = (size_t)(p - text);
+	return text;
 }
 
-/* The value at p, a text (without its quotes) or a number; len 0 for any other. */
-static const char *simple_value(const char *p, size_t *len)
+/* The value at p: when it is a text or a number it is the container's own, else nothing moves. */
+static void take_own(struct row *row)
 {
-	if (*p == '"') {
-		*len = (size_t)(skip_text(p) - p) - 2;
-		return p + 1;
+	const char *value = row->p;
+	size_t len;
+
+	if (*value == '"') {
+		value = skip_text(row, &len);
+	} else {
+		len = strspn(value, "0123456789");
+		row->p += len;
 	}
-	*len = strspn(p, "0123456789");
-	return p;
+	if (len == 0)
+		return;
+	buf_append(&row->pattern, row->done, (size_t)(value - row->done));
+	buf_append_char(&row->pattern, HOLE_VALUE);
+	buf_append(&row->values, value, len);
+	buf_append_char(&row->values, '\0');
+	row->done = value + len;
 }
 
-/* summary was read or printed as JSON, so that its quotes and escapes are in order. */
-void draft_row(struct record_draft *draft, const char *summary)
+/* To the comma or the bracket behind the value of a member. takes: what is its own is taken. */
+static void pass_value(struct row *row, bool takes)
 {
-	struct buf pattern, values;
-	static const char start[] = "{\"Id\":\"";
-	const char *done = summary + sizeof(start) - 1 + strlen(draft->id);
-	const char *p = done + 1;
+	size_t depth = 0, len;
 
-	buf_init(&pattern, 2 * INVENTORY_SUMMARY_MAX);
-	buf_init(&values, 2 * INVENTORY_SUMMARY_MAX);
-	buf_append_str(&pattern, start);
-	buf_append_char(&pattern, HOLE_ID);
-	while (*p) {
-		const char *key = p + 1, *value;
-		size_t len;
+	while (depth > 0 || (*row->p != ',' && *row->p != '}')) {
+		char c = *row->p;
 
-		if (*p != '"') {
-			p++;
+		if (c == '"') {
+			const char *text = skip_text(row, &len);
+
+			/* Only behind a key stands a colon. */
+			if (takes && *row->p == ':' && is_one_of(text, len, own)) {
+				row->p++;
+				take_own(row);
+			}
 			continue;
 		}
-		p = skip_text(p);
-		if (*p != ':' || !is_own(key, (size_t)(p - key) - 1))
-			continue;
-		value = simple_value(p + 1, &len);
-		if (len == 0)
-			continue;
-		buf_append(&pattern, done, (size_t)(value - done));
-		buf_append_char(&pattern, HOLE_VALUE);
-		buf_append(&values, value, len);
-		buf_append_char(&values, '\0');
-		done = value + len;
-		p = *done == '"' ? done + 1 : done;
+		depth += c == '{' || c == '[';
+		depth -= c == '}' || c == ']';
+		row->p++;
 	}
-	buf_append_str(&pattern, done);
-	draft->row_values_len = values.len;
-	draft->row_values = buf_take(&values);
-	draft->row_template = buf_take(&pattern);
+}
+
+/* A member of the entry, from its key to behind its value. */
+static void take_member(struct row *row)
+{
+	size_t len;
+	const char *key;
+
+	row->done = row->p;
+	key = skip_text(row, &len);
+	skip_blanks(row);
+	row->p++;
+	skip_blanks(row);
+	if (is_one_of(key, len, left_out)) {
+		pass_value(row, false);
+		return;
+	}
+	buf_append_char(&row->pattern, ',');
+	if (is_one_of(key, len, own))
+		take_own(row);
+	pass_value(row, true);
+	buf_append(&row->pattern, row->done, (size_t)(row->p - row->done));
+}
+
+bool draft_row(struct record_draft *draft, const char *entry)
+{
+	struct row row = {.p = entry};
+	bool fits;
+
+	buf_init(&row.pattern, INVENTORY_SUMMARY_MAX);
+	buf_init(&row.values, INVENTORY_SUMMARY_MAX);
+	buf_printf(&row.pattern, "{\"Id\":\"%c\"", HOLE_ID);
+	skip_blanks(&row);
+	do {
+		row.p++;
+		skip_blanks(&row);
+		if (*row.p == '"')
+			take_member(&row);
+	} while (*row.p == ',');
+	fits = !row.pattern.failed && !row.values.failed &&
+	       row.pattern.len + row.values.len <= INVENTORY_SUMMARY_MAX;
+	if (!fits) {
+		buf_reset(&row.pattern);
+		buf_reset(&row.values);
+		return false;
+	}
+	draft->row_values_len = row.values.len;
+	draft->row_values = buf_take(&row.values);
+	draft->row_template = buf_take(&row.pattern);
+	return true;
 }
 
 void container_row(const struct container *container, struct buf *out)

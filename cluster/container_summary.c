@@ -68,57 +68,26 @@ static const struct field port_fields[] = {
 	{NULL, FIELD_TEXT, NULL},
 };
 
-/* What is written first, and fields that change on their own, or differ between one list and the
- * next. */
-static bool is_left_out(const char *key)
+/* Of an entry that clients would stumble over: less what is wrong in it. */
+static bool row_cleaned(struct record_draft *draft, const char *text, size_t len)
 {
-	static const char *const names[] = {"Id", "Status", "State", "Names", "Ports"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (str_ieq(key, names[i]))
-			return true;
-	}
-	return false;
-}
-
-/* Everything that stays, without the closing brace. */
-static void summary_print(struct json_ref entry, const char *id, struct buf *out)
-{
-	buf_printf(out, "{\"Id\":\"%s\"", id);
-	for (struct json_walk w = json_walk(entry); json_walk_next(&w);) {
-		if (is_left_out(w.key))
-			continue;
-		buf_append_char(out, ',');
-		json_walk_print(&w, out);
-	}
-}
-
-/* The same of an entry that clients would stumble over, less what is wrong in it. */
-static void summary_print_cleaned(struct json_ref entry, const char *id, struct buf *out)
-{
-	CLEANUP_BUF struct buf text;
-	CLEANUP_JSON json_t *object = NULL;
+	CLEANUP_JSON json_t *object = json_parse(text, len, NULL);
 	CLEANUP_FREE char *cleaned = NULL;
 
-	buf_init(&text, INVENTORY_SUMMARY_MAX);
-	summary_print(entry, id, &text);
-	buf_append_char(&text, '}');
-	object = text.failed ? NULL : json_parse(buf_str(&text), text.len, NULL);
-	if (!object) {
-		out->failed = true;
-		return;
-	}
+	if (!object)
+		return false;
 	fields_clean(object, entry_fields);
 	cleaned = json_text(object, NULL);
-	buf_append(out, cleaned, strlen(cleaned) - 1);
+	return draft_row(draft, cleaned);
 }
 
 /* What remains of an entry that is too long to be kept in memory for every list. */
-static void summary_print_short(struct json_ref entry, const char *id, struct buf *out)
+static void row_short(struct record_draft *draft, struct json_ref entry)
 {
 	static const char *const kept[] = {"Image", "ImageID", "Created"};
+	CLEANUP_BUF struct buf out;
 
-	buf_printf(out, "{\"Id\":\"%s\"", id);
+	buf_init(&out, INVENTORY_SUMMARY_MAX);
 	for (struct json_walk w = json_walk(entry); json_walk_next(&w);) {
 		const char *text = json_ref_text(w.value);
 		bool is_kept = false;
@@ -128,26 +97,12 @@ static void summary_print_short(struct json_ref entry, const char *id, struct bu
 		if (!is_kept || (text ? strlen(text) >= INVENTORY_TEXT_MAX
 				      : json_ref_kind(w.value) != JSON_KIND_INT))
 			continue;
-		buf_append_char(out, ',');
-		json_walk_print(&w, out);
+		buf_append_char(&out, out.len > 0 ? ',' : '{');
+		json_walk_print(&w, &out);
 	}
-}
-
-static char *summary_text(struct json_ref entry, const char *id)
-{
-	CLEANUP_BUF struct buf out;
-
-	buf_init(&out, INVENTORY_SUMMARY_MAX);
-	if (fields_fit_ref(entry, entry_fields))
-		summary_print(entry, id, &out);
-	else
-		summary_print_cleaned(entry, id, &out);
-	if (out.failed) {
-		buf_reset(&out);
-		buf_init(&out, INVENTORY_SUMMARY_MAX);
-		summary_print_short(entry, id, &out);
-	}
-	return buf_take(&out);
+	buf_append_str(&out, out.len > 0 ? "}" : "{}");
+	/* A few texts of bounded length always fit. */
+	(void)draft_row(draft, buf_str(&out));
 }
 
 /* ---- Ports ---- */
@@ -229,10 +184,16 @@ static char *ports_text(struct json_ref entry, const char *ip)
 	return buf_take(&out);
 }
 
-void draft_summary(struct record_draft *draft, struct json_ref entry, const char *ip)
+void draft_summary(struct record_draft *draft, struct json_ref entry, const char *text, size_t len)
 {
-	CLEANUP_FREE char *summary = summary_text(entry, draft->id);
+	bool is_made = fields_fit_ref(entry, entry_fields) ? draft_row(draft, text)
+							   : row_cleaned(draft, text, len);
 
-	draft_row(draft, summary);
+	if (!is_made)
+		row_short(draft, entry);
+}
+
+void draft_ports_text(struct record_draft *draft, struct json_ref entry, const char *ip)
+{
 	draft->ports_json = ports_text(entry, ip);
 }

@@ -136,7 +136,7 @@ void inventory_node_set_ip(struct node *node, const char *ip);
 /* ---- Containers ---- */
 
 /* JSON that an engine tells of one container: its entry in GET /containers/json, and GET
- * /containers/{id}/json, NULL when the engine could not give it. */
+ * /containers/{id}/json, NULL when the engine could not give it. Behind each stands a NUL. */
 struct engine_text {
 	const char *entry;
 	size_t entry_len;
@@ -147,8 +147,10 @@ struct engine_text {
  * entry tells. ERR_UPSTREAM when the two make no record. */
 struct container *container_from_engine(
 	struct node *node, const struct engine_text *text, struct err *err) MUSTCHECK;
-/* True when this list entry would make the record anew as it is, but for its state and status. */
-bool container_is_listed_as(const struct container *container, struct json_ref entry);
+/* True when this list entry would make the record anew as it is, but for its state and status.
+ * text: what it was read from. */
+bool container_is_listed_as(
+	const struct container *container, struct json_ref entry, const char *text, size_t len);
 /* Enters the record, replacing the one of the same ID on the same node. Takes the reference. */
 void inventory_container_put(struct container *record_take);
 /* False when there was none. */

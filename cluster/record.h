@@ -75,13 +75,16 @@ bool port_parse(const char *text, uint16_t *port, const char **protocol);
 
 /* ---- container_summary.c ---- */
 
-/* The row and ports_json. ip stands where the engine says "any address". */
-void draft_summary(struct record_draft *draft, struct json_ref entry, const char *ip);
+/* The row. text: what entry was read from, and a NUL. */
+void draft_summary(struct record_draft *draft, struct json_ref entry, const char *text, size_t len);
+/* ports_json. ip stands where the engine says "any address". */
+void draft_ports_text(struct record_draft *draft, struct json_ref entry, const char *ip);
 
 /* ---- container_row.c ---- */
 
-/* row_template and row_values. summary begins with the draft's ID, as {"Id":"...". */
-void draft_row(struct record_draft *draft, const char *summary);
+/* row_template and row_values of an entry, JSON that was read or written already, and a NUL. False,
+ * and nothing set, when it is longer than a row may be. */
+bool draft_row(struct record_draft *draft, const char *entry);
 bool row_is_same(const struct record_draft *draft, const struct container *container);
 
 /* ---- container_status.c ---- */

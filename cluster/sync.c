@@ -121,14 +121,15 @@ static bool status_agrees(const struct container *container, const char *status,
 	return false;
 }
 
-static bool is_known(struct node_live *live, struct container *container, struct json_ref entry)
+static bool is_known(struct node_live *live, struct container *container, struct json_ref entry,
+	const char *text, size_t len)
 {
 	if (!container || strcmp(container->state, json_ref_str(entry, "State", "")) != 0) {
 		live->sync.changed++;
 		return false;
 	}
 	return status_agrees(container, json_ref_str(entry, "Status", ""), live->sync.engine_now) &&
-	       container_is_listed_as(container, entry);
+	       container_is_listed_as(container, entry, text, len);
 }
 
 static bool list_entry(const char *text, size_t len, void *arg)
@@ -157,7 +158,7 @@ static bool list_entry(const char *text, size_t len, void *arg)
 	container = inventory_container_get(live->node, id);
 	if (container)
 		inventory_container_listed(container, sync->asked_at);
-	if (!is_known(live, container, entry)) {
+	if (!is_known(live, container, entry, text, len)) {
 		sync->outstanding++;
 		fetch_container_entry(live, id, text, len, container_done, token_new(live));
 	}

@@ -388,6 +388,34 @@ static void test_rows_share_what_is_alike(void **state)
 	fixture_free(fx);
 }
 
+/* Blanks, another order, other cases, and what is left out holding what is otherwise cut out. */
+static void test_row_of_an_unusual_entry(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	CLEANUP_FREE char *text =
+		xasprintf("\n{ \"Names\" : [ \"/x\", \"}\" ] , \"status\" : \"Up, "
+			  "\\\"{\",\r\n\"created\" : 7 ,"
+			  "\"Ports\":[{\"IPAddress\":\"z\",\"PrivatePort\":1}],\t\"Image\" : "
+			  "\"i\\\\\" , \"State\":{},"
+			  "\"HostConfig\" : { \"NetworkMode\" : \"a\" } , \"Id\" : \"%s\"}\n",
+			fixture_id("7"));
+	CLEANUP_FREE char *wanted =
+		xasprintf("{\"Id\":\"%s\",\"created\" : 7 ,\"Image\" : \"i\\\\\" ,"
+			  "\"HostConfig\" : { \"NetworkMode\" : \"a\" } }",
+			fixture_id("7"));
+	struct engine_text told = {.entry = text, .entry_len = strlen(text)};
+	struct container *container = container_from_engine(node, &told, NULL);
+	CLEANUP_FREE char *row = NULL;
+
+	(void)state;
+	assert_non_null(container);
+	row = fixture_row(container);
+	assert_string_equal(row, wanted);
+	container_unref(container);
+	fixture_free(fx);
+}
+
 static void test_alike_rows_have_one_template(void **state)
 {
 	struct fixture *fx = fixture_new(0);
@@ -719,6 +747,7 @@ int main(void)
 		cmocka_unit_test(test_real_web),
 		cmocka_unit_test(test_rows_share_what_is_alike),
 		cmocka_unit_test(test_alike_rows_have_one_template),
+		cmocka_unit_test(test_row_of_an_unusual_entry),
 		cmocka_unit_test(test_real_texts),
 		cmocka_unit_test(test_real_states),
 		cmocka_unit_test(test_real_resources_and_ports),
