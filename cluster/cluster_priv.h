@@ -23,8 +23,8 @@ struct node {
 };
 
 /* Who implements what of cluster.h. Data half: cluster_nodes, cluster_node_find, cluster_totals,
- * node_view, node_ip, node_cpus, node_running, node_paused, node_stopped, node_containers, node_images,
- * node_networks, node_volumes, container_*, cluster_container*, cluster_images_find,
+ * node_view, node_ip, node_cpus, node_running, node_paused, node_stopped, node_containers,
+ * node_images, node_networks, node_volumes, container_*, cluster_container*, cluster_images_find,
  * cluster_network_find, cluster_volume_find, cluster_exec_*, everything of reservations. Live half:
  * the rest. */
 

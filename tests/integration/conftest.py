@@ -125,7 +125,7 @@ def pair(request):
     """version, is_tls -> two engines as like as can be, clean again afterwards."""
     used = []
 
-    def make(version, is_tls):
+    def make(version, is_tls=False):
         if version == 26:
             name = "newer_tls_pair" if is_tls else "newer_pair"
         else:
