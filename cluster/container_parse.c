@@ -1,6 +1,7 @@
 /* A container's record from what its engine says. Every field may be missing or of any type. */
 #include "cluster/record.h"
 
+#include "lib/hash.h"
 #include "lib/json_read.h"
 #include "lib/mem.h"
 
@@ -356,7 +357,21 @@ struct container *container_from_engine(
 	return &record->container;
 }
 
-bool container_is_listed_as(
+/* Of the text but for the value of `Status`, which grows older. Where a label has that name it is
+ * the label's value that is left out: labels do not change. */
+static uint64_t entry_digest(const char *text, size_t len)
+{
+	static const char key[] = "\"Status\":\"";
+	const char *status = memmem(text, len, key, sizeof(key) - 1);
+	size_t before = status ? (size_t)(status - text) : 0;
+	size_t after = status ? before + sizeof(key) - 1 : 0;
+
+	while (status && text[after] != '"')
+		after += text[after] == '\\' ? 2 : 1;
+	return (uint64_t)hash_bytes(text, before) << 32 | hash_bytes(text + after, len - after);
+}
+
+static bool makes_the_same(
 	const struct container *container, struct json_ref entry, const char *text, size_t len)
 {
 	struct record_draft draft = {.id = container->view.id};
@@ -371,4 +386,18 @@ bool container_is_listed_as(
 		is_same = str_list_has(&container->names, draft.names.items[i]);
 	record_draft_free(&draft);
 	return is_same;
+}
+
+bool container_is_listed_as(
+	struct container *container, struct json_ref entry, const char *text, size_t len)
+{
+	struct container_record *record = container_record(container);
+	uint64_t digest = entry_digest(text, len);
+
+	if (record->listed_digest == digest)
+		return true;
+	if (!makes_the_same(container, entry, text, len))
+		return false;
+	record->listed_digest = digest;
+	return true;
 }

@@ -150,7 +150,7 @@ struct container *container_from_engine(
 /* True when this list entry would make the record anew as it is, but for its state and status.
  * text: what it was read from. */
 bool container_is_listed_as(
-	const struct container *container, struct json_ref entry, const char *text, size_t len);
+	struct container *container, struct json_ref entry, const char *text, size_t len);
 /* Enters the record, replacing the one of the same ID on the same node. Takes the reference. */
 void inventory_container_put(struct container *record_take);
 /* False when there was none. */

@@ -65,6 +65,11 @@ ENGINE_RULES = [
     Rule(r"\b172\.\d+\.", "172.<n>.", "an engine takes the subnet that comes next"),
     Rule(r"^\d+ +(sh|sleep)$", "<pid> \\1", "processes have the numbers of the host"),
     Rule(
+        r'^time="<time>" level=error msg="Can\'t close tar writer: [^"]*"\n?',
+        "",
+        "which end of its own pipe a client that is refused closes first is chance",
+    ),
+    Rule(
         r'^time="<time>" level=error msg="error waiting for container: context canceled"\n?',
         "",
         "whether an old client sees its own end of waiting is chance",
