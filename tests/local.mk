@@ -4,7 +4,7 @@
 EXTRA_DIST += scripts/check-tree docs/internals/dependencies.md docs/internals/inventory.md docs/internals/builds.md docs/internals/versions.md docs/internals/nodes.md
 dist_check_SCRIPTS += tests/check-tree.sh tests/check-tree-finds.sh
 # The table of routes in the documentation.
-EXTRA_DIST += docs/api.md docs/internals/architecture.md docs/internals/lists.md docs/internals/transfer.md tests/instructions.sh
+EXTRA_DIST += docs/api.md docs/internals/architecture.md docs/internals/lists.md docs/internals/performance.md docs/internals/transfer.md tests/instructions.sh
 dist_check_SCRIPTS += tests/check-routes.sh
 AM_TESTS_ENVIRONMENT += \
 	AWK='$(AWK)'; export AWK; CC='$(CC)'; export CC; \
