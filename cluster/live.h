@@ -118,8 +118,8 @@ struct sync {
 	uint64_t bytes;
 	int status;
 	int64_t engine_now;   /* unix seconds, the engine's clock */
-	unsigned outstanding; /* the list and the containers being asked for, then the parts */
-	bool has_parts;       /* they were asked for */
+	unsigned outstanding; /* the list, and the containers being asked for */
+	unsigned parts_asked; /* images, networks, volumes, behind these */
 	unsigned timeouts;    /* containers that could not be asked */
 	size_t changed;       /* containers that came, went or changed their state unnoticed */
 	size_t good, bad;     /* of them: records made, and not */

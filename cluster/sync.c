@@ -69,28 +69,30 @@ static void finish(struct node_live *live, const struct err *err)
 	sync->done(sync->arg, err ? &copy : NULL);
 }
 
-static void parts_done(void *arg, const struct err *err);
+static void part_done(void *arg, const struct err *err);
 
-static void one_less(struct node_live *live)
+/* One after the other, and not beside the containers: all at once would take many connections, for
+ * this one time, and with TLS each costs an engine more than the answer. */
+static void next_part(struct node_live *live)
 {
+	static const unsigned parts[] = {NODE_IMAGES, NODE_NETWORKS, NODE_VOLUMES};
 	struct sync *sync = &live->sync;
 
-	if (--sync->outstanding > 0)
-		return;
-	/* Not beside the containers: all at once would take twice as many connections, for this one
-	 * time. */
-	if (!sync->has_parts) {
-		sync->has_parts = true;
-		sync->outstanding = 1;
-		parts_refresh(live, NODE_IMAGES | NODE_NETWORKS | NODE_VOLUMES, false, parts_done,
-			token_new(live));
+	if (sync->parts_asked < ARRAY_LEN(parts)) {
+		parts_refresh(live, parts[sync->parts_asked++], false, part_done, token_new(live));
 		return;
 	}
 	/* One bad record is left out; an engine that tells nothing but bad ones is broken. */
 	finish(live, sync->bad > 0 && sync->good == 0 ? &sync->bad_err : NULL);
 }
 
-static void parts_done(void *arg, const struct err *err)
+static void one_less(struct node_live *live)
+{
+	if (--live->sync.outstanding == 0)
+		next_part(live);
+}
+
+static void part_done(void *arg, const struct err *err)
 {
 	struct node_live *live = token_take(arg);
 
@@ -99,7 +101,7 @@ static void parts_done(void *arg, const struct err *err)
 	if (err && parts_are_broken(live))
 		finish(live, err);
 	else
-		one_less(live);
+		next_part(live);
 }
 
 /* ---- Containers ---- */
@@ -278,7 +280,7 @@ void sync_start(struct node_live *live, live_done_fn *done, void *arg)
 	sync->listed = 0;
 	sync->status = 0;
 	sync->outstanding = 1;
-	sync->has_parts = false;
+	sync->parts_asked = 0;
 	sync->timeouts = 0;
 	sync->changed = sync->good = sync->bad = 0;
 	sync->err.code = ERR_NONE;

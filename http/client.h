@@ -14,7 +14,8 @@ struct client *client_new(struct loop *loop);
 void client_free(struct client *client);
 
 /* Where calls go: one engine or store. Connections are kept and reused per endpoint, at most
- * ENDPOINT_IDLE_MAX of them idle (more for a second after a burst), and in all a share of what
+ * ENDPOINT_IDLE_MAX of them idle (more for a second after a burst, one after some seconds without
+ * calls), and in all a share of what
  * descriptors there are: with thousands of engines the ones used longest ago are closed. */
 #define ENDPOINT_IDLE_MAX 4
 struct endpoint;

@@ -13,6 +13,7 @@
 #define READS_PER_EVENT 8
 #define BURST_IDLE_MAX 64  /* connections kept for a moment after a burst */
 #define BURST_IDLE_MS 1000 /* that moment; then all but ENDPOINT_IDLE_MAX are closed */
+#define QUIET_IDLE_MS 5000 /* without any that comes back: then one stays */
 #define REQUEST_MAX (64 * 1024 * 1024)
 
 /* An idle connection. */
@@ -82,17 +83,31 @@ static void wire_ready(unsigned events, void *arg)
 	wire_close(arg);
 }
 
+static void close_surplus(void *arg);
+
+static void watch_surplus(struct endpoint *e)
+{
+	if (e->idle_len <= 1)
+		return;
+	if (e->idle_timer == NULL)
+		e->idle_timer = loop_timer_new(e->client->loop, close_surplus, e);
+	loop_timer_start(
+		e->idle_timer, e->idle_len > ENDPOINT_IDLE_MAX ? BURST_IDLE_MS : QUIET_IDLE_MS);
+}
+
 /* The ones used longest ago stand last. */
 static void close_surplus(void *arg)
 {
 	struct endpoint *e = arg;
+	unsigned keep = e->idle_len > ENDPOINT_IDLE_MAX ? ENDPOINT_IDLE_MAX : 1;
 	struct wire *wire = e->idle, *next;
 
 	for (unsigned i = 0; wire != NULL; i++, wire = next) {
 		next = wire->next;
-		if (i >= ENDPOINT_IDLE_MAX)
+		if (i >= keep)
 			wire_close(wire);
 	}
+	watch_surplus(e);
 }
 
 void endpoint_drop_idle(struct endpoint *e)
@@ -121,11 +136,7 @@ static void keep_stream(struct endpoint *e, struct stream *stream)
 		wire_close(e->client->idle);
 	stream_on_ready(stream, wire_ready, wire);
 	stream_want(stream, LOOP_READ);
-	if (e->idle_len <= ENDPOINT_IDLE_MAX)
-		return;
-	if (e->idle_timer == NULL)
-		e->idle_timer = loop_timer_new(e->client->loop, close_surplus, e);
-	loop_timer_start(e->idle_timer, BURST_IDLE_MS);
+	watch_surplus(e);
 }
 
 static struct stream *take_idle(struct endpoint *e)

@@ -681,6 +681,11 @@ static bool few_connections(void *arg)
 	return server_connections(((struct world *)arg)->server) <= ENDPOINT_IDLE_MAX;
 }
 
+static bool one_connection(void *arg)
+{
+	return server_connections(((struct world *)arg)->server) == 1;
+}
+
 static void few_connections_stay_when_idle(void **state)
 {
 	struct call_request request = {.method = "GET", .target = "/nowhere"};
@@ -699,6 +704,9 @@ static void few_connections_stay_when_idle(void **state)
 		fixture_settle(&w.f);
 		assert_in_range(server_connections(w.server), 1, ENDPOINT_IDLE_MAX);
 	}
+	wait_for(&w.f, one_connection, &w);
+	fixture_settle(&w.f);
+	assert_int_equal(server_connections(w.server), 1);
 	world_stop(&w);
 }
 
