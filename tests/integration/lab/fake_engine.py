@@ -7,6 +7,7 @@ every request, and hands requests to the behaviours that a test has set before i
 import json
 import re
 import secrets
+import select
 import socket
 import ssl
 import threading
@@ -65,6 +66,7 @@ class FakeEngine:
         self._connections = set()
         self._events = set()
         self._lock = threading.Lock()
+        self._events_lock = threading.Lock()
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind(("127.0.0.1", 0))
@@ -119,7 +121,8 @@ class FakeEngine:
             listeners = list(self._events)
         for c in listeners:
             try:
-                c.sendall(chunk)
+                with self._events_lock:
+                    c.sendall(chunk)
             except OSError:
                 pass
         return len(listeners)
@@ -245,9 +248,14 @@ class FakeEngine:
             )
             with self._lock:
                 self._events.add(c)
-            while c.recv(65536):
-                pass
-            return False
+            ended = select.poll()
+            ended.register(c, select.POLLIN)
+            while True:
+                # Others write to it meanwhile, and one TLS connection is no place for two at a time.
+                ended.poll()
+                with self._events_lock:
+                    if not c.recv(65536):
+                        return False
         match = re.match(r"^/containers/([^/]+)/json$", path)
         if path == "/version":
             body = {
