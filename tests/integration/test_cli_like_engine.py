@@ -76,7 +76,7 @@ SCRIPTS = {
         start one
         start one
         ps
-        port one
+        ~port one
         port one 80
         port one 53/udp
         port one 81
