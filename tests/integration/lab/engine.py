@@ -272,7 +272,7 @@ class Engine:
         return sorted(name.lstrip("/") for c in self.containers() for name in c["Names"])
 
     def reset(self):
-        """As after boot: no containers, networks, volumes, images of tests."""
+        """As after boot: no containers, networks, volumes, images of tests, nothing kept of builds."""
         if not self.process or self.process.poll() is not None:
             self.restart_daemon()
         self.heal()
@@ -297,3 +297,4 @@ class Engine:
                     # Of an image without a name engines show this one.
                     name = image["Id"] if tag.startswith("<none>") else tag
                     self.request("DELETE", f"/images/{name}?force=1")
+        self.request("POST", "/build/prune?all=1")
