@@ -152,7 +152,7 @@ class Measure:
             end = b""
             n = total
             while n:
-                end = bytes(room[max(0, n - 8):n])
+                end = (end + bytes(room[max(0, n - 32):n]))[-32:]
                 n = s.recv_into(room)
                 total += n
             if b"]" not in end:
