@@ -196,7 +196,8 @@ static char *filters_text(const struct str_list *filters)
 	return buf_take(&out);
 }
 
-/* What stands before the pairs of the nodes. info_take is all the rest. */
+/* What stands before the pairs of the nodes; NULL when it is longer than a piece may be. info_take
+ * is all the rest. */
 static char *head_text(
 	const struct api_config *config, json_t *info_take, const struct cluster_totals *totals)
 {
@@ -206,12 +207,16 @@ static char *head_text(
 
 	buf_init(&out, PACED_PIECE_MAX);
 	buf_append(&out, text, strlen(text) - 1);
+	json_decref(info_take);
 	buf_append_str(&out, ",\"SystemStatus\":[");
+	if (out.failed) {
+		buf_reset(&out);
+		return NULL;
+	}
 	add_pair(&out, "Role", "primary");
 	add_pair(&out, "Strategy", config->strategy);
 	add_pair(&out, "Filters", filters);
 	add_pairf(&out, "Nodes", "%zu", totals->nodes);
-	json_decref(info_take);
 	return buf_take(&out);
 }
 
@@ -237,7 +242,7 @@ void system_info(struct request *r)
 	struct cluster_totals totals;
 	struct node *const *nodes;
 	struct utsname host;
-	char now[40];
+	char now[40], *head;
 	json_t *info;
 	size_t len;
 
@@ -261,6 +266,13 @@ void system_info(struct request *r)
 	/* Where engines differ in it, the manager's own. */
 	if (json_object_get(info, "Architecture") == NULL)
 		json_object_set_new(info, "Architecture", json_string(host.machine));
-	spec.arg = reply_new(nodes, len, head_text(config, info, &totals));
+	head = head_text(config, info, &totals);
+	if (head == NULL) {
+		exchange_reply_error(r->x, 500,
+			"what the engines tell of themselves is longer than %zu MiB together",
+			PACED_PIECE_MAX >> 20);
+		return;
+	}
+	spec.arg = reply_new(nodes, len, head);
 	system_paced_reply(r, &spec);
 }

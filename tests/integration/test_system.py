@@ -602,3 +602,22 @@ def test_list_filters_as_an_engine(manager, three):
         *("limit=2", "limit=0", "limit=-1", "limit=2&all=1", "limit=100", "all=true", "all=x"),
     ):
         assert rows(m, query) == rows(engine, query), query
+
+
+def test_engines_that_tell_too_much(fake, manager):
+    """Each within its own limit, and together more than a reply may begin with."""
+    engines = [fake(f"n{i}") for i in range(20)]
+    for engine in engines:
+        info = {
+            **{"ID": engine.engine_id, "Name": engine.name, "NCPU": 2, "MemTotal": 2 << 30},
+            **{"ServerVersion": "20.10.24", "OSType": "linux", "Warnings": ["x" * 900_000]},
+        }
+        engine.on("GET", "^/info$", lambda c, r, info=info: c.sendall(answer(200, info)) or True)
+    m = manager(engines, nodes=0)
+    reply = wait_until(
+        lambda: (lambda r: r if r.status != 200 else None)(m.request("GET", "/info")),
+        "the manager to have heard all of it",
+    )
+    assert (reply.status, "longer than 16 MiB together" in reply.message()) == (500, True)
+    assert m.request("GET", "/_ping").status == 200
+    assert m.json("GET", "/containers/json") == []
