@@ -180,6 +180,10 @@ static void inspect_done(void *arg, const struct reply *reply, const struct err 
 		node_log(fetch->live, "container known in part: %s", err.msg);
 	} else if (live_reply_check(path, reply, failed, &err) != 0) {
 		set_error(fetch, &err);
+	} else if (reply->body_len == 0) {
+		/* No text at all would mean that the engine could not give one. */
+		err_set(&err, ERR_UPSTREAM, "GET %s: the answer is empty", path);
+		set_error(fetch, &err);
 	} else {
 		buf_append(&fetch->inspect, reply->body, reply->body_len);
 	}
