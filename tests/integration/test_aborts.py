@@ -202,10 +202,10 @@ def test_a_thousand_streams(cluster):
         lambda: cluster.descriptors() <= descriptors + 4, "the descriptors to be as before"
     )
     assert cluster.rss() - rss < 32 * MIB
-    # Few were given up before an engine knew.
+    # Many went on until an engine knew of them, of every kind.
     for name in cluster.engines[0].breaking:
         begun = sum(e.breaking[name].begun for e in cluster.engines)
-        assert begun > STREAMS // len(KINDS) // 4, name
+        assert begun > STREAMS // len(KINDS) // 10, name
     # And all of it works still.
     for engine in cluster.engines:
         engine.behave()
