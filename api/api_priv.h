@@ -16,7 +16,7 @@
 
 struct builds;
 struct events;
-struct held_session;
+struct held;
 struct image_fetches;
 struct paced;
 struct pins;
@@ -29,7 +29,7 @@ struct api {
 	struct events *events;
 	struct event_listener *listener;
 	struct builds *builds;
-	struct held_session *held_sessions; /* session.c: a list */
+	struct held *held; /* session.c: a list */
 	struct image_fetches *fetches;      /* image_fetch.h */
 	struct wanted_images *wanted;       /* wanted_image.h */
 	struct paced *paced;                /* paced.h */

@@ -156,7 +156,7 @@ static void remember(struct request *r, const struct node *node)
 		builds_set(r, id, node);
 	if (!str_is_empty(session)) {
 		builds_set_session(r, session, node);
-		held_sessions_wake(r->api, session);
+		session_wake(r->api, session);
 	}
 }
 
@@ -179,7 +179,7 @@ void image_build(struct request *r)
 		node = choose_node(r, create_request_placement(request), &err);
 	if (node == NULL) {
 		create_request_free(request);
-		request_fail(r, &err);
+		session_refuse_build(r, request_query(r, "session"), &err);
 		return;
 	}
 	kept = create_request_body(request, node_view(node), 0);

@@ -8,8 +8,11 @@
 #include <utlist.h>
 
 /* A client of old opens its session and posts its build at the same time, and only the build tells
- * the node. So a session that comes first waits a moment for it. */
+ * the node. So a session that comes first waits a moment for it. And a build that is refused before
+ * its session comes waits for that: told sooner, such a client closes a session that it has not
+ * begun to open, opens it then, and waits for its end forever. */
 #define HOLD_MS 100
+#define HOLD_REFUSAL_MS 1000
 
 static bool has_body(struct request *r)
 {
@@ -60,11 +63,93 @@ void build_grpc(struct request *r)
 
 /* ---- Sessions ---- */
 
-struct held_session {
-	struct held_session *prev, *next;
+/* A session that waits for its build, or a refused build that waits for its session. */
+struct held {
+	struct held *prev, *next;
 	struct request *r;
+	const char *uuid; /* of the request */
 	struct loop_timer *timer;
+	struct err refusal; /* ERR_NONE: a session */
 };
+
+static void held_release(struct held *held)
+{
+	if (held->timer == NULL)
+		return;
+	loop_timer_free(TAKE_PTR(held->timer));
+	DL_DELETE(held->r->api->held, held);
+}
+
+static void held_end(struct exchange *x, bool finished, void *arg)
+{
+	(void)x;
+	(void)finished;
+	held_release(arg);
+	free(arg);
+}
+
+static void session_open(struct request *r);
+
+/* held is freed with its request, which this may end. */
+static void held_go(void *arg)
+{
+	struct held *held = arg;
+
+	held_release(held);
+	if (held->refusal.code != ERR_NONE)
+		request_fail(held->r, &held->refusal);
+	else
+		session_open(held->r);
+}
+
+static void hold(struct request *r, const char *uuid, const struct err *refusal, unsigned ms)
+{
+	struct held *held = xcalloc(1, sizeof(*held));
+
+	held->r = r;
+	held->uuid = uuid;
+	held->refusal = *refusal;
+	held->timer = loop_timer_new(r->api->config.loop, held_go, held);
+	exchange_on_end(r->x, held_end, held);
+	DL_APPEND(r->api->held, held);
+	loop_timer_start(held->timer, ms);
+}
+
+/* One of this session that waits: the session, or a build that was refused. */
+static struct held *held_find(const struct api *api, const char *uuid, bool is_refusal)
+{
+	struct held *held;
+
+	DL_FOREACH (api->held, held) {
+		if (str_eq(held->uuid, uuid) && (held->refusal.code != ERR_NONE) == is_refusal)
+			return held;
+	}
+	return NULL;
+}
+
+static void wake(struct api *api, const char *uuid, bool is_refusal)
+{
+	struct held *held;
+
+	while ((held = held_find(api, uuid, is_refusal)) != NULL)
+		held_go(held);
+}
+
+void session_wake(struct api *api, const char *uuid)
+{
+	wake(api, uuid, false);
+}
+
+void session_refuse_build(struct request *r, const char *uuid, const struct err *err)
+{
+	struct err down = ERR_INIT;
+
+	if (str_is_empty(uuid) || builds_session(r, uuid, &down) != NULL || down.code != ERR_NONE ||
+		held_find(r->api, uuid, false) != NULL)
+		request_fail(r, err);
+	else
+		hold(r, uuid, err, HOLD_REFUSAL_MS);
+}
 
 static const char *uuid_of(const struct request *r)
 {
@@ -79,6 +164,8 @@ static void session_open(struct request *r)
 	struct err err = ERR_INIT;
 	struct node *node = builds_session(r, uuid, &err);
 
+	if (uuid[0] != '\0')
+		wake(r->api, uuid, true);
 	if (node == NULL && err.code == ERR_NONE)
 		node = home_node(r, &err);
 	if (node == NULL) {
@@ -90,46 +177,9 @@ static void session_open(struct request *r)
 	upgrade(r, node, "/session", false);
 }
 
-static void held_release(struct held_session *held)
-{
-	if (held->timer == NULL)
-		return;
-	loop_timer_free(TAKE_PTR(held->timer));
-	DL_DELETE(held->r->api->held_sessions, held);
-}
-
-static void held_end(struct exchange *x, bool finished, void *arg)
-{
-	(void)x;
-	(void)finished;
-	held_release(arg);
-	free(arg);
-}
-
-static void held_timeout(void *arg)
-{
-	struct held_session *held = arg;
-
-	held_release(held);
-	session_open(held->r);
-}
-
-void held_sessions_wake(struct api *api, const char *uuid)
-{
-	struct held_session *held, *next;
-
-	DL_FOREACH_SAFE (api->held_sessions, held, next) {
-		if (!str_eq(uuid_of(held->r), uuid))
-			continue;
-		held_release(held);
-		session_open(held->r);
-	}
-}
-
 void build_session(struct request *r)
 {
 	struct err err = ERR_INIT;
-	struct held_session *held;
 	struct node *named;
 
 	if (has_body(r))
@@ -144,10 +194,5 @@ void build_session(struct request *r)
 		session_open(r);
 		return;
 	}
-	held = xcalloc(1, sizeof(*held));
-	held->r = r;
-	held->timer = loop_timer_new(r->api->config.loop, held_timeout, held);
-	exchange_on_end(r->x, held_end, held);
-	DL_APPEND(r->api->held_sessions, held);
-	loop_timer_start(held->timer, HOLD_MS);
+	hold(r, uuid_of(r), &err, HOLD_MS);
 }

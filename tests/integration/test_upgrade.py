@@ -341,6 +341,44 @@ def test_build_that_its_session_rules_out(fakes):
     c.close()
 
 
+@pytest.mark.parametrize("is_held", [False, True], ids=["build-first", "session-first"])
+def test_a_refused_build_waits_for_its_session(fakes, is_held):
+    """A client of 20.10 that is refused before it opened its session hangs."""
+    nowhere = "buildargs=%7B%22constraint%3Anode%22%3A%22%3Dnobody%22%7D"
+    build, waiting = http.Connection(fakes.address), http.Connection(fakes.address)
+    if is_held:
+        headers = {**H2C, "X-Docker-Expose-Session-Uuid": "mine"}
+        waiting.send_request("POST", "/session", headers=headers)
+    build.send_request("POST", f"/build?session=mine&{nowhere}")
+    if not is_held:
+        session(fakes, "another").close()
+        build.stream.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            build.read_head()
+        build.stream.settimeout(15)
+        session(fakes, "mine").close()
+    reply = build.read_reply("POST")
+    assert reply.status == 503, reply
+    assert "Unable to find a node" in reply.message()
+    if is_held:
+        assert waiting.read_head().status == 101
+    for c in (build, waiting):
+        c.close()
+
+
+def test_a_refused_build_without_a_session_ends(fakes):
+    nowhere = "buildargs=%7B%22constraint%3Anode%22%3A%22%3Dnobody%22%7D"
+    idle = fakes.descriptors()
+    for query in (nowhere, f"{nowhere}&session=", f"{nowhere}&session=never"):
+        assert fakes.request("POST", f"/build?{query}", b"").status == 503
+    # One that is given up while it waits.
+    for i in range(20):
+        c = http.Connection(fakes.address)
+        c.send_request("POST", f"/build?session=gone-{i}&{nowhere}")
+        c.stream.reset()
+    wait_until(lambda: fakes.descriptors() <= idle + 8, "descriptors to be closed", 30)
+
+
 def test_query_passes_untouched(fakes):
     query = "t=a%2Fb&dockerfile=x+y&labels=%7b%22a%22:%22b%22%7d&buildargs=%7B%22A%22%3a%22b%22%7d&odd=%FF"
     for engine in fakes.engines:
