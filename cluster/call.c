@@ -100,6 +100,24 @@ json_t *live_reply_json(const char *path, const struct reply *reply, const struc
 	return json;
 }
 
+struct json_ref live_reply_read(struct node_live *live, const char *path,
+	const struct reply *reply, const struct err *failed, struct err *err)
+{
+	struct json_ref value = {0};
+	struct err why = ERR_INIT;
+
+	if (live_reply_check(path, reply, failed, err) != 0)
+		return value;
+	value = json_read(live->shared->reader, reply->body, reply->body_len, &why);
+	if (json_ref_kind(value) == JSON_KIND_OBJECT)
+		return value;
+	if (value.document)
+		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not a JSON object", path);
+	else
+		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not JSON: %s", path, why.msg);
+	return (struct json_ref){0};
+}
+
 /* Two digits, or -1. */
 static int two(const char *s)
 {

@@ -75,6 +75,7 @@ struct cluster *cluster_new(struct loop *loop, const struct env *env, struct cli
 	shared->refresh_min = config->refresh_min_ms;
 	shared->refresh_max = config->refresh_max_ms;
 	shared->failure_retry = config->failure_retry > 0 ? config->failure_retry : 1;
+	shared->reader = json_reader_new();
 	shared->reap = loop_timer_new(loop, reap, shared);
 	shared->tick = loop_timer_new(loop, tick, shared);
 	shared->later_timer = loop_timer_new(loop, call_later, shared);
@@ -96,6 +97,7 @@ void cluster_free(struct cluster *cluster)
 	call_later(shared);
 	reap(shared);
 	inventory_free(&cluster->inventory);
+	json_reader_free(shared->reader);
 	loop_timer_free(shared->reap);
 	loop_timer_free(shared->tick);
 	loop_timer_free(shared->later_timer);

@@ -150,10 +150,10 @@ static long version_number(const char *s)
 	return p == s || *p != '\0' ? -1 : major * 1000 + minor;
 }
 
-static int apply_version(struct node_live *live, const json_t *json, struct err *err)
+static int apply_version(struct node_live *live, struct json_ref json, struct err *err)
 {
-	const char *max = json_str(json, "ApiVersion", "");
-	const char *min = json_str(json, "MinAPIVersion", "");
+	const char *max = json_ref_str(json, "ApiVersion", "");
+	const char *min = json_ref_str(json, "MinAPIVersion", "");
 	long engine_max = version_number(max), engine_min = version_number(min);
 	char *c;
 
@@ -174,7 +174,7 @@ static int apply_version(struct node_live *live, const json_t *json, struct err 
 	snprintf(live->api, sizeof(live->api), "%s",
 		engine_max > version_number(NODE_API_MAX) ? NODE_API_MAX : max);
 	snprintf(live->server_version, sizeof(live->server_version), "%s",
-		json_str(json, "Version", ""));
+		json_ref_str(json, "Version", ""));
 	for (c = live->server_version; *c; c++)
 		if (*c < 0x20 || *c > 0x7e)
 			*c = '?'; /* it may have been cut within a character */
@@ -200,7 +200,7 @@ static void warn_twin(
 	}
 }
 
-static size_t add_labels(struct view_label *labels, char **texts, const json_t *info)
+static size_t add_labels(struct view_label *labels, char **texts, struct json_ref info)
 {
 	static const struct {
 		const char *label, *field;
@@ -210,17 +210,16 @@ static size_t add_labels(struct view_label *labels, char **texts, const json_t *
 		{"operatingsystem", "OperatingSystem"},
 		{"ostype", "OSType"},
 	};
-	json_t *list = json_arr(info, "Labels"), *item;
-	size_t i, len = 0;
+	size_t len = 0;
 
-	for (i = 0; i < LABELS_AUTO; i++) {
-		const char *value = json_str(info, own[i].field, "");
+	for (size_t i = 0; i < LABELS_AUTO; i++) {
+		const char *value = json_ref_str(info, own[i].field, "");
 
 		if (*value)
 			labels[len++] = (struct view_label){own[i].label, value};
 	}
-	json_array_foreach (list, i, item) {
-		const char *text = json_string_value(item);
+	for (struct json_walk w = json_walk(json_ref_arr(info, "Labels")); json_walk_next(&w);) {
+		const char *text = json_ref_text(w.value);
 		const char *equals = text ? strchr(text, '=') : NULL;
 
 		if (!equals || equals == text || strlen(text) > INVENTORY_TEXT_MAX)
@@ -234,16 +233,16 @@ static size_t add_labels(struct view_label *labels, char **texts, const json_t *
 	return len;
 }
 
-static void set_identity(struct node_live *live, const json_t *info)
+static void set_identity(struct node_live *live, struct json_ref info)
 {
 	struct view_label labels[LABELS_MAX + LABELS_AUTO];
 	char *texts[LABELS_MAX + LABELS_AUTO] = {NULL};
 	struct inventory_identity identity = {
-		.engine_id = json_str(info, "ID", ""),
-		.name = json_str(info, "Name", ""),
+		.engine_id = json_ref_str(info, "ID", ""),
+		.name = json_ref_str(info, "Name", ""),
 		.labels = labels,
-		.ncpu = json_int(info, "NCPU", 0),
-		.memory = json_int(info, "MemTotal", 0),
+		.ncpu = json_ref_int(info, "NCPU", 0),
+		.memory = json_ref_int(info, "MemTotal", 0),
 	};
 	size_t i;
 
@@ -255,13 +254,13 @@ static void set_identity(struct node_live *live, const json_t *info)
 		free(texts[i]);
 }
 
-static int apply_info(struct node_live *live, const json_t *info, struct err *err)
+static int apply_info(struct node_live *live, struct json_ref info, struct err *err)
 {
 	const struct inventory *inventory = &live->shared->cluster->inventory;
 	const struct node_view *view = &live->node->inventory.view;
-	const char *id = json_str(info, "ID", ""), *name = json_str(info, "Name", "");
+	const char *id = json_ref_str(info, "ID", ""), *name = json_ref_str(info, "Name", "");
 	bool is_new = !live->facts;
-	struct facts *before = live->facts;
+	struct facts *before = live->facts, *facts;
 	bool has_moved = !is_new && strcmp(id, view->engine_id) != 0;
 	bool is_renamed = !is_new && strcmp(name, view->name) != 0;
 
@@ -269,16 +268,19 @@ static int apply_info(struct node_live *live, const json_t *info, struct err *er
 		strlen(name) > INVENTORY_NAME_MAX)
 		return err_set(
 			err, ERR_UPSTREAM, "not a Docker engine: GET /info tells no valid ID");
-	if (str_has_prefix(json_str(info, "ServerVersion", ""), "swarm/"))
+	if (str_has_prefix(json_ref_str(info, "ServerVersion", ""), "swarm/"))
 		return err_set(err, ERR_UNSUPPORTED,
 			"this is a swarm manager, not an engine: it must not be a node");
+	facts = facts_take(&live->shared->facts, info, LIVE_INFO_VALUES, err);
+	if (!facts)
+		return err_wrap(err, "GET /info");
 	if (has_moved) {
 		node_log(live, "another engine answers at this address: ID was %s, is %s",
 			view->engine_id, id);
 		watch_forget(live);
 	}
 	set_identity(live, info);
-	live->facts = facts_take(&live->shared->facts, info);
+	live->facts = facts;
 	facts_release(&live->shared->facts, before);
 	if (is_new || has_moved)
 		warn_twin(live, &inventory->node_engine_ids, view->engine_id, "engine ID");
@@ -291,11 +293,11 @@ static void info_done(void *arg, const struct reply *reply, const struct err *fa
 {
 	struct node_live *live = arg;
 	struct err err = ERR_INIT;
-	json_t *info CLEANUP_JSON = NULL;
+	struct json_ref info;
 
 	live->connect_call = NULL;
-	info = live_reply_json("/info", reply, failed, LIVE_INFO_VALUES, &err);
-	if (!info || apply_info(live, info, &err) == -1) {
+	info = live_reply_read(live, "/info", reply, failed, &err);
+	if (!info.document || apply_info(live, info, &err) == -1) {
 		connect_failed(live, &err);
 		return;
 	}
@@ -305,7 +307,7 @@ static void info_done(void *arg, const struct reply *reply, const struct err *fa
 	}
 	/* From here on events are asked for, so that none is lost until the stream is open. */
 	if (live->watch.since_nano == 0)
-		live->watch.since_nano = live_parse_time(json_str(info, "SystemTime", ""));
+		live->watch.since_nano = live_parse_time(json_ref_str(info, "SystemTime", ""));
 	live->stage = CONNECT_EVENTS;
 	watch_open(live);
 }
@@ -347,12 +349,12 @@ static void version_done(void *arg, const struct reply *reply, const struct err 
 {
 	struct node_live *live = arg;
 	struct err err = ERR_INIT;
-	json_t *json CLEANUP_JSON = NULL;
+	struct json_ref json;
 
 	live->connect_call = NULL;
-	json = live_reply_json("/version", reply, failed, LIVE_INFO_VALUES, &err);
-	if (!json || apply_version(live, json, &err) == -1) {
-		if (!json && !failed && reply->status < 400)
+	json = live_reply_read(live, "/version", reply, failed, &err);
+	if (!json.document || apply_version(live, json, &err) == -1) {
+		if (!json.document && !failed && reply->status < 400)
 			err_set(&err, ERR_UPSTREAM, "not a Docker engine: GET /version: not JSON");
 		connect_failed(live, &err);
 		return;

@@ -129,7 +129,9 @@ bool draft_row(struct record_draft *draft, const char *entry)
 
 	buf_init(&row.pattern, INVENTORY_SUMMARY_MAX);
 	buf_init(&row.values, INVENTORY_SUMMARY_MAX);
-	buf_printf(&row.pattern, "{\"Id\":\"%c\"", HOLE_ID);
+	buf_append_str(&row.pattern, "{\"Id\":\"");
+	buf_append_char(&row.pattern, HOLE_ID);
+	buf_append_char(&row.pattern, '"');
 	skip_blanks(&row);
 	do {
 		row.p++;

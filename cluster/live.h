@@ -85,6 +85,7 @@ struct cluster_live {
 	struct node_live *nodes;   /* hash by address */
 	struct node_live *removed; /* to be freed by reap */
 	struct facts *facts;       /* all that nodes tell */
+	struct json_reader *reader;
 	struct loop_timer *reap;   /* at the next turn */
 	struct loop_timer *tick;   /* once a second */
 	struct event_listener *listeners;
@@ -257,6 +258,9 @@ int live_reply_check(const char *path, const struct reply *reply, const struct e
  * ERR_UPSTREAM. */
 json_t *live_reply_json(const char *path, const struct reply *reply, const struct err *failed,
 	size_t values_max, struct err *err) MUSTCHECK;
+/* The same, an object that is only read: it lives until the next one is. No document for NULL. */
+struct json_ref live_reply_read(struct node_live *live, const char *path,
+	const struct reply *reply, const struct err *failed, struct err *err) MUSTCHECK;
 /* The error for such a status. */
 int live_status_error(const char *path, const struct reply *reply, struct err *err);
 /* RFC 3339 with fraction and offset to nanoseconds since 1970; 0 when it is none. */

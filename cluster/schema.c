@@ -77,8 +77,10 @@ static bool type_fits(const json_t *value, enum field_type type)
 static const struct field *field_find(const struct field *fields, const char *name)
 {
 	for (; fields->name; fields++) {
-		/* The first letter tells most apart; its case is one bit. */
-		if (((fields->name[0] ^ name[0]) & ~0x20) == 0 && str_ieq(fields->name, name))
+		/* The first letter tells most apart; its case is one bit. What is left is nearly
+		 * always the field as it is written here. */
+		if (((fields->name[0] ^ name[0]) & ~0x20) == 0 &&
+			(str_eq(fields->name, name) || str_ieq(fields->name, name)))
 			return fields;
 	}
 	return NULL;

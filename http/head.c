@@ -30,11 +30,29 @@ size_t head_find_end(const char *data, size_t len)
 	return 0;
 }
 
-/* RFC 9110 section 5.6.2. */
+/* RFC 9110 section 5.6.2. A table: every byte of every name is asked for. */
 static bool is_tchar(unsigned char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+	static const bool table[256] = {['0' ... '9'] = true,
+		['A' ... 'Z'] = true,
+		['a' ... 'z'] = true,
+		['!'] = true,
+		['#'] = true,
+		['$'] = true,
+		['%'] = true,
+		['&'] = true,
+		['\''] = true,
+		['*'] = true,
+		['+'] = true,
+		['-'] = true,
+		['.'] = true,
+		['^'] = true,
+		['_'] = true,
+		['`'] = true,
+		['|'] = true,
+		['~'] = true};
+
+	return table[c];
 }
 
 bool head_is_token(const char *s, size_t len)
@@ -353,7 +371,12 @@ void head_write_request(struct buf *out, const char *method, const char *target,
 {
 	if (buf_room(out, HEAD_ROOM) == NULL)
 		return;
-	buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, target, host);
+	buf_append_str(out, method);
+	buf_append_char(out, ' ');
+	buf_append_str(out, target);
+	buf_append_str(out, " HTTP/1.1\r\nHost: ");
+	buf_append_str(out, host);
+	buf_append(out, "\r\n", 2);
 	write_headers(out, headers);
 }
 

@@ -5,6 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
+/* Most names fall at their first letter, whose case is one bit. */
+static bool names_are_equal(const char *a, const char *b)
+{
+	return ((a[0] ^ b[0]) & ~0x20) == 0 && strcasecmp(a, b) == 0;
+}
+
 void http_headers_add_take(struct http_headers *h, char *name_take, char *value_take)
 {
 	/* Room for the next power of two: a head of thousands must not be copied each time. */
@@ -25,7 +31,7 @@ void http_headers_remove(struct http_headers *h, const char *name)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < h->len; i++) {
-		if (strcasecmp(h->items[i].name, name) == 0) {
+		if (names_are_equal(h->items[i].name, name)) {
 			free(h->items[i].name);
 			free(h->items[i].value);
 		} else {
@@ -47,7 +53,7 @@ void http_headers_set(struct http_headers *h, const char *name, const char *valu
 const char *http_headers_get(const struct http_headers *h, const char *name)
 {
 	for (size_t i = 0; i < h->len; i++) {
-		if (strcasecmp(h->items[i].name, name) == 0)
+		if (names_are_equal(h->items[i].name, name))
 			return h->items[i].value;
 	}
 	return NULL;
@@ -84,7 +90,7 @@ static bool token_equals(const char *token, size_t len, void *arg)
 bool http_headers_has_token(const struct http_headers *h, const char *name, const char *token)
 {
 	for (size_t i = 0; i < h->len; i++) {
-		if (strcasecmp(h->items[i].name, name) == 0 &&
+		if (names_are_equal(h->items[i].name, name) &&
 			each_token(h->items[i].value, token_equals, (void *)token))
 			return true;
 	}
@@ -117,8 +123,7 @@ bool http_headers_is_hop(const struct http_headers *h, const char *name)
 		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"};
 
 	for (size_t i = 0; i < ARRAY_LEN(hop); i++) {
-		/* Most names fall at their first letter. */
-		if ((name[0] | 0x20) == (hop[i][0] | 0x20) && strcasecmp(name, hop[i]) == 0)
+		if (names_are_equal(name, hop[i]))
 			return true;
 	}
 	return http_headers_has_token(h, "Connection", name);

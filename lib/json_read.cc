@@ -104,12 +104,16 @@ extern "C" struct json_ref json_ref_get(struct json_ref object, const char *key)
 	if (json_ref_kind(object) != JSON_KIND_OBJECT)
 		return folded;
 	dom::object members = from_ref<dom::element>(object);
-	for (dom::object::iterator at = members.begin(); at != members.end(); ++at) {
-		if (at.key_length() != len || strncasecmp(at.key_c_str(), key, len) != 0)
+	const dom::object::iterator end = members.end();
+	for (dom::object::iterator at = members.begin(); at != end; ++at) {
+		const char *name = at.key_c_str();
+
+		// Most names fall at their first letter, whose case is one bit.
+		if (((name[0] ^ key[0]) & ~0x20) != 0 || at.key_length() != len)
 			continue;
-		if (std::memcmp(at.key_c_str(), key, len) == 0)
+		if (std::memcmp(name, key, len) == 0)
 			return to_ref(at.value());
-		if (folded.document == nullptr)
+		if (folded.document == nullptr && strncasecmp(name, key, len) == 0)
 			folded = to_ref(at.value());
 	}
 	return folded;
