@@ -29,11 +29,11 @@ struct api {
 	struct events *events;
 	struct event_listener *listener;
 	struct builds *builds;
-	struct held *held; /* session.c: a list */
-	struct image_fetches *fetches;      /* image_fetch.h */
-	struct wanted_images *wanted;       /* wanted_image.h */
-	struct paced *paced;                /* paced.h */
-	struct pins *made;                  /* making.c: where clients made what is of one node */
+	struct held *held;             /* session.c: a list */
+	struct image_fetches *fetches; /* image_fetch.h */
+	struct wanted_images *wanted;  /* wanted_image.h */
+	struct paced *paced;           /* paced.h */
+	struct pins *made;             /* making.c: where clients made what is of one node */
 	uint64_t surveyed_ms; /* when the healthy nodes were looked at, 0 = to be done anew */
 	int max_minor;
 	struct http_headers defaults; /* what every reply has, see default_headers.c */
