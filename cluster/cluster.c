@@ -76,6 +76,8 @@ struct cluster *cluster_new(struct loop *loop, const struct env *env, struct cli
 	shared->refresh_max = config->refresh_max_ms;
 	shared->failure_retry = config->failure_retry > 0 ? config->failure_retry : 1;
 	shared->reader = json_reader_new();
+	shared->turns[TURN_CONNECT].max = LIVE_CONNECTS_MAX;
+	shared->turns[TURN_SYNC].max = LIVE_SYNCS_MAX;
 	shared->reap = loop_timer_new(loop, reap, shared);
 	shared->tick = loop_timer_new(loop, tick, shared);
 	shared->later_timer = loop_timer_new(loop, call_later, shared);

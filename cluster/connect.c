@@ -17,39 +17,41 @@ enum {
 	LABELS_AUTO = 4,
 };
 
-/* ---- Turns: not all engines of a large fleet are read at once ---- */
+/* ---- Turns: not all engines of a large fleet are connected, or read, at once ---- */
 
-static void slot_take(struct node_live *live);
+static void turn_take(struct node_live *live);
 
-static void slot_give_next(struct cluster_live *shared)
+static void turn_give_next(struct turns *turns)
 {
-	struct node_live *next = shared->waiting;
+	struct node_live *next = turns->waiting;
 
-	if (!next || shared->syncing >= LIVE_SYNCS_MAX)
+	if (!next || turns->taken >= turns->max)
 		return;
-	DL_DELETE(shared->waiting, next);
+	DL_DELETE(turns->waiting, next);
 	next->in_queue = false;
-	slot_take(next);
+	turn_take(next);
 }
 
-static void slot_release(struct node_live *live)
+static void turn_release(struct node_live *live)
 {
-	loop_timer_stop(live->slot_timer);
+	struct turns *turns = &live->shared->turns[live->turn];
+
+	loop_timer_stop(live->turn_timer);
 	if (live->in_queue) {
-		DL_DELETE(live->shared->waiting, live);
+		DL_DELETE(turns->waiting, live);
 		live->in_queue = false;
 	}
-	if (!live->has_slot)
+	if (!live->has_turn)
 		return;
-	live->has_slot = false;
-	live->shared->syncing--;
-	slot_give_next(live->shared);
+	live->has_turn = false;
+	turns->taken--;
+	turn_give_next(turns);
 }
 
 /* An engine that takes its time goes on, and holds nobody up. */
-static void slot_expired(void *arg)
+static void turn_expired(void *arg)
 {
-	slot_release(arg);
+	turn_release(arg);
 }
 
 static void synced(void *arg, const struct err *err)
@@ -59,7 +61,7 @@ static void synced(void *arg, const struct err *err)
 	bool was_resync = live->is_resync;
 	size_t changed = live->sync.changed;
 
-	slot_release(live);
+	turn_release(live);
 	live->stage = CONNECT_NONE;
 	live->is_resync = false;
 	if (err) {
@@ -76,31 +78,41 @@ static void synced(void *arg, const struct err *err)
 		watch_check(live);
 }
 
-static void slot_take(struct node_live *live)
+static void ask_version(struct node_live *live);
+
+static void turn_take(struct node_live *live)
 {
-	live->has_slot = true;
-	live->shared->syncing++;
-	loop_timer_start(live->slot_timer, live->shared->timing.slot);
+	live->has_turn = true;
+	live->shared->turns[live->turn].taken++;
+	loop_timer_start(live->turn_timer, live->shared->timing.turn[live->turn]);
+	if (live->turn == TURN_CONNECT) {
+		ask_version(live);
+		return;
+	}
 	live->stage = CONNECT_SYNC;
 	sync_start(live, synced, live);
 }
 
-static void slot_ask(struct node_live *live)
+static void turn_ask(struct node_live *live, enum turn_kind turn)
 {
-	live->stage = CONNECT_SLOT;
-	if (live->shared->syncing < LIVE_SYNCS_MAX) {
-		slot_take(live);
+	struct turns *turns = &live->shared->turns[turn];
+
+	turn_release(live);
+	live->turn = turn;
+	live->stage = CONNECT_TURN;
+	if (turns->taken < turns->max) {
+		turn_take(live);
 		return;
 	}
 	live->in_queue = true;
-	DL_APPEND(live->shared->waiting, live);
+	DL_APPEND(turns->waiting, live);
 }
 
 /* ---- Life ---- */
 
 void connect_init(struct node_live *live)
 {
-	live->slot_timer = loop_timer_new(live->shared->loop, slot_expired, live);
+	live->turn_timer = loop_timer_new(live->shared->loop, turn_expired, live);
 }
 
 void connect_cancel(struct node_live *live)
@@ -110,7 +122,7 @@ void connect_cancel(struct node_live *live)
 	sync_cancel(live);
 	live->stage = CONNECT_NONE;
 	live->is_resync = false;
-	slot_release(live);
+	turn_release(live);
 }
 
 void connect_free(struct node_live *live)
@@ -118,7 +130,7 @@ void connect_free(struct node_live *live)
 	connect_cancel(live);
 	if (live->resolve)
 		loop_resolve_cancel(TAKE_PTR(live->resolve));
-	loop_timer_free(live->slot_timer);
+	loop_timer_free(live->turn_timer);
 }
 
 void connect_failed(struct node_live *live, const struct err *err)
@@ -302,7 +314,7 @@ static void info_done(void *arg, const struct reply *reply, const struct err *fa
 		return;
 	}
 	if (live->is_resync) {
-		slot_ask(live);
+		turn_ask(live, TURN_SYNC);
 		return;
 	}
 	/* From here on events are asked for, so that none is lost until the stream is open. */
@@ -323,7 +335,7 @@ static void ask_info(struct node_live *live)
 
 void connect_stream_open(struct node_live *live)
 {
-	slot_ask(live);
+	turn_ask(live, TURN_SYNC);
 }
 
 /* Which builder it prefers stands in the headers of its /_ping alone. */
@@ -397,13 +409,19 @@ static void resolve_name(struct node_live *live)
 
 /* ---- Starts ---- */
 
+static void ask_version(struct node_live *live)
+{
+	live->stage = CONNECT_VERSION;
+	live->attempt_at = loop_now_ms(live->shared->loop);
+	live->connect_call = live_get(
+		live, "/version", LIVE_INFO_MAX, live->shared->timing.head, version_done, live);
+}
+
 void connect_start(struct node_live *live)
 {
 	resolve_name(live);
-	live->stage = CONNECT_VERSION;
 	live->is_resync = false;
-	live->connect_call = live_get(
-		live, "/version", LIVE_INFO_MAX, live->shared->timing.head, version_done, live);
+	turn_ask(live, TURN_CONNECT);
 }
 
 void connect_resync(struct node_live *live)

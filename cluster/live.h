@@ -13,6 +13,17 @@
 #include "cluster/json_split.h"
 #include "lib/hash.h"
 
+/* What an engine waits for its turn to, so that not all of a large fleet do it at once. */
+enum turn_kind {
+	TURN_CONNECT, /* until its event stream is open */
+	TURN_SYNC,
+	TURN_KINDS,
+};
+struct turns {
+	unsigned taken, max;
+	struct node_live *waiting; /* in order */
+};
+
 /* Times in milliseconds; one place, so that tests can run a hundred times faster. */
 struct live_timing {
 	unsigned probe;              /* between two probes of an engine that answers */
@@ -24,17 +35,17 @@ struct live_timing {
 	unsigned settle;  /* unhealthy for this long: may turn to disconnected, and back */
 	unsigned backoff; /* first wait between attempts to reach one that is down */
 	unsigned backoff_max;
-	unsigned stream_proof;   /* an event stream that ends before ended soon */
-	unsigned connect;        /* deadlines: connection, */
-	unsigned head;           /* a reply's head, */
-	unsigned idle;           /* no byte of a body, */
-	unsigned list;           /* a whole list, */
-	unsigned inspect;        /* a whole object, */
-	unsigned hold;           /* an event waits for the inventory */
-	unsigned debounce;       /* changes of images, networks, volumes are gathered */
-	unsigned period;         /* see LIVE_EVENTS_PERIOD_MAX */
-	unsigned slot;           /* a synchronisation that is slower lets others begin */
-	unsigned resync_spacing; /* least, between two regular ones, over all nodes */
+	unsigned stream_proof;     /* an event stream that ends before ended soon */
+	unsigned connect;          /* deadlines: connection, */
+	unsigned head;             /* a reply's head, */
+	unsigned idle;             /* no byte of a body, */
+	unsigned list;             /* a whole list, */
+	unsigned inspect;          /* a whole object, */
+	unsigned hold;             /* an event waits for the inventory */
+	unsigned debounce;         /* changes of images, networks, volumes are gathered */
+	unsigned period;           /* see LIVE_EVENTS_PERIOD_MAX */
+	unsigned turn[TURN_KINDS]; /* who is slower than this lets others begin */
+	unsigned resync_spacing;   /* least, between two regular ones, over all nodes */
 };
 extern const struct live_timing live_default_timing;
 
@@ -58,7 +69,8 @@ extern const struct live_timing live_default_timing;
 #define LIVE_FETCHES_QUEUED_MAX 8192 /* beyond, an event asks for everything anew instead */
 /* Events of one engine in one period; then its stream waits for the next. */
 #define LIVE_EVENTS_PERIOD_MAX 500
-#define LIVE_SYNCS_MAX 32 /* engines synchronised at once */
+#define LIVE_CONNECTS_MAX 64 /* engines connected at once, */
+#define LIVE_SYNCS_MAX 32    /* and synchronised */
 
 /* Callbacks that wait for the same thing. */
 typedef void live_done_fn(void *arg, const struct err *err);
@@ -86,12 +98,11 @@ struct cluster_live {
 	struct node_live *removed; /* to be freed by reap */
 	struct facts *facts;       /* all that nodes tell */
 	struct json_reader *reader;
-	struct loop_timer *reap;   /* at the next turn */
-	struct loop_timer *tick;   /* once a second */
+	struct loop_timer *reap; /* at the next turn */
+	struct loop_timer *tick; /* once a second */
 	struct event_listener *listeners;
-	unsigned publishing;           /* depth of event_publish */
-	unsigned syncing;              /* slots taken */
-	struct node_live *waiting;     /* for a slot, in order */
+	unsigned publishing; /* depth of event_publish */
+	struct turns turns[TURN_KINDS];
 	struct live_call_later *later; /* done callbacks of the next turn */
 	struct loop_timer *later_timer;
 };
@@ -101,11 +112,11 @@ void live_later(struct cluster_live *shared, live_done_fn *done, void *arg, cons
 
 enum connect_stage {
 	CONNECT_NONE,
+	CONNECT_TURN, /* waits for one */
 	CONNECT_VERSION,
 	CONNECT_PING,
 	CONNECT_INFO,
 	CONNECT_EVENTS,
-	CONNECT_SLOT,
 	CONNECT_SYNC,
 };
 
@@ -179,7 +190,7 @@ struct node_live {
 	struct endpoint *endpoint;
 	UT_hash_handle hh;             /* shared->nodes */
 	uint64_t round;                /* of cluster_set_nodes that named it last */
-	struct node_live *prev, *next; /* shared->waiting, shared->removed */
+	struct node_live *prev, *next; /* turns.waiting, shared->removed */
 
 	enum node_state state; /* changes only in set_state */
 	char error[1024];
@@ -205,8 +216,9 @@ struct node_live {
 	enum connect_stage stage;
 	bool is_resync; /* of stage: the stream stays */
 	struct call *connect_call;
-	bool has_slot, in_queue;
-	struct loop_timer *slot_timer;
+	enum turn_kind turn; /* the last that was asked for */
+	bool has_turn, in_queue;
+	struct loop_timer *turn_timer;
 	struct loop_resolve *resolve;
 
 	struct sync sync;
@@ -259,8 +271,8 @@ int live_reply_check(const char *path, const struct reply *reply, const struct e
 json_t *live_reply_json(const char *path, const struct reply *reply, const struct err *failed,
 	size_t values_max, struct err *err) MUSTCHECK;
 /* The same, an object that is only read: it lives until the next one is. No document for NULL. */
-struct json_ref live_reply_read(struct node_live *live, const char *path,
-	const struct reply *reply, const struct err *failed, struct err *err) MUSTCHECK;
+struct json_ref live_reply_read(struct node_live *live, const char *path, const struct reply *reply,
+	const struct err *failed, struct err *err) MUSTCHECK;
 /* The error for such a status. */
 int live_status_error(const char *path, const struct reply *reply, struct err *err);
 /* RFC 3339 with fraction and offset to nanoseconds since 1970; 0 when it is none. */

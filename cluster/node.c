@@ -27,7 +27,7 @@ const struct live_timing live_default_timing = {
 	.hold = 2000,
 	.debounce = 50,
 	.period = 100,
-	.slot = 2000,
+	.turn = {250, 2000},
 	.resync_spacing = 10,
 };
 

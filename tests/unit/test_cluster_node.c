@@ -32,7 +32,7 @@ static const struct live_timing fast = {
 	.hold = 100,
 	.debounce = 5,
 	.period = 10,
-	.slot = 100,
+	.turn = {20, 100},
 };
 
 enum { LOG_MAX = 400 };
