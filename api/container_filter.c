@@ -76,7 +76,7 @@ static bool match_name(
 
 		/* "^/web$" works with an engine too. */
 		if (pattern_matches(pattern, filter->budget, name) ||
-			pattern_matches(pattern, filter->budget, name + (name[0] == '/')))
+			(name[0] == '/' && pattern_matches(pattern, filter->budget, name + 1)))
 			return true;
 		if (!container_pattern_names_node(term->text))
 			continue;

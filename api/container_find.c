@@ -23,8 +23,11 @@ bool container_find_node(
 bool container_find_label(
 	const struct cluster *cluster, const char *value, struct container_set *set)
 {
-	return str_has_prefix(value, PROJECT_LABEL "=") && value[sizeof(PROJECT_LABEL)] != '\0' &&
-	       container_set_add_project(set, cluster, value + sizeof(PROJECT_LABEL));
+	const char *equals = strchr(value, '=');
+	char *key CLEANUP_FREE =
+		xstrndup(value, equals != NULL ? (size_t)(equals - value) : strlen(value));
+
+	return container_set_add_labelled(set, cluster, key, equals != NULL ? equals + 1 : NULL);
 }
 
 /* ---- Names: regular expressions ---- */

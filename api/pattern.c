@@ -28,12 +28,23 @@ bool pattern_budget_is_spent(const struct pattern_budget *budget)
 	return budget->steps == 0;
 }
 
+/* Most are: parts of a name. */
+static bool is_plain(const char *text)
+{
+	return text[strspn(text,
+		       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/")] ==
+	       '\0';
+}
+
 int pattern_compile(struct pattern *pattern, struct pattern_budget *budget, const char *text,
 	const char *filter, struct err *err)
 {
 	size_t cost;
 
 	pattern->text = text;
+	pattern->is_plain = is_plain(text);
+	if (pattern->is_plain)
+		return 0;
 	pattern->regex = regex_new(text, NULL);
 	cost = pattern->regex != NULL ? regex_cost(pattern->regex) : COST_OF_FAILURE;
 	if (cost > budget->cost)
@@ -52,6 +63,8 @@ uint64_t pattern_steps(const struct pattern *pattern, size_t len)
 {
 	uint64_t cost;
 
+	if (pattern->is_plain)
+		return len + 1;
 	if (pattern->regex == NULL)
 		return 0;
 	cost = regex_cost(pattern->regex);
@@ -65,14 +78,15 @@ bool pattern_matches(const struct pattern *pattern, struct pattern_budget *budge
 
 	if (str_eq(pattern->text, text))
 		return true;
-	if (pattern->regex == NULL)
-		return false;
 	len = strlen(text);
 	steps = pattern_steps(pattern, len);
+	if (steps == 0)
+		return false;
 	if (steps >= budget->steps) {
 		budget->steps = 0;
 		return false;
 	}
 	budget->steps -= steps;
-	return regex_search(pattern->regex, text, len);
+	return pattern->is_plain ? strstr(text, pattern->text) != NULL
+				 : regex_search(pattern->regex, text, len);
 }

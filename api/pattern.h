@@ -30,6 +30,7 @@ bool pattern_budget_is_spent(const struct pattern_budget *budget);
 struct pattern {
 	const char *text; /* borrowed */
 	struct regex *regex;
+	bool is_plain; /* text means itself alone, and regex is not needed */
 };
 /* ERR_INVALID, naming the filter, when the expressions of the budget are too large together. */
 int pattern_compile(struct pattern *pattern, struct pattern_budget *budget, const char *text,

@@ -1,6 +1,7 @@
 /* Sets of containers that the indexes know. */
 #include "cluster/cursor.h"
 
+#include "cluster/fleet_priv.h"
 #include "cluster/record.h"
 #include "lib/mem.h"
 
@@ -50,10 +51,46 @@ bool container_set_add_names(
 	return add_range(set, &cluster->inventory.names, prefix, is_whole);
 }
 
-bool container_set_add_project(
-	struct container_set *set, const struct cluster *cluster, const char *project)
+static bool has_label(const struct container *container, const char *key, const char *value)
 {
-	return add_range(set, &cluster->inventory.projects[PROJECT_CONTAINERS], project, true);
+	const struct view_labels *labels = &container->view.labels;
+
+	for (size_t i = 0; i < labels->len; i++) {
+		if (strcmp(labels->items[i].key, key) == 0)
+			return !value || strcmp(labels->items[i].value, value) == 0;
+	}
+	return false;
+}
+
+bool container_set_add_labelled(struct container_set *set, const struct cluster *cluster,
+	const char *key, const char *value)
+{
+	size_t nodes_len, looks = 0, found = 0;
+	const struct posting *nodes =
+		fleet_container_label(cluster_fleet(cluster), key, value, &nodes_len);
+
+	/* No index has the values of this one, but for that of the IDs. */
+	if (strcmp(key, FLEET_SWARM_ID_LABEL) == 0)
+		return false;
+	for (size_t i = 0; i < nodes_len; i++) {
+		const struct node *node = cluster_node_at(cluster, nodes[i].slot);
+
+		found += nodes[i].count;
+		looks += node->inventory.containers_len;
+		if (set->len + found > CONTAINER_SET_MAX || looks > CONTAINER_SET_LOOKS_MAX)
+			return false;
+	}
+	for (size_t i = 0; i < nodes_len; i++) {
+		size_t len;
+		struct container *const *all =
+			node_containers(cluster_node_at(cluster, nodes[i].slot), &len);
+
+		for (size_t k = 0; k < len; k++) {
+			if (has_label(all[k], key, value))
+				container_set_add(set, all[k]);
+		}
+	}
+	return true;
 }
 
 bool container_set_add_node(

@@ -30,8 +30,8 @@ struct container_set {
 void container_set_add(struct container_set *set, struct container *container);
 void container_set_free(struct container_set *set);
 
-/* Each adds those that it stands for, some perhaps twice, and costs as much as it adds; false when
- * they would be more than CONTAINER_SET_MAX, and walking over all is the better way. */
+/* Each adds those that it stands for, some perhaps twice; false when they would be more than
+ * CONTAINER_SET_MAX, and walking over all is the better way. It costs as much as it adds. */
 #define CONTAINER_SET_MAX 4096
 /* ID or swarm ID begins with it. */
 bool container_set_add_ids(
@@ -42,9 +42,11 @@ bool container_set_add_names(struct container_set *set, const struct cluster *cl
 /* On nodes of that name, ID or address. */
 bool container_set_add_node(
 	struct container_set *set, const struct cluster *cluster, const char *node) MUSTCHECK;
-/* Whose label PROJECT_LABEL has that value, which is not empty. */
-bool container_set_add_project(
-	struct container_set *set, const struct cluster *cluster, const char *project) MUSTCHECK;
+/* With this label: value NULL = any. It costs as much as their nodes have; false, too, when that is
+ * more than CONTAINER_SET_LOOKS_MAX. */
+#define CONTAINER_SET_LOOKS_MAX 32768
+bool container_set_add_labelled(struct container_set *set, const struct cluster *cluster,
+	const char *key, const char *value) MUSTCHECK;
 
 /* ---- Cursors ---- */
 

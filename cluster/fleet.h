@@ -85,6 +85,10 @@ struct posting {
 };
 typedef void fleet_value_fn(
 	void *arg, const char *value, const struct posting *nodes, size_t nodes_len);
+/* The nodes with such a container, of this label: value NULL = any, "" = it is empty. Sorted by
+ * slot. */
+const struct posting *fleet_container_label(
+	const struct fleet *fleet, const char *key, const char *value, size_t *len);
 /* Each value that some engine gives the label. */
 void fleet_each_node_label(
 	const struct fleet *fleet, const char *key, fleet_value_fn *fn, void *arg);

@@ -260,6 +260,18 @@ void fleet_add_container_labels(const struct fleet *fleet, const char *key,
 		add_unlabelled(fleet, label, out);
 }
 
+const struct posting *fleet_container_label(
+	const struct fleet *fleet, const char *key, const char *value, size_t *len)
+{
+	const struct label_entry *label = label_table_find(&fleet->container_labels, key);
+	const struct text_entry *entry = label ? &label->key : NULL;
+
+	if (entry && value)
+		entry = text_table_find(&label->values, value);
+	*len = entry ? entry->nodes.len : 0;
+	return entry ? postings_items(&entry->nodes) : NULL;
+}
+
 /* ---- References of the dependency kind ---- */
 
 static void add_records(

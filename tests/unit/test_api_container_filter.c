@@ -40,10 +40,10 @@ static void add_container(struct node *node, unsigned number)
 		"restarting", "removing", "exited", "dead"};
 	static const char *const names[] = {"web", "web-", "db_", "n1-web.", "WEB"};
 	char *id CLEANUP_FREE = some_id(), *swarm_id CLEANUP_FREE = some_id();
-	json_t *labels = json_object(), *names_json = json_array();
+	json_t *of = json_object(), *names_json = json_array();
 	json_t *entry CLEANUP_JSON = json_pack("{s:s, s:i, s:s, s:o, s:o, s:s}", "Id", id,
 		"Created", (int)roll(40), "State", states[roll(ARRAY_LEN(states))], "Names",
-		names_json, "Labels", labels, "Image", "busybox");
+		names_json, "Labels", of, "Image", "busybox");
 	struct err err = ERR_INIT;
 	struct container *container;
 
@@ -55,13 +55,15 @@ static void add_container(struct node *node, unsigned number)
 		json_array_append_new(names_json, json_sprintf("/n%u/db", roll(4)));
 	if (roll(2))
 		json_object_set_new(
-			labels, PROJECT_LABEL, json_sprintf("%s%u", roll(20) ? "p" : "", roll(30)));
+			of, PROJECT_LABEL, json_sprintf("%s%u", roll(20) ? "p" : "", roll(30)));
 	if (roll(30) == 0)
-		json_object_set_new(labels, PROJECT_LABEL, json_string(""));
+		json_object_set_new(of, PROJECT_LABEL, json_string(""));
 	if (roll(2))
-		json_object_set_new(labels, "tier", json_string(roll(2) ? "front" : "back"));
+		json_object_set_new(of, "tier", json_string(roll(2) ? "front" : "back"));
+	if (roll(50) == 0)
+		json_object_set_new(of, "rare", json_string(roll(2) ? "1" : "a=b"));
 	if (roll(2))
-		json_object_set_new(labels, "com.docker.swarm.id", json_string(swarm_id));
+		json_object_set_new(of, "com.docker.swarm.id", json_string(swarm_id));
 	container = fixture_record(node, entry, NULL, &err);
 	if (container == NULL)
 		fail_msg("%s", err.msg);
@@ -96,6 +98,9 @@ static const char *const name_patterns[] = {"web", "^web", "^/web-1$", "^/?web-1
 	"$", "^$", "^/$", "^/", "web-1$", "(?i)^web1", "^(?i)web1", "^web(", "[", "^web\\",
 	"^web\\d", "\\Aweb-1", "^\\/web-1$", "^n1\\/web", "^n1/?web", "^n1/*web", "^n1\\/*web",
 	"^web\xc3\xa9?", "web1", "^WEB1$", "^n9/web", "^ web"};
+static const char *const labels[] = {"tier", "tier=front", "tier=front", "tier=nosuch", "nosuch",
+	"nosuch=", PROJECT_LABEL, PROJECT_LABEL "=", "com.docker.swarm.id",
+	"com.docker.swarm.id=nosuch", "", "=", "rare", "rare=1", "rare=a=b"};
 static const char *const states[] = {
 	"created", "running", "paused", "restarting", "removing", "exited", "dead"};
 
@@ -139,10 +144,7 @@ static void add_filter(struct fixture *fx, json_t *filters)
 		add_value(filters, "label", text);
 		break;
 	case 3:
-		add_value(filters, "label",
-			roll(3)   ? "tier=front"
-			: roll(2) ? PROJECT_LABEL
-				  : PROJECT_LABEL "=");
+		add_value(filters, "label", labels[roll(ARRAY_LEN(labels))]);
 		break;
 	case 4:
 		add_value(filters, "node",
@@ -262,6 +264,8 @@ static void test_looks_at_little(void **state)
 	assert_in_range(looked_at(fx, "name", "^web-1"), 1, CONTAINERS / 4);
 	assert_int_equal(looked_at(fx, "name", "web-1"), CONTAINERS);
 	assert_in_range(looked_at(fx, "label", PROJECT_LABEL "=p1"), 1, CONTAINERS / 10);
+	assert_in_range(looked_at(fx, "label", "rare"), 1, CONTAINERS / 25);
+	assert_int_equal(looked_at(fx, "label", "nosuch"), 0);
 	while (cursor_next(cursor))
 		count++;
 	cursor_free(cursor);
@@ -281,7 +285,7 @@ static void test_cost(void **state)
 
 	(void)state;
 	assert_false(container_filter_may_be_spent(filter, 30000));
-	assert_true(container_filter_may_be_spent(filter, 30000000));
+	assert_true(container_filter_may_be_spent(filter, 300000000));
 	container_filter_free(filter);
 	filter = container_filter_new(&fx->cluster, dear, &err);
 	assert_true(container_filter_may_be_spent(filter, 30000));

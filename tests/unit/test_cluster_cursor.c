@@ -299,7 +299,10 @@ static void test_sets(void **state)
 	assert_true(container_set_add_node(&set, &fx->cluster, "10.0.0.2:2375"));
 	assert_int_equal(set.len, 9);
 	assert_true(container_set_add_node(&set, &fx->cluster, "n3"));
-	assert_true(container_set_add_project(&set, &fx->cluster, "shop"));
+	assert_true(container_set_add_labelled(&set, &fx->cluster, "tier", NULL));
+	assert_int_equal(set.len, 9);
+	/* Of this one not every value is in the index. */
+	assert_false(container_set_add_labelled(&set, &fx->cluster, "com.docker.swarm.id", NULL));
 	cursor = cursor_new_of(&fx->cluster, &set);
 	assert_int_equal(set.len, 0);
 	/* It keeps what it was given. */
