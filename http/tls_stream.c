@@ -229,6 +229,7 @@ struct tls_handshake {
 	int fd;
 	SSL *ssl;
 	struct loop_watch *watch;
+	struct loop_turn *turn; /* a thousand clients at once do not keep others waiting */
 	struct loop_timer *timer;
 	stream_done_fn *done;
 	void *arg;
@@ -241,6 +242,7 @@ void tls_handshake_cancel(struct tls_handshake *h)
 	if (h == NULL)
 		return;
 	loop_watch_free(h->watch);
+	loop_turn_free(h->turn);
 	loop_timer_free(h->timer);
 	SSL_free(h->ssl);
 	if (h->fd != -1)
@@ -346,12 +348,20 @@ static void handshake_explain(struct tls_handshake *h)
 		h, ERR_UNAVAILABLE, reason != NULL ? reason : "the peer closed the connection");
 }
 
-static void handshake_step(unsigned events, void *arg)
+static void handshake_ready(unsigned events, void *arg)
+{
+	struct tls_handshake *h = arg;
+
+	(void)events;
+	loop_watch_set(h->watch, 0);
+	loop_turn_ask(h->turn);
+}
+
+static void handshake_step(void *arg)
 {
 	struct tls_handshake *h = arg;
 	int n;
 
-	(void)events;
 	ERR_clear_error();
 	n = SSL_do_handshake(h->ssl);
 	if (n == 1) {
@@ -387,7 +397,8 @@ static struct tls_handshake *handshake_start(struct loop *loop, int fd, SSL *ssl
 	h->arg = arg;
 	SSL_set_app_data(ssl, h);
 	SSL_set_fd(ssl, fd);
-	h->watch = loop_watch_new(loop, fd, handshake_step, h);
+	h->watch = loop_watch_new(loop, fd, handshake_ready, h);
+	h->turn = loop_turn_new(loop, handshake_step, h);
 	loop_watch_set(h->watch, first);
 	h->timer = loop_timer_new(loop, handshake_timeout, h);
 	loop_timer_start(h->timer, timeout_ms);

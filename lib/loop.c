@@ -186,6 +186,70 @@ void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg)
 	loop_wake(loop);
 }
 
+/* ---- Turns ---- */
+
+struct loop_turn {
+	struct loop *loop;
+	void (*fn)(void *arg);
+	void *arg;
+	bool is_asked;
+	struct loop_turn *prev;
+	struct loop_turn *next;
+};
+
+/* One, and the next in another pass. */
+static void run_turn(void *arg)
+{
+	struct loop *loop = arg;
+	struct loop_turn *turn = loop->turns;
+
+	loop->is_turn_deferred = false;
+	if (!turn)
+		return;
+	DL_DELETE(loop->turns, turn);
+	turn->is_asked = false;
+	if (loop->turns) {
+		loop->is_turn_deferred = true;
+		loop_defer(loop, run_turn, loop);
+	}
+	turn->fn(turn->arg);
+}
+
+struct loop_turn *loop_turn_new(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+	struct loop_turn *turn = xcalloc(1, sizeof(*turn));
+
+	turn->loop = loop;
+	turn->fn = fn;
+	turn->arg = arg;
+	loop->objects++;
+	return turn;
+}
+
+void loop_turn_ask(struct loop_turn *turn)
+{
+	struct loop *loop = turn->loop;
+
+	if (turn->is_asked)
+		return;
+	turn->is_asked = true;
+	DL_APPEND(loop->turns, turn);
+	if (loop->is_turn_deferred)
+		return;
+	loop->is_turn_deferred = true;
+	loop_defer(loop, run_turn, loop);
+}
+
+void loop_turn_free(struct loop_turn *turn)
+{
+	if (!turn)
+		return;
+	if (turn->is_asked)
+		DL_DELETE(turn->loop->turns, turn);
+	turn->loop->objects--;
+	free(turn);
+}
+
 struct loop_prepare *loop_prepare_new(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
 	struct loop_prepare *hook = xcalloc(1, sizeof(*hook));

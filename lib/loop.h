@@ -28,6 +28,15 @@ uint64_t loop_now_ms(const struct loop *loop);
  * when nothing can refer to it. */
 void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg);
 
+/* Work of a millisecond or so that many may want in the same instant: fn(arg) is called once for
+ * each loop_turn_ask, the oldest first, and a few of all turns between two looks at the
+ * descriptors. */
+struct loop_turn;
+struct loop_turn *loop_turn_new(struct loop *loop, void (*fn)(void *arg), void *arg);
+/* Nothing when it waits already. */
+void loop_turn_ask(struct loop_turn *turn);
+void loop_turn_free(struct loop_turn *turn);
+
 /* A function called each time just before the loop waits; it may be used to flush work. Returns an
  * object to be freed with loop_prepare_free. It does not keep loop_run from returning. */
 struct loop_prepare;

@@ -21,13 +21,16 @@ struct loop {
 	size_t deferred_len;
 	size_t deferred_cap;
 
+	struct loop_turn *turns; /* list; those that were asked for */
+	bool is_turn_deferred;
+
 	struct loop_prepare *hooks; /* list; those freed while it is walked have no fn */
 	bool walking_hooks;
 
 	struct loop_watch *changed; /* list; watches whose mask libuv does not know yet */
 	unsigned timer_depth;       /* inside a timer's callback */
 
-	size_t objects;  /* timers, watches, signals, files and hooks that have an owner */
+	size_t objects;  /* timers, watches, signals, files, turns and hooks that have an owner */
 	size_t requests; /* work and look-ups that have not ended */
 };
 

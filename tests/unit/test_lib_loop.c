@@ -581,6 +581,69 @@ static void deferring_for_ever_starves_nobody(void **state)
 	close(fds[1]);
 }
 
+struct turns {
+	struct fixture *f;
+	struct loop_turn *turns[100];
+	unsigned order[100], called, seen_at;
+};
+
+struct one_turn {
+	struct turns *all;
+	unsigned number;
+};
+
+static void on_turn(void *arg)
+{
+	struct one_turn *one = arg;
+	struct turns *all = one->all;
+
+	all->order[all->called++] = one->number;
+	/* The last one is freed while it waits, and the second asks again. */
+	if (one->number == 0)
+		loop_turn_free(TAKE_PTR(all->turns[99]));
+	if (all->called == 2)
+		loop_turn_ask(all->turns[1]);
+	if (all->called == 100)
+		loop_stop(all->f->loop);
+}
+
+static void on_event_between_turns(unsigned events, void *arg)
+{
+	struct turns *all = arg;
+
+	(void)events;
+	all->seen_at = all->called;
+	loop_watch_free(TAKE_PTR(all->f->watch));
+}
+
+static void turns_are_taken_in_order_and_starve_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct turns all = {.f = f};
+	struct one_turn ones[100];
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	f->watch = loop_watch_new(f->loop, fds[1], on_event_between_turns, &all);
+	loop_watch_set(f->watch, LOOP_WRITE);
+	for (unsigned i = 0; i < 100; i++) {
+		ones[i] = (struct one_turn){&all, i};
+		all.turns[i] = loop_turn_new(f->loop, on_turn, &ones[i]);
+		loop_turn_ask(all.turns[i]);
+		loop_turn_ask(all.turns[i]);
+	}
+	loop_run(f->loop);
+	for (unsigned i = 0; i < 99; i++) {
+		assert_int_equal(all.order[i], i);
+		loop_turn_free(all.turns[i]);
+	}
+	assert_int_equal(all.order[99], 1);
+	assert_null(f->watch);
+	assert_in_range(all.seen_at, 0, 5);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* A loop that is freed too early must say so, not corrupt memory. */
 static void free_refuses_while_objects_live(void **state)
 {
@@ -629,6 +692,7 @@ int main(void)
 		LOOP_TEST(canceled_lookups_do_not_call_back),
 		LOOP_TEST(free_after_a_stop_that_no_run_saw),
 		LOOP_TEST(deferring_for_ever_starves_nobody),
+		LOOP_TEST(turns_are_taken_in_order_and_starve_nobody),
 		LOOP_TEST(free_refuses_while_objects_live),
 	};
 
