@@ -71,9 +71,8 @@ static const struct option_spec specs[] = {
 		.kind = OPTION_DURATION,
 		.argument = "DURATION",
 		.fallback = "60s",
-		.help = "Longest time between them; with thousands of engines it is longer: at "
-			"most a "
-			"hundred are read in a second.",
+		.help = "Longest time between them; with many hundreds of engines it is longer: "
+			"at most 20 are read in a second.",
 	},
 	{
 		.name = "engine-failure-retry",

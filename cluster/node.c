@@ -28,7 +28,7 @@ const struct live_timing live_default_timing = {
 	.debounce = 50,
 	.period = 100,
 	.turn = {250, 2000},
-	.resync_spacing = 10,
+	.resync_spacing = 50,
 };
 
 struct node_waiter {
