@@ -47,6 +47,15 @@ wait
 """
 
 
+# containerd 1.6 looks every 13 ms whether it has garbage to collect, which takes 1.7 % of a core for
+# each engine that does nothing: so, once a second. The configuration is what dockerd wrote for it.
+_CONTAINERD = """#!/bin/sh
+printf '[plugins.scheduler]\n  pause_threshold = 0.0\n' >>"$2"
+PATH=${PATH#*:}
+exec containerd "$@"
+"""
+
+
 def image_archive(tag=IMAGE, extra=b""):
     """What `docker load` takes: busybox as busybox:latest, the same bytes each time. Other names and
     extra bytes, which become the file /data/extra, make images of their own."""
@@ -127,6 +136,10 @@ class Engine:
         self.socket = f"{self.dir}/docker.sock"
         self.process = None
         os.makedirs(f"{self.dir}/root")
+        os.makedirs(f"{self.dir}/bin")
+        with open(f"{self.dir}/bin/containerd", "w") as f:
+            f.write(_CONTAINERD)
+            os.fchmod(f.fileno(), 0o755)
         with open(f"{self.dir}/daemon.json", "w") as f:
             # The engine's ID is made from its key, which would be the machine's; a newer one keeps
             # it with its data.
@@ -164,9 +177,10 @@ class Engine:
         )
 
     def _path(self):
-        """A newer engine finds its own containerd first, and then the runc of the machine."""
+        """An engine finds the containerd that is made for it first; a newer one its own, and the runc
+        of the machine."""
         if not self.version:
-            return os.environ["PATH"]
+            return f"{self.dir}/bin:{os.environ['PATH']}"
         top = NEWER.format(self.version)
         if not os.access(f"{top}/sbin/dockerd", os.X_OK):
             raise RuntimeError(f"{top}/sbin/dockerd is missing; scripts/setup --tests brings it")
