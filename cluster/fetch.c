@@ -164,13 +164,11 @@ static void set_error(struct fetch *fetch, const struct err *err)
 	*fetch->err = *err;
 }
 
-static void inspect_done(void *arg, const struct reply *reply, const struct err *failed)
+static void inspect_failed(struct fetch *fetch, const struct reply *reply, const struct err *failed)
 {
-	struct fetch *fetch = arg;
 	struct err err = ERR_INIT;
 	char path[100];
 
-	fetch->inspect_call = NULL;
 	snprintf(path, sizeof(path), "/containers/%s/json", fetch->id);
 	if (!failed && reply->status == 404) {
 		fetch->is_gone = true;
@@ -180,9 +178,22 @@ static void inspect_done(void *arg, const struct reply *reply, const struct err 
 		node_log(fetch->live, "container known in part: %s", err.msg);
 	} else if (live_reply_check(path, reply, failed, &err) != 0) {
 		set_error(fetch, &err);
+	}
+}
+
+static void inspect_done(void *arg, const struct reply *reply, const struct err *failed)
+{
+	struct fetch *fetch = arg;
+
+	fetch->inspect_call = NULL;
+	if (failed || reply->status != 200) {
+		inspect_failed(fetch, reply, failed);
 	} else if (reply->body_len == 0) {
 		/* No text at all would mean that the engine could not give one. */
-		err_set(&err, ERR_UPSTREAM, "GET %s: the answer is empty", path);
+		struct err err = ERR_INIT;
+
+		err_set(&err, ERR_UPSTREAM, "GET /containers/%s/json: the answer is empty",
+			fetch->id);
 		set_error(fetch, &err);
 	} else {
 		buf_append(&fetch->inspect, reply->body, reply->body_len);

@@ -2,10 +2,24 @@
 
 #include <string.h>
 
+/* Ordered as strcmp orders the keys: the first byte is the highest, and behind the end are zeros.
+ */
+static uint64_t head_of(const char *key)
+{
+	uint64_t head = 0;
+
+	for (int shift = 56; shift >= 0 && *key != '\0'; shift -= 8)
+		head |= (uint64_t)(unsigned char)*key++ << shift;
+	return head;
+}
+
 static int compare(const struct index_entry *a, const struct index_entry *b)
 {
-	int cmp = strcmp(a->key, b->key);
+	int cmp;
 
+	if (a->head != b->head)
+		return a->head < b->head ? -1 : 1;
+	cmp = strcmp(a->key, b->key);
 	if (cmp != 0)
 		return cmp;
 	if (a->order != b->order)
@@ -21,6 +35,7 @@ RB_GENERATE_INTERNAL(index_tree, index_entry, tree, compare, static __attribute_
 void index_insert(
 	struct index *index, struct index_entry *entry, const char *key, uint64_t order, void *item)
 {
+	entry->head = head_of(key);
 	entry->key = key;
 	entry->order = order;
 	entry->item = item;
@@ -43,7 +58,7 @@ void index_remove(struct index *index, struct index_entry *entry)
 
 struct index_entry *index_from(const struct index *index, const char *key, uint64_t order)
 {
-	struct index_entry probe = {.key = key, .order = order};
+	struct index_entry probe = {.head = head_of(key), .key = key, .order = order};
 
 	/* The macros take no const head; nothing is changed. */
 	return RB_NFIND(index_tree, (struct index_tree *)(uintptr_t)&index->tree, &probe);

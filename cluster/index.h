@@ -11,6 +11,7 @@
 
 struct index_entry {
 	RB_ENTRY(index_entry) tree;
+	uint64_t head;   /* the first bytes of the key: most comparisons need no look at it */
 	const char *key; /* borrowed while entered; NULL = not entered */
 	uint64_t order;
 	void *item;

@@ -88,7 +88,7 @@ struct node_inventory {
 	struct container **containers; /* records only */
 	size_t containers_len, containers_cap;
 	const struct container_view **views; /* records and reservations: view.containers */
-	size_t **view_places;                /* parallel: where each keeps its place in views */
+	uint32_t **view_places;              /* parallel: where each keeps its place in views */
 	size_t views_len, views_cap;
 	struct inventory_part *images, *networks, *volumes;
 	bool is_full_logged;

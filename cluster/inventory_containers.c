@@ -65,11 +65,9 @@ static void index_record(struct container_record *record)
 	uint64_t node = container->node->inventory.seq;
 
 	index_insert(&inventory->ids, &record->by_id, container->view.id, node, container);
-	if (container->view.swarm_id[0])
-		index_insert(&inventory->swarm_ids, &record->by_swarm_id, container->view.swarm_id,
+	if (record->by_swarm_id)
+		index_insert(&inventory->swarm_ids, record->by_swarm_id, container->view.swarm_id,
 			node, container);
-	project_enter(inventory, PROJECT_CONTAINERS, &record->by_project,
-		project_of_labels(&container->view.labels), container->node, container);
 	/* Without the slash that every name begins with. */
 	for (size_t i = 0; i < container->names.len; i++)
 		index_insert(&inventory->names, &record->by_name[i], container->names.items[i] + 1,
@@ -84,8 +82,8 @@ static void unindex_record(struct container_record *record)
 	struct inventory *inventory = inventory_of(record);
 
 	index_remove(&inventory->ids, &record->by_id);
-	index_remove(&inventory->swarm_ids, &record->by_swarm_id);
-	index_remove(&inventory->projects[PROJECT_CONTAINERS], &record->by_project);
+	if (record->by_swarm_id)
+		index_remove(&inventory->swarm_ids, record->by_swarm_id);
 	for (size_t i = 0; i < record->container.names.len; i++)
 		index_remove(&inventory->names, &record->by_name[i]);
 	RB_REMOVE(record_tree, &inventory->by_age[record->state], record);
@@ -101,7 +99,7 @@ static void node_list_add(struct container_record *record)
 		own->containers = xreallocarray(
 			own->containers, own->containers_cap, sizeof(*own->containers));
 	}
-	record->at = own->containers_len;
+	record->at = (uint32_t)own->containers_len;
 	own->containers[own->containers_len++] = &record->container;
 }
 
@@ -154,8 +152,11 @@ static void leave(struct container_record *record)
 struct container *inventory_container_get(const struct node *node, const char *id)
 {
 	const struct index *ids = &node->cluster->inventory.ids;
-	struct index_entry *entry = index_from(ids, id, node->inventory.seq);
+	struct index_entry *entry = NULL;
 
+	/* As all of a fleet are when they are read for the first time. */
+	if (node->inventory.containers_len > 0)
+		entry = index_from(ids, id, node->inventory.seq);
 	if (!entry || entry->order != node->inventory.seq || strcmp(entry->key, id) != 0)
 		return NULL;
 	return entry->item;

@@ -358,7 +358,7 @@ void inventory_node_set_ip(struct node *node, const char *ip)
 
 /* ---- The view ---- */
 
-void node_view_add(struct node *node, const struct container_view *view, size_t *at)
+void node_view_add(struct node *node, const struct container_view *view, uint32_t *at)
 {
 	struct node_inventory *own = &node->inventory;
 
@@ -368,7 +368,7 @@ void node_view_add(struct node *node, const struct container_view *view, size_t 
 		own->view_places =
 			xreallocarray(own->view_places, own->views_cap, sizeof(*own->view_places));
 	}
-	*at = own->views_len;
+	*at = (uint32_t)own->views_len;
 	own->views[own->views_len] = view;
 	own->view_places[own->views_len++] = at;
 	own->view.containers = own->views;
@@ -379,7 +379,7 @@ void node_view_add(struct node *node, const struct container_view *view, size_t 
 	fleet_node_changed(&node->cluster->inventory.fleet, node, false);
 }
 
-void node_view_remove(struct node *node, const struct container_view *view, size_t at)
+void node_view_remove(struct node *node, const struct container_view *view, uint32_t at)
 {
 	struct node_inventory *own = &node->inventory;
 	size_t last = --own->views_len;

@@ -71,22 +71,40 @@ bad:
 		split->expect == EXPECT_NOTHING ? " behind the end" : "");
 }
 
+/* Within a string: behind its end, or behind the piece; the number of bytes. Most are in strings,
+ * and most strings hold no backslash. */
+static size_t in_string(struct json_split *split, const char *data, size_t len)
+{
+	const char *end, *escape;
+
+	if (split->is_escaped) {
+		split->is_escaped = false;
+		return 1;
+	}
+	end = memchr(data, '"', len);
+	escape = memchr(data, '\\', end ? (size_t)(end - data) : len);
+	if (escape) {
+		split->is_escaped = true;
+		return (size_t)(escape - data) + 1;
+	}
+	split->in_string = !end;
+	return end ? (size_t)(end - data) + 1 : len;
+}
+
 /* Walks to the end of the object, or of the piece; the number of bytes that belong to it. */
 static size_t inside(struct json_split *split, const char *data, size_t len)
 {
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < len && split->depth > 0; i++) {
+	while (i < len && split->depth > 0) {
 		char c = data[i];
 
 		if (split->in_string) {
-			if (split->is_escaped)
-				split->is_escaped = false;
-			else if (c == '\\')
-				split->is_escaped = true;
-			else if (c == '"')
-				split->in_string = false;
-		} else if (c == '"')
+			i += in_string(split, data + i, len - i);
+			continue;
+		}
+		i++;
+		if (c == '"')
 			split->in_string = true;
 		else if (c == '{' || c == '[')
 			split->depth++;

@@ -11,24 +11,6 @@
 
 /* ---- The label ---- */
 
-const char *project_of_labels(const struct view_labels *labels)
-{
-	size_t low = 0, high = labels->len;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int cmp = strcmp(labels->items[middle].key, PROJECT_LABEL);
-
-		if (cmp == 0)
-			return labels->items[middle].value;
-		if (cmp < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return "";
-}
-
 const char *project_of_json(const json_t *entry)
 {
 	const json_t *labels = json_object_get(entry, "Labels");
@@ -96,6 +78,22 @@ static struct node *by_label(const struct index *index, const char *project, nod
 	return NULL;
 }
 
+/* Where containers, or reservations of them, have the label. */
+static struct node *by_container_label(const struct cluster *cluster, const char *project)
+{
+	size_t len;
+	const struct posting *nodes =
+		fleet_container_label(cluster_fleet(cluster), PROJECT_LABEL, project, &len);
+
+	for (size_t i = 0; i < len && i < LOOK_MAX; i++) {
+		struct node *node = cluster_node_at(cluster, nodes[i].slot);
+
+		if (node_view(node)->is_healthy)
+			return node;
+	}
+	return NULL;
+}
+
 /* is_single: a name that several nodes have says nothing. */
 static struct node *by_prefix(
 	const struct index *index, const char *prefix, node_of_fn *node_of, bool is_single)
@@ -147,8 +145,10 @@ struct node *cluster_project_home(const struct cluster *cluster, const char *pro
 	if (!project[0])
 		return NULL;
 	for (int kind = 0; kind < PROJECT_KINDS; kind++) {
-		struct node *node =
-			by_label(&inventory->projects[kind], project, kinds[kind].node_of);
+		struct node *node = kind == PROJECT_CONTAINERS
+					    ? by_container_label(cluster, project)
+					    : by_label(&inventory->projects[kind], project,
+						      kinds[kind].node_of);
 
 		if (!node && kinds[kind].names)
 			node = by_name(kinds[kind].names, project, kinds[kind].node_of,

@@ -91,6 +91,7 @@ static void pack_draft(
 	struct container_view *view = &container->view;
 
 	to->by_name = pack_array(p, from->names.len, sizeof(*to->by_name));
+	to->by_swarm_id = from->swarm_id[0] ? pack_array(p, 1, sizeof(*to->by_swarm_id)) : NULL;
 	view->labels.items = pack_array(p, from->labels_len, sizeof(*view->labels.items));
 	view->labels.len = from->labels_len;
 	view->ports = pack_ports(p, from->ports, from->ports_len);

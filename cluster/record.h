@@ -23,14 +23,15 @@ struct container_record {
 	RB_ENTRY(container_record) by_age;
 	struct record_age age; /* while it is in the inventory */
 	unsigned state;        /* the tree that it is in */
-	struct index_entry by_id, by_swarm_id, by_project;
-	struct index_entry *by_name; /* names.len of them */
+	struct index_entry by_id;
+	struct index_entry *by_name;     /* names.len of them */
+	struct index_entry *by_swarm_id; /* NULL = it has none */
 	int64_t created_ns;
 	uint64_t seq;            /* of the put that entered it; 0 = not in the inventory */
 	uint64_t listed_at;      /* inventory_ask of the last list that held it */
 	uint64_t listed_digest;  /* of the last entry that was found to be the record's; 0 = none */
-	size_t at;               /* place in node_inventory.containers */
-	size_t view_at;          /* place in node_inventory.views */
+	uint32_t at;             /* place in node_inventory.containers */
+	uint32_t view_at;        /* place in node_inventory.views */
 	const char *status_text; /* the engine's words, when there is no inspect to make our own */
 	struct reservation *covers; /* the reservation that this is the container of */
 	struct exec *execs;
@@ -132,7 +133,6 @@ void promises_drop_node(struct node *node);
 void promises_detach_all(struct inventory *inventory);
 
 /* project.c: the project that something is of, by its label; "" = none. */
-const char *project_of_labels(const struct view_labels *labels);
 const char *project_of_json(const json_t *entry);
 void project_enter(struct inventory *inventory, enum project_kind kind, struct index_entry *entry,
 	const char *project, const struct node *node, void *item);
@@ -142,8 +142,8 @@ void execs_move(struct container_record *from, struct container_record *to);
 void execs_drop(struct container_record *record);
 void execs_free(struct inventory *inventory);
 /* inventory_nodes.c: view.containers. at is kept current while the view is in. */
-void node_view_add(struct node *node, const struct container_view *view, size_t *at);
-void node_view_remove(struct node *node, const struct container_view *view, size_t at);
+void node_view_add(struct node *node, const struct container_view *view, uint32_t *at);
+void node_view_remove(struct node *node, const struct container_view *view, uint32_t at);
 /* node_parts.c */
 void node_parts_set_health(struct node *node, bool is_healthy);
 void node_parts_drop_node(struct node *node);

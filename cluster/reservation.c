@@ -20,7 +20,7 @@ struct reservation {
 	uint64_t deadline; /* env milliseconds */
 	bool is_active;    /* false: ended by time or by the node's removal; only to be freed */
 	bool is_in_view;
-	size_t view_at;
+	uint32_t view_at;
 	struct index_entry by_name, by_swarm_id;
 	struct reservation *prev, *next; /* of inventory.reservations or .ended_reservations */
 };

@@ -157,13 +157,32 @@ static bool is_known(struct node_live *live, struct container *container, struct
 	       container_is_listed_as(container, entry, text, len);
 }
 
-static bool list_entry(const char *text, size_t len, void *arg)
+enum { ID_LEN = 64 };
+
+/* Engines write the ID first. That of a container which is not known is all that is needed of its
+ * entry now: the rest is read together with what inspecting it tells. */
+static bool begins_with_new_id(const struct node_live *live, const char *text, size_t len, char *id)
 {
-	struct node_live *live = arg;
+	static const char key[] = "{\"Id\":\"";
+	const size_t key_len = sizeof(key) - 1;
+
+	if (len <= key_len + ID_LEN || memcmp(text, key, key_len) != 0 ||
+		text[key_len + ID_LEN] != '"')
+		return false;
+	memcpy(id, text + key_len, ID_LEN);
+	id[ID_LEN] = '\0';
+	return str_is_hex(id, ID_LEN) && !inventory_container_get(live->node, id);
+}
+
+/* Of an entry that has to be read: whether the container is known as it says, and the ID. False,
+ * with sync->err or without, when nothing more is to be done about it. */
+static bool read_entry(
+	struct node_live *live, const char *text, size_t len, char *id, bool *is_known_out)
+{
 	struct sync *sync = &live->sync;
 	struct json_ref entry =
 		json_read(live->shared->cluster->inventory.entry_reader, text, len, &sync->err);
-	const char *id = json_ref_str(entry, "Id", "");
+	const char *told = json_ref_str(entry, "Id", "");
 	struct container *container;
 
 	if (!entry.document) {
@@ -171,19 +190,35 @@ static bool list_entry(const char *text, size_t len, void *arg)
 		sync->err.code = ERR_UPSTREAM;
 		return false;
 	}
-	if (!str_is_hex(id, 64)) {
+	if (!str_is_hex(told, ID_LEN)) {
 		node_log(live, "container left out: its list entry has no valid Id");
-		return true;
+		return false;
 	}
+	memcpy(id, told, ID_LEN + 1);
+	container = inventory_container_get(live->node, id);
+	if (container)
+		inventory_container_listed(container, sync->asked_at);
+	*is_known_out = is_known(live, container, entry, text, len);
+	return true;
+}
+
+static bool list_entry(const char *text, size_t len, void *arg)
+{
+	struct node_live *live = arg;
+	struct sync *sync = &live->sync;
+	char id[ID_LEN + 1];
+	bool is_known = false;
+
+	if (begins_with_new_id(live, text, len, id))
+		sync->changed++;
+	else if (!read_entry(live, text, len, id, &is_known))
+		return sync->err.code == ERR_NONE;
 	if (sync->listed++ >= INVENTORY_CONTAINERS_MAX) {
 		err_set(&sync->err, ERR_TOO_LARGE, "more than %d containers",
 			INVENTORY_CONTAINERS_MAX);
 		return false;
 	}
-	container = inventory_container_get(live->node, id);
-	if (container)
-		inventory_container_listed(container, sync->asked_at);
-	if (!is_known(live, container, entry, text, len)) {
+	if (!is_known) {
 		sync->outstanding++;
 		fetch_container_entry(live, id, text, len, container_done, token_new(live));
 	}

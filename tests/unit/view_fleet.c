@@ -13,10 +13,10 @@
 /* What one container of a view became. */
 struct held {
 	struct container_record record; /* of one with an ID */
-	struct index_entry by_name;
+	struct index_entry by_name, by_swarm_id;
 	struct reservation *reservation; /* of one without */
 	const struct container_view *view;
-	size_t at;
+	uint32_t at;
 };
 
 struct held_node {
@@ -87,7 +87,7 @@ static void hold_record(struct held *held, struct node *node)
 	container->node = node;
 	index_insert(&inventory->ids, &held->record.by_id, view->id, order, container);
 	if (view->swarm_id[0])
-		index_insert(&inventory->swarm_ids, &held->record.by_swarm_id, view->swarm_id,
+		index_insert(&inventory->swarm_ids, &held->by_swarm_id, view->swarm_id,
 			order, container);
 	index_insert(&inventory->names, &held->by_name, view->name, order, container);
 	node_view_add(node, view, &held->at);
@@ -121,7 +121,7 @@ static void release(struct held *held, struct node *node)
 	}
 	node_view_remove(node, held->view, held->at);
 	index_remove(&inventory->ids, &held->record.by_id);
-	index_remove(&inventory->swarm_ids, &held->record.by_swarm_id);
+	index_remove(&inventory->swarm_ids, &held->by_swarm_id);
 	index_remove(&inventory->names, &held->by_name);
 }
 
