@@ -27,6 +27,7 @@ struct turns {
 /* Times in milliseconds; one place, so that tests can run a hundred times faster. */
 struct live_timing {
 	unsigned probe;              /* between two probes of an engine that answers */
+	unsigned probe_each;         /* least, times the number of nodes */
 	unsigned probe_spacing;      /* least, between two that were asked for */
 	unsigned probe_fast;         /* while one fails; up to half more at random */
 	unsigned probe_timeout;      /* for the answer */

@@ -11,6 +11,7 @@
 const struct live_timing live_default_timing = {
 	.probe = 10000,
 	.probe_spacing = 500,
+	.probe_each = 2,
 	.probe_fast = 1000,
 	.probe_timeout = 5000,
 	.probe_fast_timeout = 3000,
@@ -179,11 +180,13 @@ static void schedule_resync(struct node_live *live)
 
 	uint64_t wait = shared->refresh_min + random_below(live, span + 1);
 	uint64_t round = shared->cluster->inventory.nodes_len * shared->timing.resync_spacing;
+	uint64_t spread;
 
 	/* Events keep the inventory true; reading thousands of engines in a minute only checks it,
 	 * and would keep a core busy. */
-	if (wait < round)
-		wait = round + random_below(live, round / 2 + 1);
+	spread = round / 2 + random_below(live, round + 1);
+	if (wait < spread)
+		wait = spread;
 	loop_timer_start(live->resync_timer, wait);
 }
 
@@ -351,10 +354,17 @@ void live_connected(struct node_live *live)
 		schedule_resync(live);
 }
 
+/* Of engines that answer: with thousands of them not each as often. */
+static uint64_t probe_interval(const struct node_live *live)
+{
+	const struct cluster_live *shared = live->shared;
+	uint64_t round = shared->cluster->inventory.nodes_len * shared->timing.probe_each;
+
+	return round > shared->timing.probe ? round : shared->timing.probe;
+}
+
 void live_answered(struct node_live *live)
 {
-	const struct live_timing *t = &live->shared->timing;
-
 	if (live->failures > 0 && live->state == NODE_HEALTHY)
 		log_info("engine answers again node=%s addr=%s", live->node->inventory.view.name,
 			live->addr);
@@ -363,10 +373,10 @@ void live_answered(struct node_live *live)
 	live->watch.drops = 0;
 	live->error[0] = '\0';
 	if (live->state == NODE_HEALTHY) {
-		schedule(live, t->probe);
+		schedule(live, probe_interval(live));
 		return;
 	}
-	schedule(live, 1 + random_below(live, t->probe));
+	schedule(live, 1 + random_below(live, probe_interval(live)));
 	schedule_resync(live);
 	set_state(live, NODE_HEALTHY);
 	event_publish_engine(live, live->was_healthy ? "engine_reconnect" : "engine_connect");

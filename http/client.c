@@ -214,7 +214,32 @@ static bool waits_for_peer(const struct call *call)
 	return !call->has_upload || call->upload_ended || call->upload.len > 0;
 }
 
-/* Deadlines, a few times a second for all. */
+static bool is_late(const struct call *call, uint64_t now)
+{
+	if (call->total_timeout_ms > 0 && now - call->started_ms > call->total_timeout_ms)
+		return true;
+	if (!call->has_head)
+		return call->head_timeout_ms > 0 && waits_for_peer(call) &&
+		       now - call->progress_ms > call->head_timeout_ms;
+	return !call->is_paused && call->idle_timeout_ms > 0 &&
+	       now - call->progress_ms > call->idle_timeout_ms;
+}
+
+static void end_late(struct call *call, uint64_t now)
+{
+	struct err err = ERR_INIT;
+
+	if (call->total_timeout_ms > 0 && now - call->started_ms > call->total_timeout_ms)
+		err_set(&err, ERR_TIMEOUT, "no complete answer within %u ms",
+			call->total_timeout_ms);
+	else if (!call->has_head)
+		err_set(&err, ERR_TIMEOUT, "no answer within %u ms", call->head_timeout_ms);
+	else
+		err_set(&err, ERR_TIMEOUT, "the answer stopped for %u ms", call->idle_timeout_ms);
+	call_finish(call, &err);
+}
+
+/* Deadlines, a few times a second for all: thousands of event streams are among them. */
 static void janitor(void *arg)
 {
 	struct client *client = arg;
@@ -222,23 +247,11 @@ static void janitor(void *arg)
 	struct call *call = client->calls;
 
 	while (call != NULL) {
-		struct err err = ERR_INIT;
-
-		if (call->total_timeout_ms > 0 && now - call->started_ms > call->total_timeout_ms)
-			err_set(&err, ERR_TIMEOUT, "no complete answer within %u ms",
-				call->total_timeout_ms);
-		else if (!call->has_head && call->head_timeout_ms > 0 && waits_for_peer(call) &&
-			 now - call->progress_ms > call->head_timeout_ms)
-			err_set(&err, ERR_TIMEOUT, "no answer within %u ms", call->head_timeout_ms);
-		else if (call->has_head && !call->is_paused && call->idle_timeout_ms > 0 &&
-			 now - call->progress_ms > call->idle_timeout_ms)
-			err_set(&err, ERR_TIMEOUT, "the answer stopped for %u ms",
-				call->idle_timeout_ms);
-		if (err.code == ERR_NONE) {
+		if (!is_late(call, now)) {
 			call = call->all_next;
 			continue;
 		}
-		call_finish(call, &err);
+		end_late(call, now);
 		/* Its owner may have ended any other: look from the start again. */
 		call = client->calls;
 	}

@@ -164,6 +164,10 @@ static void answer_inspect(struct fake_client *client, const char *path)
 			reply(client, c->fault == FAKE_NOT_JSON ? "{\"Id\":" : "[1]");
 			return;
 		}
+		if (c->fault == FAKE_EMPTY) {
+			reply(client, "");
+			return;
+		}
 		if (c->fault == FAKE_ERROR) {
 			reply_with(client, 500, "application/json", "{\"message\":\"broken\"}");
 			return;
@@ -219,6 +223,9 @@ static void misbehave(struct fake_client *client, enum fake_fault fault)
 		return;
 	case FAKE_ERROR:
 		reply_with(client, 500, "application/json", "{\"message\":\"out of order\"}");
+		return;
+	case FAKE_EMPTY:
+		reply(client, "");
 		return;
 	case FAKE_CLOSE:
 		client_free(client);

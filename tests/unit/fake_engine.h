@@ -18,6 +18,7 @@ enum fake_fault {
 	FAKE_NOT_JSON,        /* a body that is not JSON */
 	FAKE_WRONG_TYPE,      /* JSON of another type */
 	FAKE_ERROR,           /* 500 */
+	FAKE_EMPTY,           /* 200 and no body */
 	FAKE_CLOSE,           /* closes without a word */
 	FAKE_ENDLESS_BODY,    /* one string that never ends */
 	FAKE_HTTPS,           /* what a Go server says to plain HTTP on its TLS port */

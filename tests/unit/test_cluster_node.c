@@ -1011,7 +1011,8 @@ static void test_garbage_events(void **state)
 /* One bad record is left out, the rest is there. */
 static void test_bad_record(void **state)
 {
-	static const int faults[] = {FAKE_NOT_JSON, FAKE_WRONG_TYPE, FAKE_SILENCE, FAKE_ERROR};
+	static const int faults[] = {
+		FAKE_NOT_JSON, FAKE_WRONG_TYPE, FAKE_SILENCE, FAKE_ERROR, FAKE_EMPTY};
 	struct fixture *f = *state;
 	struct fake_engine *engine = engine_new(f, "ID-A", "alpha");
 	struct cluster_totals totals;

@@ -87,8 +87,8 @@ static void hold_record(struct held *held, struct node *node)
 	container->node = node;
 	index_insert(&inventory->ids, &held->record.by_id, view->id, order, container);
 	if (view->swarm_id[0])
-		index_insert(&inventory->swarm_ids, &held->by_swarm_id, view->swarm_id,
-			order, container);
+		index_insert(&inventory->swarm_ids, &held->by_swarm_id, view->swarm_id, order,
+			container);
 	index_insert(&inventory->names, &held->by_name, view->name, order, container);
 	node_view_add(node, view, &held->at);
 }
