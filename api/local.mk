@@ -76,6 +76,7 @@ api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_api_container_filter
 check_PROGRAMS += tests/unit/test_api_images
+check_PROGRAMS += tests/unit/test_api_paced
 check_PROGRAMS += tests/unit/test_api_pins
 endif
 tests_unit_test_api_container_filter_SOURCES = \
@@ -85,6 +86,13 @@ tests_unit_test_api_container_filter_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_images_SOURCES = tests/unit/test_api_images.c
 tests_unit_test_api_images_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_images_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
+# Exchanges are played by the test.
+tests_unit_test_api_paced_SOURCES = \
+	tests/unit/test_api_paced.c \
+	api/paced.c \
+	http/headers.c
+tests_unit_test_api_paced_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_paced_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_pins_SOURCES = tests/unit/test_api_pins.c
 tests_unit_test_api_pins_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_pins_LDADD = api/libswarm_api.a $(LIB_LIBS) $(CMOCKA_LIBS)

@@ -98,16 +98,14 @@ static void take_turns(void *arg)
 {
 	struct paced *paced = arg;
 
-	paced->is_deferred = false;
 	for (int i = 0; i < PACED_PIECES_A_TURN && paced->ready != NULL; i++)
 		make_piece(paced->ready);
-	if (paced->ready == NULL) {
+	/* Once, whoever became ready above, and behind what the descriptors have to tell meanwhile. */
+	paced->is_deferred = paced->ready != NULL;
+	if (paced->is_deferred)
+		loop_defer(paced->loop, take_turns, paced);
+	else
 		buf_reset(&paced->piece);
-		return;
-	}
-	/* Behind what the descriptors have to tell meanwhile. */
-	paced->is_deferred = true;
-	loop_defer(paced->loop, take_turns, paced);
 }
 
 static void drained(struct exchange *x, void *arg)
