@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Of one piece of the list: containers looked at, and steps of their filters. */
-#define PIECE_CONTAINERS 2000
+#define PIECE_CONTAINERS 500
 #define PIECE_STEPS 200000
 #define SIZES_TIMEOUT_MS (60 * 1000) /* it reads whole file systems */
 #define SIZES_REPLY_MAX (64 * 1024 * 1024)

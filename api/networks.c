@@ -3,6 +3,7 @@
 #include "api/networks.h"
 #include "api/listing.h"
 #include "api/making.h"
+#include "api/paced.h"
 #include "lib/str.h"
 #include "scheduler/create_request.h"
 
@@ -115,17 +116,15 @@ static bool is_of_compose(const json_t *filters)
 	return false;
 }
 
-/* A new copy of the entry; the name tells the node. */
+/* The entry for a reply in pieces; the name tells the node. */
 static json_t *list_entry(const struct network *network, bool is_plain)
 {
-	json_t *copy = json_copy(network->json);
 	char *full CLEANUP_FREE = NULL;
 
 	if (is_plain || !is_local(network))
-		return copy;
+		return json_incref(network->json);
 	full = xasprintf("%s/%s", node_view(network->node)->name, network->name);
-	json_object_set_new(copy, "Name", json_string(full));
-	return copy;
+	return paced_row_named(network->json, full);
 }
 
 static int types_check(const json_t *filters, struct err *err)

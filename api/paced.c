@@ -100,7 +100,8 @@ static void take_turns(void *arg)
 
 	for (int i = 0; i < PACED_PIECES_A_TURN && paced->ready != NULL; i++)
 		make_piece(paced->ready);
-	/* Once, whoever became ready above, and behind what the descriptors have to tell meanwhile. */
+	/* Once, whoever became ready above, and behind what the descriptors have to tell meanwhile.
+	 */
 	paced->is_deferred = paced->ready != NULL;
 	if (paced->is_deferred)
 		loop_defer(paced->loop, take_turns, paced);

@@ -42,5 +42,8 @@ void paced_reply(
  * headers may be NULL; the type is added. */
 void paced_reply_json(
 	struct request *r, const struct http_headers *headers, json_t *json_take, const char *end);
+/* An element for such an array: the object (a reference is taken) under another `Name`. Elements
+ * are never arrays themselves. */
+json_t *paced_row_named(json_t *object, const char *name);
 
 #endif

@@ -4,6 +4,7 @@
 #include "api/fanout.h"
 #include "api/listing.h"
 #include "api/making.h"
+#include "api/paced.h"
 #include "lib/str.h"
 
 #include <string.h>
@@ -109,17 +110,15 @@ static bool is_listed(const struct listing *listing, const struct volume *volume
 	       allows_use(listing, volume);
 }
 
-/* A new copy of the entry; the name tells the node. */
+/* The entry for a reply in pieces; the name tells the node. */
 static json_t *list_entry(const struct volume *volume)
 {
-	json_t *copy = json_copy(volume->json);
 	char *full CLEANUP_FREE = NULL;
 
 	if (!is_local(volume))
-		return copy;
+		return json_incref(volume->json);
 	full = xasprintf("%s/%s", node_view(volume->node)->name, volume->name);
-	json_object_set_new(copy, "Name", json_string(full));
-	return copy;
+	return paced_row_named(volume->json, full);
 }
 
 static json_t *volumes_listed(const struct listing *listing)
