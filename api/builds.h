@@ -45,7 +45,8 @@ void build_await(struct api *api, const char *peer, void (*done)(void *arg), voi
 
 /* A build of this session is on its way to its node. */
 void session_wake(struct api *api, const char *uuid);
-/* Answers a build with err, once its session (uuid; NULL or "" = it has none) has come, or will not. */
+/* Answers a build with err, once its session (uuid; NULL or "" = it has none) has come, or will
+ * not. */
 void session_refuse_build(struct request *r, const char *uuid, const struct err *err);
 
 #endif

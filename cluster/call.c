@@ -100,8 +100,8 @@ json_t *live_reply_json(const char *path, const struct reply *reply, const struc
 	return json;
 }
 
-struct json_ref live_reply_read(struct node_live *live, const char *path,
-	const struct reply *reply, const struct err *failed, struct err *err)
+struct json_ref live_reply_read(struct node_live *live, const char *path, const struct reply *reply,
+	const struct err *failed, struct err *err)
 {
 	struct json_ref value = {0};
 	struct err why = ERR_INIT;

@@ -411,8 +411,10 @@ static void resolve_name(struct node_live *live)
 
 static void ask_version(struct node_live *live)
 {
+	const struct env *env = live->shared->env;
+
 	live->stage = CONNECT_VERSION;
-	live->attempt_at = loop_now_ms(live->shared->loop);
+	live->attempt_at = env->now_ms(env);
 	live->connect_call = live_get(
 		live, "/version", LIVE_INFO_MAX, live->shared->timing.head, version_done, live);
 }

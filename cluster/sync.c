@@ -207,18 +207,18 @@ static bool list_entry(const char *text, size_t len, void *arg)
 	struct node_live *live = arg;
 	struct sync *sync = &live->sync;
 	char id[ID_LEN + 1];
-	bool is_known = false;
+	bool was_known = false;
 
 	if (begins_with_new_id(live, text, len, id))
 		sync->changed++;
-	else if (!read_entry(live, text, len, id, &is_known))
+	else if (!read_entry(live, text, len, id, &was_known))
 		return sync->err.code == ERR_NONE;
 	if (sync->listed++ >= INVENTORY_CONTAINERS_MAX) {
 		err_set(&sync->err, ERR_TOO_LARGE, "more than %d containers",
 			INVENTORY_CONTAINERS_MAX);
 		return false;
 	}
-	if (!is_known) {
+	if (!was_known) {
 		sync->outstanding++;
 		fetch_container_entry(live, id, text, len, container_done, token_new(live));
 	}
