@@ -74,6 +74,11 @@ ENGINE_RULES = [
         "",
         "whether an old client sees its own end of waiting is chance",
     ),
+    Rule(
+        r"^<id>: (Layer already exists|Mounted from \S+)$",
+        "<id>: Pushed",
+        "whether the registry has a layer already depends on who of two was first",
+    ),
     Rule(r"(?<=\S)  +(?=\S)", "  ", "columns are as wide as what stands in them"),
     Rule(r"[ \t]+$", "", "the same for the last column"),
 ]
