@@ -116,6 +116,9 @@ def give_up(m, kind, moment):
         while rest and (size := next(pieces, 0)):
             c.send(rest[:size])
             rest = rest[size:]
+        if rest and moment.chance.random() < 0.5:
+            # A client is quicker than the manager's handshake with an engine.
+            time.sleep(0.05)
         if kind.headers and moment.bytes and c.read_head().status != 101:
             return  # an error, after which the connection stays
         for size in pieces:
@@ -202,10 +205,10 @@ def test_a_thousand_streams(cluster):
         lambda: cluster.descriptors() <= descriptors + 4, "the descriptors to be as before"
     )
     assert cluster.rss() - rss < 32 * MIB
-    # Many went on until an engine knew of them, of every kind.
+    # Few were given up before an engine knew.
     for name in cluster.engines[0].breaking:
         begun = sum(e.breaking[name].begun for e in cluster.engines)
-        assert begun > STREAMS // len(KINDS) // 10, name
+        assert begun > STREAMS // len(KINDS) // 4, name
     # And all of it works still.
     for engine in cluster.engines:
         engine.behave()
