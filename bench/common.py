@@ -146,3 +146,44 @@ def record(program, text):
     entry = f"\n## {time.strftime('%Y-%m-%d')}, `{command}`\n\n{text}"
     with open(path, "w") as f:
         f.write(head.rstrip("\n") + "\n" + entry + (mark + rest))
+
+
+def haproxy_config(folder, port, engine, server=None, client=None):
+    """The path of a configuration of HAProxy: a reverse proxy before one engine, and nothing more.
+    server and client are files of certificate and key, for TLS on its two sides."""
+    path = f"{folder}/haproxy.cfg"
+    bind = f" ssl crt {server}" if server else ""
+    to = " ssl verify none" if server else ""
+    to += f" crt {client}" if client else ""
+    with open(path, "w") as f:
+        f.write(f"""global
+	nbthread 1
+	maxconn 1000
+defaults
+	mode http
+	option http-keep-alive
+	timeout connect 5s
+	timeout client 60s
+	timeout server 60s
+frontend front
+	bind 127.0.0.1:{port}{bind}
+	default_backend back
+backend back
+	http-reuse always
+	server engine {engine}{to}
+""")
+    return path
+
+
+def wait_listening(port, check, seconds=10):
+    """Until somebody listens there; check dies when it never will."""
+    deadline = time.monotonic() + seconds
+    while True:
+        check()
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                die(f"nobody listens on port {port}")
+            time.sleep(0.02)

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import time
 
-from common import Process, die, free_port
+from common import Process, die, free_port, haproxy_config, wait_listening
 
 IMAGE = "busybox:latest"
 
@@ -159,37 +159,10 @@ class Fleet:
 def start_haproxy(bench, engine, tls=None):
     """A reverse proxy before one engine, and nothing more; (process, port)."""
     port = free_port()
-    path = f"{bench.folder}/haproxy.cfg"
-    bind = f" ssl crt {tls.both}" if tls else ""
-    server = " ssl verify none" if tls else ""
-    with open(path, "w") as f:
-        f.write(f"""global
-	nbthread 1
-	maxconn 1000
-defaults
-	mode http
-	option http-keep-alive
-	timeout connect 5s
-	timeout client 60s
-	timeout server 60s
-frontend front
-	bind 127.0.0.1:{port}{bind}
-	default_backend back
-backend back
-	http-reuse always
-	server engine {engine}{server}
-""")
-    process = bench.start("haproxy", ["haproxy", "-db", "-f", path], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
-    while True:
-        process.check()
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return process, port
-        except OSError:
-            if time.monotonic() > deadline:
-                die("haproxy does not listen")
-            time.sleep(0.02)
+    config = haproxy_config(bench.folder, port, engine, tls.both if tls else None)
+    process = bench.start("haproxy", ["haproxy", "-db", "-f", config], stdout=subprocess.DEVNULL)
+    wait_listening(port, process.check)
+    return process, port
 
 
 class Sample:
