@@ -89,7 +89,9 @@ static void fetch_free(struct fetch *fetch)
 
 static void pump(struct node_live *live)
 {
-	while (live->queue && live->fetching < LIVE_FETCHES_MAX)
+	unsigned max = live->shared->turns[TURN_SYNC].waiting ? 1 : LIVE_FETCHES_MAX;
+
+	while (live->queue && live->fetching < max)
 		start(live->queue);
 }
 

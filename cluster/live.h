@@ -65,13 +65,14 @@ extern const struct live_timing live_default_timing;
 #define LIVE_EVENTS_REMEMBERED 512               /* to know a repetition; an engine keeps 256 */
 #define LIVE_EVENTS_OVERLAP_NS 1000000000 /* of a stream with the one that it takes over from */
 /* Containers asked for at once, an engine: with its stream, no more connections than may stay
- * idle. */
+ * idle. While other engines wait for their turn it is one: they are asked beside it, and each
+ * connection costs as much as the answers of several containers. */
 #define LIVE_FETCHES_MAX 3
 #define LIVE_FETCHES_QUEUED_MAX 8192 /* beyond, an event asks for everything anew instead */
 /* Events of one engine in one period; then its stream waits for the next. */
 #define LIVE_EVENTS_PERIOD_MAX 500
 #define LIVE_CONNECTS_MAX 64 /* engines connected at once, */
-#define LIVE_SYNCS_MAX 32    /* and synchronised */
+#define LIVE_SYNCS_MAX 64    /* and synchronised */
 
 /* Callbacks that wait for the same thing. */
 typedef void live_done_fn(void *arg, const struct err *err);
