@@ -96,7 +96,7 @@ static void pump(struct node_live *live)
 }
 
 /* The inventory as the two answers tell. */
-static int apply(struct fetch *fetch, struct err *err)
+static int apply(struct fetch *fetch, const char *inspect, size_t len, struct err *err)
 {
 	struct container *container;
 	struct engine_text text;
@@ -115,8 +115,8 @@ static int apply(struct fetch *fetch, struct err *err)
 	text = (struct engine_text){
 		.entry = fetch->entry.data,
 		.entry_len = fetch->entry.len,
-		.inspect = fetch->inspect.data,
-		.inspect_len = fetch->inspect.len,
+		.inspect = inspect,
+		.inspect_len = len,
 	};
 	container = container_from_engine(fetch->live->node, &text, err);
 	if (!container)
@@ -125,7 +125,8 @@ static int apply(struct fetch *fetch, struct err *err)
 	return 0;
 }
 
-static void finish(struct fetch *fetch)
+/* When both answers are here; what inspecting told is in `inspect`. */
+static void finish(struct fetch *fetch, const char *inspect, size_t len)
 {
 	struct node_live *live = fetch->live;
 	struct live_waiter *waiters;
@@ -142,7 +143,7 @@ static void finish(struct fetch *fetch)
 		start(fetch);
 		return;
 	}
-	(void)!apply(fetch, &err);
+	(void)!apply(fetch, inspect, len, &err);
 	waiters = TAKE_PTR(fetch->waiters);
 	clear_answers(fetch);
 	if (fetch->is_again) {
@@ -197,10 +198,13 @@ static void inspect_done(void *arg, const struct reply *reply, const struct err 
 		err_set(&err, ERR_UPSTREAM, "GET /containers/%s/json: the answer is empty",
 			fetch->id);
 		set_error(fetch, &err);
+	} else if (!fetch->list_call) {
+		finish(fetch, reply->body, reply->body_len);
+		return;
 	} else {
 		buf_append(&fetch->inspect, reply->body, reply->body_len);
 	}
-	finish(fetch);
+	finish(fetch, NULL, 0);
 }
 
 /* Takes the entry of this container; the filter of the engine takes prefixes. */
@@ -223,7 +227,7 @@ static void list_done(void *arg, const struct reply *reply, const struct err *fa
 	fetch->list_call = NULL;
 	if (live_reply_check("/containers/json", reply, failed, &err) != 0) {
 		set_error(fetch, &err);
-		finish(fetch);
+		finish(fetch, NULL, 0);
 		return;
 	}
 	list = json_read(fetch->live->shared->cluster->inventory.entry_reader, reply->body,
@@ -235,7 +239,7 @@ static void list_done(void *arg, const struct reply *reply, const struct err *fa
 			list.document ? "not a list" : why.msg);
 		set_error(fetch, &err);
 	}
-	finish(fetch);
+	finish(fetch, fetch->inspect.data, fetch->inspect.len);
 }
 
 static void start(struct fetch *fetch)

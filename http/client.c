@@ -13,6 +13,8 @@
 
 struct collector {
 	struct buf body;
+	const char *whole; /* all of it, borrowed; NULL = it is in body */
+	size_t whole_len;
 	call_collect_fn *done;
 	void *arg;
 };
@@ -273,10 +275,13 @@ static void collected_head(
 static bool collected_body(struct call *call, const char *data, size_t len, void *arg)
 {
 	struct collector *c = arg;
+	struct err err = ERR_INIT;
 
-	if (buf_append(&c->body, data, len) != 0) {
-		struct err err = ERR_INIT;
-
+	/* Most answers come in one piece, and need not be copied to be looked at. */
+	if (call->piece_stays && c->body.len == 0 && len <= c->body.max) {
+		c->whole = data;
+		c->whole_len = len;
+	} else if (buf_append(&c->body, data, len) != 0) {
 		err_set(&err, ERR_TOO_LARGE, "the answer is larger than %zu bytes", c->body.max);
 		call_finish(call, &err);
 	}
@@ -288,8 +293,8 @@ static void collected_done(struct call *call, const struct err *err, void *arg)
 	struct collector *c = arg;
 	struct reply reply = {.status = call->status,
 		.headers = &call->reply_headers,
-		.body = buf_str(&c->body),
-		.body_len = c->body.len};
+		.body = c->whole ? c->whole : buf_str(&c->body),
+		.body_len = c->whole ? c->whole_len : c->body.len};
 
 	c->done(c->arg, err == NULL ? &reply : NULL, err);
 }
@@ -404,7 +409,7 @@ struct client *client_new(struct loop *loop)
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
 		client->idle_max = limit.rlim_cur / IDLE_SHARE + 1;
 	client->loop = loop;
-	client->scratch = xmalloc(CALL_READ_SIZE);
+	client->scratch = xmalloc(CALL_READ_SIZE + 1);
 	client->janitor = loop_timer_new(loop, janitor, client);
 	loop_timer_start(client->janitor, JANITOR_MS);
 	return client;

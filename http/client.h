@@ -71,7 +71,8 @@ bool call_upload(struct call *call, const void *data, size_t len);
 void call_upload_end(struct call *call);
 
 /* A call whose reply is collected, at most max bytes (more: ERR_TOO_LARGE). done gets status 0 and
- * err, or the reply. Cancel with call_cancel until done was called. */
+ * err, or the reply, which is borrowed until it returns. Cancel with call_cancel until done was
+ * called. */
 struct reply {
 	int status;
 	const struct http_headers *headers;

@@ -21,7 +21,7 @@ struct client {
 	struct loop_timer *janitor;
 	struct call *calls; /* all that run, doubly linked */
 	struct curl *curl;  /* libcurl's side; made when it is first needed */
-	char *scratch;      /* CALL_READ_SIZE bytes, for one read at a time */
+	char *scratch;      /* CALL_READ_SIZE bytes and a NUL, for one read at a time */
 	/* Of direct_call.c: idle connections of all endpoints, the one used longest ago first. */
 	struct wire *idle;
 	size_t idle_len, idle_max;
@@ -77,6 +77,8 @@ struct call {
 	int status;
 	struct http_headers reply_headers;
 	bool has_head, is_paused;
+	bool piece_stays; /* the next piece is the body's last, has a NUL behind it, and stays where
+			     it is until done has returned */
 	struct err failure; /* of our own making; the carrier ends the call with it */
 	/* Deadlines. */
 	unsigned head_timeout_ms, idle_timeout_ms, total_timeout_ms;

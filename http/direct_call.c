@@ -196,41 +196,43 @@ static void fail(struct direct_call *d, enum err_code code, const char *message)
 
 /* ---- The reply ---- */
 
-/* False when the call is over. */
-static bool take_head(struct direct_call *d)
+/* Heads at the front of data, interim ones too: how many bytes are used up; -1 when the call is
+ * over. */
+static ssize_t take_head(struct direct_call *d, const char *data, size_t len)
 {
 	struct err err = ERR_INIT;
-	size_t end;
+	size_t end, used = 0;
 
 	do {
-		end = head_find_end(d->in.data, d->in.len);
-		if (end == 0 && d->head_bytes + d->in.len <= CALL_HEAD_MAX)
-			return true;
+		end = head_find_end(data + used, len - used);
+		if (end == 0 && d->head_bytes + len - used <= CALL_HEAD_MAX)
+			return (ssize_t)used;
 		d->head_bytes += end;
 		if (end == 0 || d->head_bytes > CALL_HEAD_MAX) {
 			fail(d, ERR_UPSTREAM, "the answer's head is too large");
-			return false;
+			return -1;
 		}
 		head_free(&d->head);
-		if (head_parse_reply(d->in.data, end, d->method, &d->head, &err) != 0) {
+		if (head_parse_reply(data + used, end, d->method, &d->head, &err) != 0) {
 			call_finish(&d->call, &err);
-			return false;
+			return -1;
 		}
-		buf_consume(&d->in, end);
+		used += end;
 	} while (d->head.status < 200 && d->head.status != 101);
 	if (d->head.status == 101) {
 		fail(d, ERR_UPSTREAM, "the answer upgrades, and nobody asked for it");
-		return false;
+		return -1;
 	}
 	framing_init(&d->framing, d->head.body_length);
 	d->call.reply_headers = d->head.headers;
 	memset(&d->head.headers, 0, sizeof(d->head.headers));
-	return call_take_head(&d->call, d->head.status);
+	return call_take_head(&d->call, d->head.status) ? (ssize_t)used : -1;
 }
 
 /* Passes on what there is of the body: how many bytes are used up; -1 when the call is over. Many
- * small chunks (an engine makes one of each line of a log) are joined where they are. */
-static ssize_t take_body(struct direct_call *d, char *data, size_t len)
+ * small chunks (an engine makes one of each line of a log) are joined where they are. stays: behind
+ * data there is room for one byte, and it is not touched before the call is over. */
+static ssize_t take_body(struct direct_call *d, char *data, size_t len, bool stays)
 {
 	struct err err = ERR_INIT;
 	char *joined = data;
@@ -253,6 +255,10 @@ static ssize_t take_body(struct direct_call *d, char *data, size_t len)
 		joined_len += body_len;
 		at += (size_t)used;
 	}
+	if (stays && at == len && framing_is_done(&d->framing)) {
+		joined[joined_len] = '\0';
+		d->call.piece_stays = true;
+	}
 	if (joined_len > 0 && !call_take_body(&d->call, joined, joined_len))
 		return -1;
 	if (used >= 0)
@@ -262,37 +268,46 @@ static ssize_t take_body(struct direct_call *d, char *data, size_t len)
 	return -1;
 }
 
-/* Looks at what was kept, and at len bytes that have just been read: body among these is passed on
- * from where it is. False when the call is over. */
+/* Of these bytes, all that can be used now: how many; -1 when the call is over. */
+static ssize_t take_bytes(struct direct_call *d, char *data, size_t len, bool stays)
+{
+	ssize_t head = 0, body;
+
+	if (!d->call.has_head) {
+		head = take_head(d, data, len);
+		if (head < 0 || !d->call.has_head)
+			return head;
+	}
+	body = take_body(d, data + head, len - (size_t)head, stays);
+	return body < 0 ? -1 : head + body;
+}
+
+/* Looks at what was kept, and at len bytes that have just been read into the client's scratch:
+ * these are used from where they are when nothing is before them. False when the call is over. */
 static bool take(struct direct_call *d, char *data, size_t len)
 {
-	ssize_t used = 0;
+	ssize_t used;
 
-	if (d->in.len > 0 || !d->call.has_head) {
-		if (buf_append(&d->in, data, len) != 0) {
-			fail(d, ERR_UPSTREAM, "the answer cannot be read");
-			return false;
-		}
-		len = 0;
-	}
-	if (!d->call.has_head && d->in.len > 0 && !take_head(d))
-		return false;
-	if (!d->call.has_head)
-		return true;
 	if (d->in.len > 0) {
-		used = take_body(d, d->in.data, d->in.len);
+		if (buf_append(&d->in, data, len) != 0)
+			goto full;
+		used = take_bytes(d, d->in.data, d->in.len, false);
 		if (used < 0)
 			return false;
 		buf_consume(&d->in, (size_t)used);
 	} else if (len > 0) {
-		used = take_body(d, data, len);
+		used = take_bytes(d, data, len, true);
 		if (used < 0)
 			return false;
-		buf_append(&d->in, data + used, len - (size_t)used);
+		if (buf_append(&d->in, data + used, len - (size_t)used) != 0)
+			goto full;
 	}
-	if (!framing_is_done(&d->framing))
+	if (!d->call.has_head || !framing_is_done(&d->framing))
 		return true;
 	call_finish(&d->call, NULL);
+	return false;
+full:
+	fail(d, ERR_UPSTREAM, "the answer cannot be read");
 	return false;
 }
 

@@ -22,15 +22,17 @@ struct stream;
 /* ---- Headers, for requests and replies, in order, names compared without case. ---- */
 
 struct http_header {
-	char *name;
-	char *value;
+	char *name;        /* owned */
+	const char *value; /* in the same piece of memory */
 };
 struct http_headers {
 	struct http_header *items;
 	size_t len;
 };
 void http_headers_add(struct http_headers *h, const char *name, const char *value);
-void http_headers_add_take(struct http_headers *h, char *name_take, char *value_take);
+/* Likewise, of texts that need not end with NUL. */
+void http_headers_add_text(struct http_headers *h, const char *name, size_t name_len,
+	const char *value, size_t value_len);
 /* Replaces all of that name by one. */
 void http_headers_set(struct http_headers *h, const char *name, const char *value);
 void http_headers_remove(struct http_headers *h, const char *name);

@@ -97,8 +97,7 @@ static int parse_field(const char *line, size_t len, struct http_headers *out, s
 	}
 	if (out->len >= HEAD_HEADERS_MAX)
 		return err_set(err, ERR_TOO_LARGE, "more than %d header lines", HEAD_HEADERS_MAX);
-	http_headers_add_take(out, xstrndup(line, (size_t)(colon - line)),
-		xstrndup(value, (size_t)(end - value)));
+	http_headers_add_text(out, line, (size_t)(colon - line), value, (size_t)(end - value));
 	return 0;
 }
 

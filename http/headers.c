@@ -5,25 +5,39 @@
 #include <string.h>
 #include <strings.h>
 
+#define ITEMS_LEAST 16 /* a power of two */
+
 /* Most names fall at their first letter, whose case is one bit. */
 static bool names_are_equal(const char *a, const char *b)
 {
 	return ((a[0] ^ b[0]) & ~0x20) == 0 && strcasecmp(a, b) == 0;
 }
 
-void http_headers_add_take(struct http_headers *h, char *name_take, char *value_take)
+static void add_item(struct http_headers *h, struct http_header item)
 {
-	/* Room for the next power of two: a head of thousands must not be copied each time. */
-	if ((h->len & (h->len - 1)) == 0)
-		h->items = xreallocarray(h->items, h->len > 0 ? h->len * 2 : 1, sizeof(*h->items));
-	h->items[h->len].name = name_take;
-	h->items[h->len].value = value_take;
-	h->len++;
+	/* Most heads fit; a head of thousands must not be copied each time. */
+	if (h->len >= ITEMS_LEAST ? (h->len & (h->len - 1)) == 0 : h->len == 0)
+		h->items = xreallocarray(
+			h->items, h->len > 0 ? h->len * 2 : ITEMS_LEAST, sizeof(*h->items));
+	h->items[h->len++] = item;
+}
+
+/* Name and value are one piece of memory, which begins with the name. */
+void http_headers_add_text(struct http_headers *h, const char *name, size_t name_len,
+	const char *value, size_t value_len)
+{
+	char *text = xmalloc(name_len + value_len + 2);
+
+	memcpy(text, name, name_len);
+	text[name_len] = '\0';
+	memcpy(text + name_len + 1, value, value_len);
+	text[name_len + 1 + value_len] = '\0';
+	add_item(h, (struct http_header){.name = text, .value = text + name_len + 1});
 }
 
 void http_headers_add(struct http_headers *h, const char *name, const char *value)
 {
-	http_headers_add_take(h, xstrdup(name), xstrdup(value));
+	http_headers_add_text(h, name, strlen(name), value, strlen(value));
 }
 
 void http_headers_remove(struct http_headers *h, const char *name)
@@ -31,12 +45,10 @@ void http_headers_remove(struct http_headers *h, const char *name)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < h->len; i++) {
-		if (names_are_equal(h->items[i].name, name)) {
+		if (names_are_equal(h->items[i].name, name))
 			free(h->items[i].name);
-			free(h->items[i].value);
-		} else {
+		else
 			h->items[kept++] = h->items[i];
-		}
 	}
 	h->len = kept;
 }
@@ -109,7 +121,6 @@ void http_headers_free(struct http_headers *h)
 {
 	for (size_t i = 0; i < h->len; i++) {
 		free(h->items[i].name);
-		free(h->items[i].value);
 	}
 	free(h->items);
 	h->items = NULL;
@@ -131,12 +142,15 @@ bool http_headers_is_hop(const struct http_headers *h, const char *name)
 
 void http_headers_strip_hop(struct http_headers *h)
 {
-	struct http_headers kept = {0};
+	struct http_headers kept = {0}, dropped = {0};
 
+	/* What Connection names is looked up until the last is sorted. */
 	for (size_t i = 0; i < h->len; i++) {
-		if (!http_headers_is_hop(h, h->items[i].name))
-			http_headers_add(&kept, h->items[i].name, h->items[i].value);
+		bool is_hop = http_headers_is_hop(h, h->items[i].name);
+
+		add_item(is_hop ? &dropped : &kept, h->items[i]);
 	}
-	http_headers_free(h);
+	http_headers_free(&dropped);
+	free(h->items);
 	*h = kept;
 }
