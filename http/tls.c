@@ -155,6 +155,9 @@ static SSL_CTX *new_ctx(const struct tls_config *config, const struct tls_contex
 	if (is_server) {
 		SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"swarm", 5);
 		SSL_CTX_set_alpn_select_cb(ctx, select_http11, NULL);
+		/* Clients that close their half of TCP without a close_notify (SDKs do) are
+		 * understood by engines; where a body ends is known by its framing. */
+		SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
 		if (config->verify)
 			SSL_CTX_set_verify(
 				ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);

@@ -24,6 +24,7 @@ struct tls_stream {
 	bool is_broken;
 	bool is_starved; /* what OpenSSL holds is less than a record: only the socket helps */
 	bool has_end;    /* an end or a failure was found behind bytes that were given first */
+	bool has_notify; /* the peer's close_notify has come */
 	bool is_kicked, is_closed; /* as in a plain socket's stream */
 };
 
@@ -160,6 +161,15 @@ static ssize_t tls_write(struct stream *s, const void *data, size_t len)
 	}
 }
 
+/* OpenSSL does not tell a close_notify from an end of TCP that it was told to take for one. */
+static void tls_note_alert(const SSL *ssl, int where, int alert)
+{
+	struct tls_stream *ts = SSL_get_app_data(ssl);
+
+	if (where == SSL_CB_READ_ALERT && (alert & 0xff) == SSL_AD_CLOSE_NOTIFY)
+		ts->has_notify = true;
+}
+
 static void tls_shutdown_write(struct stream *s)
 {
 	struct tls_stream *ts = tls_of(s);
@@ -189,8 +199,9 @@ static bool tls_is_gone(struct stream *s)
 	struct pollfd p = {.fd = ts->fd, .events = POLLRDHUP};
 	short gone = POLLHUP | POLLERR;
 
-	/* A half-close is a close_notify alone; the end of TCP behind it is a close. */
-	if (SSL_get_shutdown(ts->ssl) & SSL_RECEIVED_SHUTDOWN)
+	/* A half-close is a close_notify alone; the end of TCP behind it is a close. The end of TCP
+	 * alone may be either, as without TLS. */
+	if (ts->has_notify)
 		gone |= POLLRDHUP;
 	return ts->is_broken || (poll(&p, 1, 0) == 1 && (p.revents & gone) != 0);
 }
@@ -274,7 +285,8 @@ static void handshake_succeed(struct tls_handshake *h)
 	ts->fd = h->fd;
 	ts->ssl = TAKE_PTR(h->ssl);
 	h->fd = -1;
-	SSL_set_app_data(ts->ssl, NULL);
+	SSL_set_app_data(ts->ssl, ts);
+	SSL_set_info_callback(ts->ssl, tls_note_alert);
 	loop_watch_free(TAKE_PTR(h->watch));
 	ts->watch = loop_watch_new(ts->loop, ts->fd, tls_ready, ts);
 	tls_handshake_cancel(h);

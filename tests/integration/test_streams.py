@@ -448,14 +448,20 @@ def test_old_client_gets_no_chunks(cluster):
 # ---- TLS alone ----
 
 
-def test_tls_that_is_cut_off(manager, tls_engines, certs):
-    """A client that sends FIN without close_notify has gone, or closed its half: the manager
-    neither crashes nor keeps anything."""
+@pytest.fixture
+def tls_manager(manager, tls_engines, certs):
     m = manager(
         tls_engines, tls=certs.server("manager", ips=["127.0.0.1"]), client=certs.client()
     )
     m.way = m.address
-    name = interactive(m, "cat")
+    return m
+
+
+def test_tls_that_is_cut_off(tls_manager):
+    """A client that sends FIN without close_notify has gone, or closed its half; one that has gone
+    is found out when something is written to it, and nothing of it is kept."""
+    m = tls_manager
+    name = m.run(Cmd=["cat"], OpenStdin=True)
     before = m.descriptors()
     for _ in range(10):
         c, head = attach(m, name)
@@ -465,6 +471,18 @@ def test_tls_that_is_cut_off(manager, tls_engines, certs):
         c.close()
     wait_until(lambda: m.descriptors() <= before + 5, "its descriptors to be closed")
     assert m.request("GET", "/_ping").status == 200
+
+
+def test_tls_half_close_by_tcp_alone(tls_manager):
+    """What clients do whose library has no half-close for TLS; engines take it for one."""
+    m = tls_manager
+    name = interactive(m, "sh", "-c", "wc -c; sleep 0.5; echo after the end")
+    c, head = attach(m, name)
+    assert head.status == 101
+    c.send(b"z" * 100000)
+    c.stream.shutdown_tcp()
+    assert http.stdout_of(c.read_to_end()) == b"100000\nafter the end\n"
+    c.close()
 
 
 def test_answer_of_error_while_uploading(slow):

@@ -537,21 +537,40 @@ static void a_client_that_closed_behind_its_end_is_gone(void **state)
 	leave(&w, &e, &far);
 }
 
-static void an_end_of_tcp_alone_is_a_failure(void **state)
+/* Clients that know no half-close of TLS close theirs of TCP. */
+static void an_end_of_tcp_alone_is_a_half_close_of_a_client(void **state)
+{
+	struct world w;
+	struct raw far;
+	struct end e;
+	struct end_text answer = {&e, "answer"};
+
+	(void)state;
+	join(&w, &e, &far);
+	end_send(&e, "last words");
+	shutdown(e.fd, SHUT_WR);
+	raw_expect(&w.f, &far, "last words");
+	wait_for(&w.f, raw_is_over, &far);
+	/* The relay has looked twice whether the client has gone. */
+	fixture_run(&w.f, 1200, NULL, NULL);
+	assert_false(w.relay_is_over || e.is_ended || e.is_broken);
+	raw_send(&far, "answer");
+	wait_for(&w.f, end_has_text, &answer);
+	far.ends_after_out = true;
+	wait_for(&w.f, end_is_over, &e);
+	assert_true(e.is_ended);
+	wait_for(&w.f, value_is_set, &w.relay_is_over);
+	leave(&w, &e, &far);
+}
+
+/* What a server sent may have been cut off. */
+static void an_end_of_tcp_alone_is_a_failure_of_a_server(void **state)
 {
 	struct world w;
 	struct raw far;
 	struct end e;
 
 	(void)state;
-	join(&w, &e, &far);
-	/* Towards the server. */
-	shutdown(e.fd, SHUT_WR);
-	wait_for(&w.f, value_is_set, &w.relay_is_over);
-	/* Which closes in order, so that this end sees no failure. */
-	wait_for(&w.f, end_is_over, &e);
-	leave(&w, &e, &far);
-	/* Towards the client. */
 	join(&w, &e, &far);
 	shutdown(e.fd, SHUT_RD);
 	wait_for(&w.f, end_is_over, &e);
@@ -702,7 +721,8 @@ int main(void)
 		cmocka_unit_test(halves_close_both_ways),
 		cmocka_unit_test(an_end_behind_full_records_is_told),
 		cmocka_unit_test(a_client_that_closed_behind_its_end_is_gone),
-		cmocka_unit_test(an_end_of_tcp_alone_is_a_failure),
+		cmocka_unit_test(an_end_of_tcp_alone_is_a_half_close_of_a_client),
+		cmocka_unit_test(an_end_of_tcp_alone_is_a_failure_of_a_server),
 		cmocka_unit_test(a_new_context_is_for_new_connections),
 		cmocka_unit_test(handshakes_have_a_deadline),
 		cmocka_unit_test(paused_replies_go_on),
