@@ -37,7 +37,8 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/test_volumes.py \
 	tests/integration/test_api_like_engine.py tests/integration/test_build.py \
 	tests/integration/test_cli_like_engine.py tests/integration/test_compose.py \
-	tests/integration/test_sdk.py \
+	tests/integration/test_sdk.py tests/integration/test_sdk_ruby.py \
+	tests/integration/lab/sdk.rb \
 	tests/integration/test_upgrade.py \
 	tests/integration/test_images.py \
 	tests/integration/test_events.py \
