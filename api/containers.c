@@ -1,6 +1,7 @@
 /* Calls that concern one container: found here, answered by its engine. */
 #include "api/api_priv.h"
 #include "lib/str.h"
+#include "scheduler/create_request.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -204,13 +205,30 @@ void container_rename(struct request *r)
 
 /* ---- Commit ---- */
 
+/* What the cluster wrote on a container is no part of its image: whatever is made of that would
+ * carry the ID and the terms of another one. Engines add the container's labels to those that the
+ * commit names, so one can be emptied but not taken away. Behind the client's own changes, whose
+ * lines an engine counts when it complains. */
+static void append_emptied_labels(struct buf *out, const struct view_labels *labels)
+{
+	static const char *const own[] = {SWARM_LABEL_ID, SWARM_LABEL_CONSTRAINTS,
+		SWARM_LABEL_AFFINITIES, SWARM_LABEL_WHITELISTS, SWARM_LABEL_RESCHEDULE};
+
+	for (size_t i = 0; i < labels->len; i++) {
+		for (size_t j = 0; j < ARRAY_LEN(own); j++) {
+			if (str_eq(labels->items[i].key, own[j]) && labels->items[i].value[0])
+				buf_printf(out, "&changes=LABEL%%20%s%%3D%%22%%22", own[j]);
+		}
+	}
+}
+
 /* The query with container= naming the full ID. */
-static char *commit_query(const struct request *r, const char *id)
+static char *commit_query(const struct request *r, const struct container_view *container)
 {
 	struct buf out;
 
-	buf_init(&out, strlen(r->raw_query) * 3 + 256);
-	buf_printf(&out, "container=%s", id);
+	buf_init(&out, strlen(r->raw_query) * 3 + 1024);
+	buf_printf(&out, "container=%s", container->id);
 	for (size_t i = 0; i < r->query_len; i++) {
 		char *name, *value;
 
@@ -222,6 +240,7 @@ static char *commit_query(const struct request *r, const char *id)
 		free(name);
 		free(value);
 	}
+	append_emptied_labels(&out, &container->labels);
 	return buf_take(&out);
 }
 
@@ -234,7 +253,7 @@ void container_commit(struct request *r)
 
 	if (container == NULL)
 		return;
-	query = commit_query(r, container->view.id);
+	query = commit_query(r, &container->view);
 	free(r->raw_query);
 	r->raw_query = query;
 	spec.node = container->node;

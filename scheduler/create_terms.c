@@ -149,7 +149,8 @@ static void labels_write(struct create_request *request, json_t *labels)
 static int swarm_id_set(struct create_request *request, json_t *labels, struct err *err)
 {
 	if (request->swarm_id[0] == '\0') {
-		if (json_object_get(labels, SWARM_LABEL_ID) != NULL)
+		/* Images that were committed have an empty one, and clients copy it. */
+		if (!str_is_empty(json_string_value(json_object_get(labels, SWARM_LABEL_ID))))
 			return err_set(err, ERR_CONFLICT,
 				"Conflict: the label %s is given by the cluster and cannot be "
 				"chosen",

@@ -534,6 +534,7 @@ MANAGER_RULES = [
         "the same in an inspect",
     ),
     Rule(r'"com\.docker\.swarm\.id": ?"<id>",?\s*', "", "the same beside other labels"),
+    Rule(r'"com\.docker\.swarm\.id": ?"",?\s*', "", "which an image of a container has empty"),
     Rule(r' +"Node": \{\n(.*\n)*?        \}\n', "", "an inspect says on which node it is"),
     Rule(
         r'(Error when allocating new name: )?Conflict\. The container name "/(\S+)" is already in use '

@@ -239,6 +239,38 @@ def test_commit(cli, three):
         cli.run("rm", "dst")
 
 
+def test_commit_leaves_the_containers_own_labels(mixed, manager, one_docker):
+    """An ID and terms are those of one container; the client's labels are the image's too."""
+    m = manager(mixed)
+    cli = one_docker(m)
+    own = {f"com.docker.swarm.{name}" for name in ("id", "constraints", "affinities")}
+    name_of = lambda key: m.json("GET", f"/containers/{key}/json")["Name"]
+    for engine in mixed[1:]:
+        terms = ["-e", f"constraint:node=={engine.name}", "-e", "affinity:image==~busybox"]
+        cli.run("create", "--name", "first", "--label", "mine=1", *terms, IMAGE, "true")
+        labels = m.json("GET", "/containers/first/json")["Config"]["Labels"]
+        assert own <= set(labels)
+        swarm_id = labels["com.docker.swarm.id"]
+        cli.run("commit", "-c", "LABEL added=2", "first", "made")
+        made = engine.json("GET", "/images/made/json")["Config"]["Labels"]
+        assert made == {"mine": "1", "added": "2", **dict.fromkeys(own, "")}
+        # Past the manager: nothing but its own ID finds it.
+        engine.json("POST", "/containers/create?name=past", {"Image": "made"})
+        wait_until(lambda: name_of("past") == "/past", "it to be known")
+        assert name_of(swarm_id) == "/first"
+        # A client that copies the image's labels.
+        m.json("POST", "/containers/create?name=new", {"Image": "made", "Labels": made})
+        new = m.json("GET", "/containers/new/json")["Config"]["Labels"]["com.docker.swarm.id"]
+        assert re.fullmatch("[0-9a-f]{64}", new) and new != swarm_id
+        # An image that was committed past the manager has them all, and its containers their own.
+        engine.json("POST", "/commit?container=first&repo=whole", {})
+        wait_until(lambda: m.request("GET", "/images/whole/json").status == 200, "the image")
+        m.json("POST", "/containers/create?name=newer", {"Image": "whole"})
+        assert name_of(swarm_id) == "/first"
+        cli.run("rm", "first", "past", "new", "newer")
+        cli.run("rmi", "made", "whole")
+
+
 # ---- the cluster as one ----
 
 
