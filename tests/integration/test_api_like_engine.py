@@ -123,6 +123,18 @@ REQUESTS = [
     ("GET", "/configs", None),
     ("POST", "/auth", {"username": "x", "password": "y", "serveraddress": "127.0.0.1:1"}),
     ("POST", "/build/prune", None),
+    # Methods that a path is not known to take: engines answer HEAD in few places.
+    *[
+        ("HEAD", path, None)
+        for path in (
+            *("/version", "/info", "/events", "/system/df", "/nosuch"),
+            *("/containers/json", "/containers/nosuch/json", "/containers/nosuch/logs?stdout=1"),
+            *("/images/json", "/images/busybox/json", "/images/busybox/get"),
+            *("/networks", "/networks/bridge", "/volumes", "/volumes/nosuch", "/plugins", "/nodes"),
+        )
+    ],
+    *[(method, "/containers/json", None) for method in ("PUT", "DELETE", "PATCH", "POST")],
+    *[("OPTIONS", path, None) for path in ("/version", "/containers/create", "/nosuch", "/")],
 ]
 
 # Headers that clients read.
@@ -133,6 +145,7 @@ EXPECTED = [
     (r"GET /(version|info): ", "these are of the cluster, not of one engine"),
     (r"GET /containers/\w+/json\S*: \.Node: only on the right", "where the container runs"),
     (r"GET /system/df: \.Nodes: only on the right", "how much it is on each node"),
+    (r"GET /networks\S*: \S*\.Gateway: only on", "an engine that was started again tells it"),
     (r".*com\.docker\.swarm\.id: only on the right", "a container carries its ID in the cluster"),
 ]
 
