@@ -497,6 +497,15 @@ void fake_engine_drop_streams(struct fake_engine *engine)
 	}
 }
 
+size_t fake_engine_connections(const struct fake_engine *engine)
+{
+	const struct fake_client *client;
+	size_t n = 0;
+
+	DL_COUNT(engine->clients, client, n);
+	return n;
+}
+
 size_t fake_engine_open_streams(const struct fake_engine *engine)
 {
 	struct fake_client *client;

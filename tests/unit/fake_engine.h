@@ -78,5 +78,7 @@ void fake_engine_send(struct fake_engine *engine, const char *text, size_t len);
 /* Closes the event streams. */
 void fake_engine_drop_streams(struct fake_engine *engine);
 size_t fake_engine_open_streams(const struct fake_engine *engine);
+/* All connections that are open, streams included. */
+size_t fake_engine_connections(const struct fake_engine *engine);
 
 #endif
