@@ -138,6 +138,41 @@ static void create_refreshed(void *arg, const struct err *err)
 	create_finish(c, NULL);
 }
 
+static bool lacks_shared_volume(const struct create *c, const struct node *node)
+{
+	const struct placement *placement = create_request_placement(c->request);
+
+	for (size_t i = 0; i < placement->volumes_len; i++) {
+		const struct volume *volume = cluster_volume_on(c->node, placement->volumes[i]);
+
+		if (volume != NULL && !str_eq(volume->scope, "local") &&
+			cluster_volume_on(node, volume->name) == NULL)
+			return true;
+	}
+	return false;
+}
+
+/* That a driver of volumes spans nodes is told by what it made: the others have it, too, and still
+ * when this node dies. */
+static void create_volumes_refreshed(void *arg, const struct err *err)
+{
+	struct create *c = arg;
+	struct node **nodes = NULL;
+	size_t len = 0;
+
+	/* Without a client the API itself may have gone. */
+	if (c->r != NULL && err == NULL)
+		nodes = request_healthy_nodes(c->r, &len);
+	for (size_t i = 0; i < len; i++) {
+		if (nodes[i] == c->node || !lacks_shared_volume(c, nodes[i]))
+			continue;
+		c->refreshes++;
+		node_refresh_parts(nodes[i], NODE_VOLUMES, create_refreshed, c);
+	}
+	free(nodes);
+	create_refreshed(c, err);
+}
+
 /* It was made: the inventory is to show it before the client hears of it, and so are the volumes
  * that were made with it. */
 static void create_refresh(struct create *c, const char *id)
@@ -147,7 +182,7 @@ static void create_refresh(struct create *c, const char *id)
 	c->refreshes = 1 + with_volumes;
 	node_refresh_container(c->node, id, create_refreshed, c);
 	if (with_volumes)
-		node_refresh_parts(c->node, NODE_VOLUMES, create_refreshed, c);
+		node_refresh_parts(c->node, NODE_VOLUMES, create_volumes_refreshed, c);
 }
 
 static void create_connected(

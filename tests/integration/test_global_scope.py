@@ -153,12 +153,21 @@ def test_a_volume_spans_nodes(cli, cluster, engines, plugin):
 
 
 def test_a_node_with_the_volume_dies(cli, cluster, engines, plugin):
-    """The others have it still."""
+    """The others have it still, also one that was made with a container."""
+    made_with = ("-v", "other:/x", "--volume-driver", "cloud")
     cli.run("volume", "create", "-d", "cloud", "disk")
+    asked = lambda: plugin.calls.count(("wide-2", "List", None))
+    before = asked()
+    cli.run("create", "--name", "one", *made_with, *on(1), *SLEEP)
+    assert asked() == before + 1
+    # It is known there now.
+    cli.run("create", "--name", "two", *made_with, *on(1), *SLEEP)
+    assert asked() == before + 1
     engines[0].kill()
     cluster.wait_status(engines[0].addr, "Disconnected")
-    assert volumes(cli) == ["disk cloud global"]
-    cli.run("run", "--rm", "-v", "disk:/x", "busybox", "touch", "/x/file")
-    assert "disk" in cli.run("volume", "inspect", "disk")
+    assert volumes(cli) == ["disk cloud global", "other cloud global"]
+    for name in ("disk", "other"):
+        cli.run("run", "--rm", "-v", f"{name}:/x", "busybox", "touch", "/x/file")
+        assert name in cli.run("volume", "inspect", name)
     cli.run("volume", "rm", "disk")
-    assert plugin.volumes == {}
+    assert list(plugin.volumes) == ["other"]

@@ -41,6 +41,8 @@ class VolumePlugin:
                 self.send_response(200)
                 self.send_header("Content-Type", "application/vnd.docker.plugins.v1.2+json")
                 self.send_header("Content-Length", str(len(data)))
+                # An engine would go on asking this one when another has taken its place.
+                self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(data)
 
