@@ -138,15 +138,28 @@ static void create_refreshed(void *arg, const struct err *err)
 	create_finish(c, NULL);
 }
 
-static bool lacks_shared_volume(const struct create *c, const struct node *node)
+/* The next volume of the new container that spans nodes, from *at on; NULL = no more. */
+static const struct volume *next_shared_volume(const struct create *c, size_t *at)
 {
 	const struct placement *placement = create_request_placement(c->request);
 
-	for (size_t i = 0; i < placement->volumes_len; i++) {
-		const struct volume *volume = cluster_volume_on(c->node, placement->volumes[i]);
+	while (*at < placement->volumes_len) {
+		const struct volume *volume =
+			cluster_volume_on(c->node, placement->volumes[(*at)++]);
 
-		if (volume != NULL && !str_eq(volume->scope, "local") &&
-			cluster_volume_on(node, volume->name) == NULL)
+		if (volume != NULL && !str_eq(volume->scope, "local"))
+			return volume;
+	}
+	return NULL;
+}
+
+static bool lacks_shared_volume(const struct create *c, const struct node *node)
+{
+	const struct volume *volume;
+	size_t at = 0;
+
+	while ((volume = next_shared_volume(c, &at)) != NULL) {
+		if (cluster_volume_on(node, volume->name) == NULL)
 			return true;
 	}
 	return false;
@@ -158,10 +171,10 @@ static void create_volumes_refreshed(void *arg, const struct err *err)
 {
 	struct create *c = arg;
 	struct node **nodes = NULL;
-	size_t len = 0;
+	size_t len = 0, at = 0;
 
 	/* Without a client the API itself may have gone. */
-	if (c->r != NULL && err == NULL)
+	if (c->r != NULL && err == NULL && next_shared_volume(c, &at) != NULL)
 		nodes = request_healthy_nodes(c->r, &len);
 	for (size_t i = 0; i < len; i++) {
 		if (nodes[i] == c->node || !lacks_shared_volume(c, nodes[i]))
