@@ -137,9 +137,8 @@ struct sync {
 	unsigned timeouts;    /* containers that could not be asked */
 	size_t changed;       /* containers that came, went or changed their state unnoticed */
 	size_t good, bad;     /* of them: records made, and not */
-	struct err bad_err;   /* the last of these */
+	struct err *bad_err;  /* of the last of these */
 	unsigned generation;  /* callbacks of an older one are ignored */
-	struct err err;       /* of the list; code ERR_NONE = fine so far */
 	live_done_fn *done;
 	void *arg;
 };
@@ -160,9 +159,8 @@ enum { PARTS = 3 };
 /* One engine's event stream (watch.c). */
 struct watch {
 	struct call *call;
-	bool is_open;   /* its head came */
-	int status;     /* of the head */
-	struct err err; /* of the piece being read */
+	bool is_open; /* its head came */
+	int status;   /* of the head */
 	struct json_split split;
 	uint64_t opened_at;   /* env time */
 	unsigned early;       /* streams in a row that ended soon */
@@ -195,7 +193,7 @@ struct node_live {
 	struct node_live *prev, *next; /* turns.waiting, shared->removed */
 
 	enum node_state state; /* changes only in set_state */
-	char error[1024];
+	char *error;           /* of the last attempt that failed; NULL = none since one did not */
 	bool was_healthy;
 	struct facts *facts; /* of the last /info; NULL before the first */
 	char api_max[12], api_min[12], api[12];

@@ -160,6 +160,7 @@ void live_free(struct node_live *live)
 	facts_release(&live->shared->facts, live->facts);
 	node_unref(live->node);
 	free(live->addr);
+	free(live->error);
 	free(live);
 }
 
@@ -255,7 +256,7 @@ static void set_state(struct node_live *live, enum node_state state)
 			live->node->inventory.containers_len);
 	else
 		node_log(live, "node is %s, was %s: %s", node_state_name(state),
-			node_state_name(live->state), live->error);
+			node_state_name(live->state), live->error ? live->error : "");
 	live->state = state;
 	inventory_node_set_health(live->node, state == NODE_HEALTHY);
 }
@@ -283,12 +284,15 @@ static void fail(struct node_live *live, const struct err *err, const uint64_t *
 	const struct cluster_live *shared = live->shared;
 	const struct live_timing *t = &shared->timing;
 	uint64_t now = now_ms(live);
-	bool is_news = live->failures == 0 || strcmp(live->error, err->msg) != 0;
+	bool is_news = live->failures == 0 || !str_eq(live->error, err->msg);
 
 	if (live->failures == 0)
 		live->failing_since = live->attempt_at;
 	live->failures++;
-	snprintf(live->error, sizeof(live->error), "%s", err->msg);
+	if (is_news) {
+		free(live->error);
+		live->error = xstrdup(err->msg);
+	}
 	if (is_news)
 		node_log(live, "engine failed: %s failures=%u", live->error, live->failures);
 	if (live->state == NODE_HEALTHY) {
@@ -371,7 +375,7 @@ void live_answered(struct node_live *live)
 	live->failures = 0;
 	live->backoffs = 0;
 	live->watch.drops = 0;
-	live->error[0] = '\0';
+	free(TAKE_PTR(live->error));
 	if (live->state == NODE_HEALTHY) {
 		schedule(live, probe_interval(live));
 		return;
@@ -443,7 +447,7 @@ struct endpoint *node_endpoint(const struct node *node)
 
 const char *node_error(const struct node *node)
 {
-	return node->live ? node->live->error : "";
+	return node->live && node->live->error ? node->live->error : "";
 }
 
 int64_t node_retry_in_ms(const struct node *node)

@@ -43,6 +43,7 @@ static void clear(struct sync *sync)
 	if (sync->call)
 		call_cancel(TAKE_PTR(sync->call));
 	json_split_reset(&sync->split);
+	free(TAKE_PTR(sync->bad_err));
 	sync->is_running = false;
 	sync->generation++;
 }
@@ -83,7 +84,7 @@ static void next_part(struct node_live *live)
 		return;
 	}
 	/* One bad record is left out; an engine that tells nothing but bad ones is broken. */
-	finish(live, sync->bad > 0 && sync->good == 0 ? &sync->bad_err : NULL);
+	finish(live, sync->bad > 0 && sync->good == 0 ? sync->bad_err : NULL);
 }
 
 static void one_less(struct node_live *live)
@@ -117,7 +118,9 @@ static void container_done(void *arg, const struct err *err)
 	if (!err) {
 		sync->good++;
 	} else {
-		sync->bad_err = *err;
+		if (!sync->bad_err)
+			sync->bad_err = xmalloc(sizeof(*sync->bad_err));
+		*sync->bad_err = *err;
 		sync->bad++;
 		if (err->code == ERR_TIMEOUT)
 			sync->timeouts++;
@@ -175,19 +178,19 @@ static bool begins_with_new_id(const struct node_live *live, const char *text, s
 }
 
 /* Of an entry that has to be read: whether the container is known as it says, and the ID. False,
- * with sync->err or without, when nothing more is to be done about it. */
-static bool read_entry(
-	struct node_live *live, const char *text, size_t len, char *id, bool *is_known_out)
+ * with err or without, when nothing more is to be done about it. */
+static bool read_entry(struct node_live *live, const char *text, size_t len, char *id,
+	bool *is_known_out, struct err *err)
 {
 	struct sync *sync = &live->sync;
 	struct json_ref entry =
-		json_read(live->shared->cluster->inventory.entry_reader, text, len, &sync->err);
+		json_read(live->shared->cluster->inventory.entry_reader, text, len, err);
 	const char *told = json_ref_str(entry, "Id", "");
 	struct container *container;
 
 	if (!entry.document) {
-		err_wrap(&sync->err, "GET /containers/json: an entry is not JSON");
-		sync->err.code = ERR_UPSTREAM;
+		err_wrap(err, "GET /containers/json: an entry is not JSON");
+		err->code = ERR_UPSTREAM;
 		return false;
 	}
 	if (!str_is_hex(told, ID_LEN)) {
@@ -202,19 +205,26 @@ static bool read_entry(
 	return true;
 }
 
+/* What a piece of the list is read for. */
+struct piece {
+	struct node_live *live;
+	struct err err; /* of an entry */
+};
+
 static bool list_entry(const char *text, size_t len, void *arg)
 {
-	struct node_live *live = arg;
+	struct piece *piece = arg;
+	struct node_live *live = piece->live;
 	struct sync *sync = &live->sync;
 	char id[ID_LEN + 1];
 	bool was_known = false;
 
 	if (begins_with_new_id(live, text, len, id))
 		sync->changed++;
-	else if (!read_entry(live, text, len, id, &was_known))
-		return sync->err.code == ERR_NONE;
+	else if (!read_entry(live, text, len, id, &was_known, &piece->err))
+		return piece->err.code == ERR_NONE;
 	if (sync->listed++ >= INVENTORY_CONTAINERS_MAX) {
-		err_set(&sync->err, ERR_TOO_LARGE, "more than %d containers",
+		err_set(&piece->err, ERR_TOO_LARGE, "more than %d containers",
 			INVENTORY_CONTAINERS_MAX);
 		return false;
 	}
@@ -240,8 +250,8 @@ static void list_head(struct call *call, int status, const struct http_headers *
 
 static bool list_body(struct call *call, const char *data, size_t len, void *arg)
 {
-	struct node_live *live = arg;
-	struct sync *sync = &live->sync;
+	struct piece piece = {.live = arg, .err = ERR_INIT};
+	struct sync *sync = &piece.live->sync;
 
 	(void)call;
 	sync->bytes += len;
@@ -251,12 +261,12 @@ static bool list_body(struct call *call, const char *data, size_t len, void *arg
 		return true;
 	}
 	if (sync->bytes > LIVE_LIST_MAX)
-		err_set(&sync->err, ERR_TOO_LARGE, "GET /containers/json: more than %d bytes",
+		err_set(&piece.err, ERR_TOO_LARGE, "GET /containers/json: more than %d bytes",
 			LIVE_LIST_MAX);
-	else if (json_split_feed(&sync->split, data, len, list_entry, live, &sync->err) == -1)
-		err_wrap(&sync->err, "GET /containers/json");
-	if (sync->err.code != ERR_NONE)
-		finish(live, &sync->err);
+	else if (json_split_feed(&sync->split, data, len, list_entry, &piece, &piece.err) == -1)
+		err_wrap(&piece.err, "GET /containers/json");
+	if (piece.err.code != ERR_NONE)
+		finish(piece.live, &piece.err);
 	return true;
 }
 
@@ -318,7 +328,6 @@ void sync_start(struct node_live *live, live_done_fn *done, void *arg)
 	sync->parts_asked = 0;
 	sync->timeouts = 0;
 	sync->changed = sync->good = sync->bad = 0;
-	sync->err.code = ERR_NONE;
 	sync->done = done;
 	sync->arg = arg;
 	sync->call = call_start(live->endpoint, &request, &ops, live);

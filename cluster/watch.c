@@ -212,14 +212,21 @@ void watch_forget(struct node_live *live)
 
 /* ---- The stream ---- */
 
+/* What a piece of the stream is read for. */
+struct piece {
+	struct node_live *live;
+	struct err err; /* of an event */
+};
+
 static bool one_event(const char *text, size_t len, void *arg)
 {
-	struct node_live *live = arg;
+	struct piece *piece = arg;
+	struct node_live *live = piece->live;
 	struct watch *watch = &live->watch;
 	struct call *call = watch->call;
 	struct held_event *event;
 	struct event_key key;
-	json_t *json = live_parse(text, len, LIVE_OBJECT_VALUES, &watch->err);
+	json_t *json = live_parse(text, len, LIVE_OBJECT_VALUES, &piece->err);
 
 	if (!json)
 		return false;
@@ -288,6 +295,7 @@ static bool stream_body(struct call *call, const char *data, size_t len, void *a
 {
 	struct node_live *live = arg;
 	struct watch *watch = &live->watch;
+	struct piece piece = {.live = live, .err = ERR_INIT};
 	struct err err = ERR_INIT;
 
 	(void)call;
@@ -295,10 +303,9 @@ static bool stream_body(struct call *call, const char *data, size_t len, void *a
 		buf_append(&watch->split.text, data, len);
 		return true;
 	}
-	watch->err.code = ERR_NONE;
-	if (json_split_feed(&watch->split, data, len, one_event, live, &watch->err) == -1 ||
-		watch->err.code != ERR_NONE) {
-		err_set(&err, ERR_UPSTREAM, "event stream: %s", watch->err.msg);
+	if (json_split_feed(&watch->split, data, len, one_event, &piece, &piece.err) == -1 ||
+		piece.err.code != ERR_NONE) {
+		err_set(&err, ERR_UPSTREAM, "event stream: %s", piece.err.msg);
 		live_lost(live, true, &err);
 		return true;
 	}

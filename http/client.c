@@ -85,6 +85,25 @@ void call_finish(struct call *call, const struct err *err)
 		ops->done(call, err != NULL ? &copy : NULL, call->arg);
 }
 
+void call_fail(struct call *call, enum err_code code, const char *message)
+{
+	if (call->failure != NULL)
+		return;
+	call->failure = message;
+	call->failure_code = code;
+}
+
+bool call_finish_failed(struct call *call)
+{
+	struct err err = ERR_INIT;
+
+	if (call->failure == NULL)
+		return false;
+	err_set(&err, call->failure_code, "%s", call->failure);
+	call_finish(call, &err);
+	return true;
+}
+
 void call_cancel(struct call *call)
 {
 	if (call->ops == NULL) /* from inside done */
@@ -138,7 +157,7 @@ struct call *call_start(struct endpoint *e, const struct call_request *request,
 	/* What would be a second request, or none, on the wire. */
 	if (!head_is_token(request->method, strlen(request->method)) || request->target[0] != '/' ||
 		!head_is_target(request->target, strlen(request->target)))
-		err_set(&call->failure, ERR_INVALID, "the request's target or method is malformed");
+		call_fail(call, ERR_INVALID, "the request's target or method is malformed");
 	buf_init(&call->upload, CALL_UPLOAD_MAX);
 	call->head_timeout_ms = request->head_timeout_ms;
 	call->idle_timeout_ms = request->idle_timeout_ms;
@@ -161,8 +180,7 @@ void call_resume(struct call *call)
 /* The carrier breaks the request off, so that the peer does not take a part for the whole. */
 static void upload_failed(struct call *call, enum err_code code, const char *message)
 {
-	if (call->failure.code == ERR_NONE)
-		err_set(&call->failure, code, "%s", message);
+	call_fail(call, code, message);
 	call->upload_ended = true;
 }
 

@@ -79,7 +79,9 @@ struct call {
 	bool has_head, is_paused;
 	bool piece_stays; /* the next piece is the body's last, has a NUL behind it, and stays where
 			     it is until done has returned */
-	struct err failure; /* of our own making; the carrier ends the call with it */
+	/* Of our own making; the carrier ends the call with it. A constant; NULL = none. */
+	const char *failure;
+	enum err_code failure_code;
 	/* Deadlines. */
 	unsigned head_timeout_ms, idle_timeout_ms, total_timeout_ms;
 	uint64_t started_ms, progress_ms;
@@ -87,6 +89,10 @@ struct call {
 
 /* For carriers. Tells the owner; the call is stopped first. */
 void call_finish(struct call *call, const struct err *err);
+/* Sets call->failure unless there is one. */
+void call_fail(struct call *call, enum err_code code, const char *message);
+/* Ends the call with its failure; false when it has none. */
+bool call_finish_failed(struct call *call);
 /* The head is complete; false when the owner cancelled the call. */
 bool call_take_head(struct call *call, int status);
 /* A piece of the body; false likewise. May set is_paused. */

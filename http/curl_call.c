@@ -148,13 +148,11 @@ static void call_todo(struct curl_call *c, unsigned todo)
 /* False when libcurl does not take it. */
 static bool call_add(struct curl_call *c)
 {
-	struct err err = c->call.failure;
+	struct err err = ERR_INIT;
 	CURLMcode code;
 
-	if (err.code != ERR_NONE) {
-		call_finish(&c->call, &err);
+	if (call_finish_failed(&c->call))
 		return false;
-	}
 	code = curl_multi_add_handle(c->curl->multi, c->easy);
 	if (code == CURLM_OK)
 		return true;
@@ -258,9 +256,9 @@ static void call_completed(struct curl_call *c, CURLcode code)
 {
 	struct err err = ERR_INIT;
 
-	if (c->call.failure.code != ERR_NONE)
-		err = c->call.failure;
-	else if (code != CURLE_OK)
+	if (call_finish_failed(&c->call))
+		return;
+	if (code != CURLE_OK)
 		err_set(&err, code_of(code), "%s",
 			c->error[0] != '\0' ? c->error : curl_easy_strerror(code));
 	else if (!c->call.has_head)
@@ -287,7 +285,7 @@ static void check_messages(struct curl *curl)
 
 static size_t fail(struct curl_call *c, enum err_code code, const char *message)
 {
-	err_set(&c->call.failure, code, "%s", message);
+	call_fail(&c->call, code, message);
 	return 0;
 }
 
@@ -379,7 +377,7 @@ static size_t on_upload(char *data, size_t size, size_t count, void *arg)
 	struct curl_call *c = arg;
 	size_t len = size * count;
 
-	if (c->call.ops == NULL || c->call.failure.code != ERR_NONE)
+	if (c->call.ops == NULL || c->call.failure != NULL)
 		return CURL_READFUNC_ABORT;
 	if (c->call.upload.len == 0) {
 		if (c->call.upload_ended)

@@ -391,10 +391,8 @@ static bool write_request(struct direct_call *d)
 		struct buf *from;
 		ssize_t n;
 
-		if (d->call.failure.code != ERR_NONE) {
-			call_finish(&d->call, &d->call.failure);
+		if (call_finish_failed(&d->call))
 			return false;
-		}
 		if (!fill_out(d))
 			return false;
 		from = to_send(d);
@@ -501,7 +499,7 @@ static void fail_first(void *arg)
 	struct direct_call *d = arg;
 
 	if (!d->is_stopped)
-		call_finish(&d->call, &d->call.failure);
+		(void)call_finish_failed(&d->call);
 }
 
 static void write_head(struct direct_call *d, const struct call_request *request)
@@ -543,7 +541,7 @@ static void direct_start(struct call *call, const struct call_request *request)
 	/* An upload cannot be repeated. */
 	d->is_idempotent =
 		!request->has_upload && (str_eq(d->method, "GET") || str_eq(d->method, "HEAD"));
-	if (call->failure.code != ERR_NONE) {
+	if (call->failure != NULL) {
 		loop_defer(e->client->loop, fail_first, d);
 		return;
 	}
@@ -589,7 +587,7 @@ static size_t direct_send(struct call *call, const char *data, size_t len)
 	ssize_t n;
 
 	if (d->stream == NULL || d->is_stopped || d->is_blocked || d->out.len > 0 ||
-		!call->has_upload || call->failure.code != ERR_NONE)
+		!call->has_upload || call->failure != NULL)
 		return 0;
 	if (d->is_chunked) {
 		buf_printf(&d->out, "%zx\r\n", len);
