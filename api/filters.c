@@ -123,6 +123,16 @@ bool filters_allow_labels(const json_t *filters, const json_t *labels)
 	       (json_array_size(without) == 0 || !labels_hold(without, labels));
 }
 
+bool filters_allow_labels_of(const json_t *filters, const char *text)
+{
+	json_t *entry CLEANUP_JSON = NULL;
+
+	if (json_object_get(filters, "label") == NULL && json_object_get(filters, "label!") == NULL)
+		return true;
+	entry = entry_json(text);
+	return filters_allow_labels(filters, json_obj(entry, "Labels"));
+}
+
 bool filters_allow_node(const json_t *filters, const struct node *node)
 {
 	const struct node_view *view = node_view(node);

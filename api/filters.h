@@ -16,6 +16,8 @@ bool filters_have(const json_t *values, const char *text);
 bool filters_allow(const json_t *filters, const char *key, const char *text);
 /* `label`: every "key" or "key=value" has to hold; `label!`: not all of them may. */
 bool filters_allow_labels(const json_t *filters, const json_t *labels);
+/* Likewise, of an entry that is kept as text (entry_json). */
+bool filters_allow_labels_of(const json_t *filters, const char *text);
 /* `node`: name, ID or address. */
 bool filters_allow_node(const json_t *filters, const struct node *node);
 

@@ -89,8 +89,7 @@ static bool is_listed(const struct listing *listing, const struct network *netwo
 	       filters_allow(filters, "driver", network->driver) &&
 	       filters_allow(filters, "scope", network->scope) &&
 	       type_matches(filters, network->name) &&
-	       filters_allow_labels(filters, json_obj(network->json, "Labels")) &&
-	       allows_use(listing, network);
+	       filters_allow_labels_of(filters, network->text) && allows_use(listing, network);
 }
 
 /* Containers that are not running have no end point. */
@@ -120,11 +119,13 @@ static bool is_of_compose(const json_t *filters)
 static json_t *list_entry(const struct network *network, bool is_plain)
 {
 	char *full CLEANUP_FREE = NULL;
+	json_t *entry CLEANUP_JSON = NULL;
 
 	if (is_plain || !is_local(network))
-		return json_incref(network->json);
+		return entry_json(network->text);
 	full = xasprintf("%s/%s", node_view(network->node)->name, network->name);
-	return paced_row_named(network->json, full);
+	entry = entry_json(network->text);
+	return paced_row_named(entry, full);
 }
 
 static int types_check(const json_t *filters, struct err *err)

@@ -106,19 +106,20 @@ static bool is_listed(const struct listing *listing, const struct volume *volume
 
 	return listing_allows(listing, volume->node, volume->name, NULL) &&
 	       filters_allow(filters, "driver", volume->driver) &&
-	       filters_allow_labels(filters, json_obj(volume->json, "Labels")) &&
-	       allows_use(listing, volume);
+	       filters_allow_labels_of(filters, volume->text) && allows_use(listing, volume);
 }
 
 /* The entry for a reply in pieces; the name tells the node. */
 static json_t *list_entry(const struct volume *volume)
 {
 	char *full CLEANUP_FREE = NULL;
+	json_t *entry CLEANUP_JSON = NULL;
 
 	if (!is_local(volume))
-		return json_incref(volume->json);
+		return entry_json(volume->text);
 	full = xasprintf("%s/%s", node_view(volume->node)->name, volume->name);
-	return paced_row_named(volume->json, full);
+	entry = entry_json(volume->text);
+	return paced_row_named(entry, full);
 }
 
 static json_t *volumes_listed(const struct listing *listing)

@@ -202,13 +202,16 @@ struct image {
 struct network {
 	const char *id, *name, *driver, *scope; /* scope "local", "global", "swarm" */
 	struct node *node;
-	json_t *json;
+	const char *text; /* the engine's list entry */
 };
 struct volume {
 	const char *name, *driver, *scope;
 	struct node *node;
-	json_t *json;
+	const char *text;
 };
+/* The entry of a network or volume, made of its text each time: as values it takes six times the
+ * room. Owned by the caller. */
+json_t *entry_json(const char *text);
 /* Images are all that the engine has, intermediate layers of builds too: those have no names and
  * are the ParentId of another. */
 struct image *const *node_images(const struct node *node, size_t *len);

@@ -4,16 +4,22 @@
 #include "lib/json.h"
 #include "lib/mem.h"
 
+#include <assert.h>
 #include <string.h>
 
+/* Both keep texts of their own: see entry_json. */
 struct network_item {
 	struct network network; /* first */
 	struct index_entry by_id, by_name, by_project;
+	char *texts; /* one piece of memory for all */
+	const char *project;
 };
 
 struct volume_item {
 	struct volume volume; /* first */
 	struct index_entry by_name, by_shared_name, by_project;
+	char *texts;
+	const char *project;
 };
 
 static const struct field network_fields[] = {
@@ -71,6 +77,35 @@ static bool is_network_id(const char *id)
 	return len > 0 && len <= 64 && !id[len];
 }
 
+json_t *entry_json(const char *text)
+{
+	struct err err = ERR_INIT;
+	json_t *json = json_parse(text, strlen(text), &err);
+
+	assert(json); /* json_text wrote it */
+	return json;
+}
+
+/* Copies of these texts and of the entry, one behind the other; each place gets its own. */
+static char *keep_texts(const json_t *entry, const char **entry_text, const char **places[],
+	const char *const texts[], size_t len)
+{
+	size_t text_len, size, i;
+	char *text CLEANUP_FREE = json_text(entry, &text_len), *block, *at;
+
+	for (size = text_len + 1, i = 0; i < len; i++)
+		size += strlen(texts[i]) + 1;
+	block = at = xmalloc(size);
+	for (i = 0; i < len; i++) {
+		size_t one = strlen(texts[i]) + 1;
+
+		*places[i] = memcpy(at, texts[i], one);
+		at += one;
+	}
+	*entry_text = memcpy(at, text, text_len + 1);
+	return block;
+}
+
 /* ---- Networks ---- */
 
 static bool array_itself(const json_t *answer, const json_t **entries)
@@ -88,15 +123,27 @@ static void *network_new(struct node *node, json_t *entry)
 	if (!is_network_id(id) || !is_sound_name(name) || !fields_fit(entry, network_fields))
 		return NULL;
 	item = xcalloc(1, sizeof(*item));
-	item->network = (struct network){
-		.id = id,
-		.name = name,
-		.driver = json_str(entry, "Driver", ""),
-		.scope = json_str(entry, "Scope", "local"),
-		.node = node,
-		.json = entry,
-	};
+	item->network.node = node;
+	item->texts = keep_texts(entry, &item->network.text,
+		(const char **[]){&item->network.id, &item->network.name, &item->network.driver,
+			&item->network.scope, &item->project},
+		(const char *[]){id, name, json_str(entry, "Driver", ""),
+			json_str(entry, "Scope", "local"), project_of_json(entry)},
+		5);
 	return item;
+}
+
+static void network_free(void *network)
+{
+	struct network_item *item = network;
+
+	free(item->texts);
+	free(item);
+}
+
+static const char *network_text(const void *network)
+{
+	return ((const struct network *)network)->text;
 }
 
 static void network_enter(struct inventory *inventory, void *network)
@@ -106,8 +153,8 @@ static void network_enter(struct inventory *inventory, void *network)
 
 	index_insert(&inventory->network_ids, &item->by_id, item->network.id, node, item);
 	index_insert(&inventory->network_names, &item->by_name, item->network.name, node, item);
-	project_enter(inventory, PROJECT_NETWORKS, &item->by_project,
-		project_of_json(item->network.json), item->network.node, item);
+	project_enter(inventory, PROJECT_NETWORKS, &item->by_project, item->project,
+		item->network.node, item);
 }
 
 static void network_leave(struct inventory *inventory, void *network)
@@ -123,7 +170,8 @@ const struct part_kind part_networks = {
 	.name = "networks",
 	.entries = array_itself,
 	.item_new = network_new,
-	.item_free = free,
+	.item_free = network_free,
+	.text = network_text,
 	.enter = network_enter,
 	.leave = network_leave,
 };
@@ -151,14 +199,27 @@ static void *volume_new(struct node *node, json_t *entry)
 	if (!is_sound_name(name) || !fields_fit(entry, volume_fields))
 		return NULL;
 	item = xcalloc(1, sizeof(*item));
-	item->volume = (struct volume){
-		.name = name,
-		.driver = json_str(entry, "Driver", ""),
-		.scope = json_str(entry, "Scope", "local"),
-		.node = node,
-		.json = entry,
-	};
+	item->volume.node = node;
+	item->texts = keep_texts(entry, &item->volume.text,
+		(const char **[]){&item->volume.name, &item->volume.driver, &item->volume.scope,
+			&item->project},
+		(const char *[]){name, json_str(entry, "Driver", ""),
+			json_str(entry, "Scope", "local"), project_of_json(entry)},
+		4);
 	return item;
+}
+
+static void volume_free(void *volume)
+{
+	struct volume_item *item = volume;
+
+	free(item->texts);
+	free(item);
+}
+
+static const char *volume_text(const void *volume)
+{
+	return ((const struct volume *)volume)->text;
 }
 
 static void volume_enter(struct inventory *inventory, void *volume)
@@ -170,8 +231,8 @@ static void volume_enter(struct inventory *inventory, void *volume)
 	if (strcmp(item->volume.scope, "local") != 0)
 		index_insert(&inventory->shared_volume_names, &item->by_shared_name,
 			item->volume.name, node, item);
-	project_enter(inventory, PROJECT_VOLUMES, &item->by_project,
-		project_of_json(item->volume.json), item->volume.node, item);
+	project_enter(inventory, PROJECT_VOLUMES, &item->by_project, item->project,
+		item->volume.node, item);
 }
 
 static void volume_leave(struct inventory *inventory, void *volume)
@@ -187,7 +248,8 @@ const struct part_kind part_volumes = {
 	.name = "volumes",
 	.entries = volumes_within,
 	.item_new = volume_new,
-	.item_free = free,
+	.item_free = volume_free,
+	.text = volume_text,
 	.enter = volume_enter,
 	.leave = volume_leave,
 };

@@ -5,10 +5,10 @@
 
 #include "cluster/record.h"
 
-/* One list of one node. The items' texts are the answer's. */
+/* One list of one node. */
 struct inventory_part {
 	const struct part_kind *kind;
-	json_t *answer; /* held */
+	json_t *answer; /* held when the items' texts are its own, else NULL */
 	void **items;   /* struct image *, struct network * or struct volume * */
 	size_t len;
 	const struct image_view **views; /* of images */
@@ -21,6 +21,8 @@ struct part_kind {
 	bool (*entries)(const json_t *answer, const json_t **entries);
 	/* NULL when the entry is bad. */
 	void *(*item_new)(struct node *node, json_t *entry);
+	/* The entry's text as the item keeps it. NULL = items keep the answer. */
+	const char *(*text)(const void *item);
 	void (*item_free)(void *item);
 	void (*enter)(struct inventory *inventory, void *item);
 	void (*leave)(struct inventory *inventory, void *item);

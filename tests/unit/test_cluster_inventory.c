@@ -662,6 +662,8 @@ static void test_real_parts(void **state)
 	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
 	CLEANUP_JSON json_t *data = fixture_data("engine_20_10.json");
 	struct err err = ERR_INIT;
+	const json_t *told;
+	json_t *entry;
 	size_t bad, len;
 
 	(void)state;
@@ -675,8 +677,13 @@ static void test_real_parts(void **state)
 	assert_int_equal(count_images(fx, "localhost:5000/team/app:v1"), 1);
 	assert_int_equal(count_images(fx, "busybox"), 1);
 	assert_non_null(cluster_network_find(&fx->cluster, "appnet", &err));
-	assert_string_equal(
-		cluster_volume_find(&fx->cluster, "data", &err)->json ? "json" : "none", "json");
+	entry = entry_json(cluster_volume_find(&fx->cluster, "data", &err)->text);
+	json_array_foreach (json_get(json_get(data, "volumes"), "Volumes"), len, told) {
+		if (strcmp(json_str(told, "Name", ""), "data") == 0)
+			assert_true(json_equal(entry, told));
+	}
+	assert_string_equal(json_str(entry, "Name", ""), "data");
+	json_decref(entry);
 	assert_string_equal(node_networks(node, &len)[0]->scope, "local");
 	assert_int_equal(len, 4);
 	fixture_free(fx);
