@@ -84,8 +84,8 @@ tests_unit_test_api_container_filter_SOURCES = \
 	tests/unit/test_api_container_filter.c $(cluster_fixture)
 tests_unit_test_api_container_filter_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_container_filter_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_api_deadline_SOURCES = tests/unit/test_api_deadline.c \
-	tests/unit/http_fixture.h tests/unit/fake_engine.c tests/unit/fake_engine.h
+tests_unit_test_api_deadline_SOURCES = tests/unit/test_api_deadline.c $(moved_clock) \
+	tests/unit/fake_engine.c tests/unit/fake_engine.h
 tests_unit_test_api_deadline_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_deadline_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_images_SOURCES = tests/unit/test_api_images.c

@@ -91,7 +91,10 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/watch.c
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_cluster_json_split tests/unit/test_cluster_node
+check_PROGRAMS += \
+	tests/unit/test_cluster_json_split \
+	tests/unit/test_cluster_node \
+	tests/unit/test_cluster_turns
 endif
 tests_unit_test_cluster_json_split_SOURCES = tests/unit/test_cluster_json_split.c
 tests_unit_test_cluster_json_split_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -100,3 +103,9 @@ tests_unit_test_cluster_node_SOURCES = tests/unit/test_cluster_node.c \
 	tests/unit/fake_engine.c tests/unit/fake_engine.h
 tests_unit_test_cluster_node_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_node_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
+# A clock that the test moves; timers of the loop go by it.
+moved_clock = tests/unit/moved_clock.c tests/unit/moved_clock.h tests/unit/http_fixture.h
+tests_unit_test_cluster_turns_SOURCES = tests/unit/test_cluster_turns.c $(moved_clock) \
+	tests/unit/fake_engine.c tests/unit/fake_engine.h
+tests_unit_test_cluster_turns_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_turns_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)

@@ -18,6 +18,7 @@ struct fake_client {
 	int fd;
 	struct loop_watch *watch;
 	struct buf in;
+	char *held; /* the target of a request that waits for its answer */
 	bool is_stream, is_endless;
 	struct fake_client *prev, *next;
 };
@@ -28,6 +29,7 @@ static void client_free(struct fake_client *client)
 	loop_watch_free(client->watch);
 	close(client->fd);
 	buf_reset(&client->in);
+	free(client->held);
 	free(client);
 }
 
@@ -198,6 +200,7 @@ static void misbehave(struct fake_client *client, enum fake_fault fault)
 	switch (fault) {
 	case FAKE_NONE:
 	case FAKE_SILENCE:
+	case FAKE_HOLD:
 		return;
 	case FAKE_GARBAGE:
 		for (i = 0; i < sizeof(junk); i++)
@@ -243,21 +246,13 @@ static void misbehave(struct fake_client *client, enum fake_fault fault)
 	}
 }
 
-static void answer(struct fake_client *client, const char *target)
+/* Of a target without its version. */
+static void answer_path(struct fake_client *client, const char *path)
 {
 	struct fake_engine *engine = client->engine;
-	const char *path = target;
 	char version[160];
 
-	engine->requests++;
-	if (path[1] == 'v' && path[2] >= '0' && path[2] <= '9')
-		path = strchr(path + 1, '/');
-	if (!path)
-		path = "/";
-	if (engine->fault_path && str_has_prefix(path, engine->fault_path) &&
-		engine->fault != FAKE_NONE) {
-		misbehave(client, engine->fault);
-	} else if (str_has_prefix(path, "/_ping")) {
+	if (str_has_prefix(path, "/_ping")) {
 		engine->pings++;
 		reply_with(client, 200, "text/plain", "OK");
 	} else if (str_has_prefix(path, "/version")) {
@@ -279,6 +274,26 @@ static void answer(struct fake_client *client, const char *target)
 			      : path[1] == 'n' ? engine->networks
 					       : engine->volumes);
 	}
+}
+
+static void answer(struct fake_client *client, const char *target)
+{
+	struct fake_engine *engine = client->engine;
+	const char *path = target;
+	bool is_faulty;
+
+	engine->requests++;
+	if (path[1] == 'v' && path[2] >= '0' && path[2] <= '9')
+		path = strchr(path + 1, '/');
+	if (!path)
+		path = "/";
+	is_faulty = engine->fault_path && str_has_prefix(path, engine->fault_path);
+	if (is_faulty && engine->fault == FAKE_HOLD)
+		client->held = xstrdup(path);
+	else if (is_faulty && engine->fault != FAKE_NONE)
+		misbehave(client, engine->fault);
+	else
+		answer_path(client, path);
 }
 
 /* ---- Sockets ---- */
@@ -411,6 +426,28 @@ void fake_engine_pause(struct fake_engine *engine)
 void fake_engine_resume(struct fake_engine *engine)
 {
 	set_paused(engine, false);
+}
+
+size_t fake_engine_held(const struct fake_engine *engine)
+{
+	const struct fake_client *client;
+	size_t n = 0;
+
+	DL_FOREACH (engine->clients, client)
+		n += client->held != NULL;
+	return n;
+}
+
+void fake_engine_release(struct fake_engine *engine)
+{
+	struct fake_client *client;
+
+	DL_FOREACH (engine->clients, client) {
+		char *path CLEANUP_FREE = TAKE_PTR(client->held);
+
+		if (path)
+			answer_path(client, path);
+	}
 }
 
 void fake_engine_free(struct fake_engine *engine)

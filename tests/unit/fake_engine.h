@@ -22,6 +22,7 @@ enum fake_fault {
 	FAKE_CLOSE,           /* closes without a word */
 	FAKE_ENDLESS_BODY,    /* one string that never ends */
 	FAKE_HTTPS,           /* what a Go server says to plain HTTP on its TLS port */
+	FAKE_HOLD,            /* as it should be, but not before fake_engine_release */
 };
 
 struct fake_container {
@@ -67,6 +68,9 @@ void fake_engine_start(struct fake_engine *engine);
 /* As SIGSTOP and SIGCONT. */
 void fake_engine_pause(struct fake_engine *engine);
 void fake_engine_resume(struct fake_engine *engine);
+/* Requests that are held, and the answers to them, whatever the fault is by now. */
+size_t fake_engine_held(const struct fake_engine *engine);
+void fake_engine_release(struct fake_engine *engine);
 
 /* Adds a container "running"; no event. Its ID is made of its number. */
 struct fake_container *fake_engine_add(struct fake_engine *engine, const char *name);

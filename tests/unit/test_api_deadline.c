@@ -6,51 +6,11 @@
 #include "http/server.h"
 #include "lib/log.h"
 #include "tests/unit/fake_engine.h"
-#include "tests/unit/http_fixture.h"
-
-#include <sys/syscall.h>
-#include <time.h>
+#include "tests/unit/moved_clock.h"
 
 enum { DEADLINE_S = 60 };
 
-/* ---- The clock ---- */
-
-static time_t ahead_s;
-
-/* In the place of libc's, for the loop too. */
-int clock_gettime(clockid_t clock, struct timespec *ts)
-{
-	int done = (int)syscall(SYS_clock_gettime, clock, ts);
-
-	if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE)
-		ts->tv_sec += ahead_s;
-	return done;
-}
-
 /* ---- A manager over two engines ---- */
-
-#define FOREVER 100000000 /* what a node's health would do meanwhile is no part of this */
-
-static const struct live_timing slow = {
-	.probe = FOREVER,
-	.probe_timeout = FOREVER,
-	.probe_fast = FOREVER,
-	.probe_fast_timeout = FOREVER,
-	.down_after = FOREVER,
-	.settle = FOREVER,
-	.backoff = 20,
-	.backoff_max = FOREVER,
-	.stream_proof = FOREVER,
-	.connect = FOREVER,
-	.head = FOREVER,
-	.idle = FOREVER,
-	.list = FOREVER,
-	.inspect = FOREVER,
-	.hold = FOREVER,
-	.debounce = 5,
-	.period = 10,
-	.turn = {FOREVER, FOREVER},
-};
 
 struct manager {
 	struct fixture f;
@@ -86,7 +46,7 @@ static void manager_start(struct manager *m)
 	m->f.loop = loop_new();
 	m->client = client_new(m->f.loop);
 	m->cluster = cluster_new(m->f.loop, env_system(), m->client, &cluster_config);
-	m->cluster->live->timing = slow;
+	m->cluster->live->timing = forever_timing;
 	m->good = fake_engine_new(m->f.loop, "ID-A", "alpha");
 	m->silent = fake_engine_new(m->f.loop, "ID-B", "beta");
 	fake_engine_add(m->good, "one");
@@ -122,14 +82,6 @@ static void manager_stop(struct manager *m)
 
 /* ---- Waiting ---- */
 
-/* What the loop does at once when so much time has passed. */
-static void pass(struct manager *m, time_t seconds)
-{
-	ahead_s += seconds;
-	fixture_run(&m->f, 0, NULL, NULL);
-	fixture_run(&m->f, 50, NULL, NULL);
-}
-
 static bool is_asked(void *arg)
 {
 	const struct manager *m = arg;
@@ -157,9 +109,9 @@ static const char *ask(struct manager *m, const char *path, const char *of_engin
 		"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", path);
 	raw_send(&m->caller, request);
 	wait_for(&m->f, is_asked, m);
-	pass(m, DEADLINE_S - 2);
+	clock_pass(&m->f, DEADLINE_S - 2);
 	assert_int_equal(m->caller.in.len, 0);
-	pass(m, 2);
+	clock_pass(&m->f, 2);
 	wait_for(&m->f, raw_is_over, &m->caller);
 	wait_for(&m->f, is_given_up, m);
 	return buf_str(&m->caller.in);
