@@ -8,7 +8,10 @@
 #include "tests/unit/fake_engine.h"
 #include "tests/unit/moved_clock.h"
 
-enum { DEADLINE_S = 60 };
+enum {
+	DEADLINE_S = 60,
+	TURNS = 1000,
+};
 
 /* ---- A manager over two engines ---- */
 
@@ -96,6 +99,15 @@ static bool is_given_up(void *arg)
 	return fake_engine_connections(m->silent) <= m->connections;
 }
 
+/* The answer comes now. In turns of the loop, since time goes on while the test waits, and would
+ * bring one of a later deadline as well. */
+static void expect_answer(struct manager *m)
+{
+	for (int turn = 0; turn < TURNS && !raw_is_over(&m->caller); turn++)
+		fixture_run(&m->f, 0, NULL, NULL);
+	assert_true(raw_is_over(&m->caller));
+}
+
 /* Asks, and returns the answer that came when the deadline had passed, and not before. */
 static const char *ask(struct manager *m, const char *path, const char *of_engines)
 {
@@ -112,7 +124,7 @@ static const char *ask(struct manager *m, const char *path, const char *of_engin
 	clock_pass(&m->f, DEADLINE_S - 2);
 	assert_int_equal(m->caller.in.len, 0);
 	clock_pass(&m->f, 2);
-	wait_for(&m->f, raw_is_over, &m->caller);
+	expect_answer(m);
 	wait_for(&m->f, is_given_up, m);
 	return buf_str(&m->caller.in);
 }
