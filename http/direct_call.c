@@ -167,7 +167,7 @@ static void direct_free(void *arg)
 static bool can_be_kept(const struct direct_call *d)
 {
 	return d->stream != NULL && d->call.has_head && framing_is_done(&d->framing) &&
-	       d->head.keep_alive && d->out.len == 0 && d->in.len == 0 &&
+	       d->head.keep_alive && d->out.len == 0 &&
 	       (!d->call.has_upload ||
 		       (d->call.upload.len == 0 && (d->last_chunk_sent || !d->is_chunked) &&
 			       d->call.upload_ended));
@@ -195,6 +195,15 @@ static void fail(struct direct_call *d, enum err_code code, const char *message)
 }
 
 /* ---- The reply ---- */
+
+/* Of what has been read, more is left behind the end of the answer: nothing that comes over this
+ * connection is to be trusted. Looked at before anybody is told of the answer, who may end the call
+ * at that. */
+static void note_surplus(struct direct_call *d, size_t left)
+{
+	if (left > 0 && framing_is_done(&d->framing))
+		d->head.keep_alive = false;
+}
 
 /* Heads at the front of data, interim ones too: how many bytes are used up; -1 when the call is
  * over. */
@@ -224,6 +233,7 @@ static ssize_t take_head(struct direct_call *d, const char *data, size_t len)
 		return -1;
 	}
 	framing_init(&d->framing, d->head.body_length);
+	note_surplus(d, len - used);
 	d->call.reply_headers = d->head.headers;
 	memset(&d->head.headers, 0, sizeof(d->head.headers));
 	return call_take_head(&d->call, d->head.status) ? (ssize_t)used : -1;
@@ -255,6 +265,7 @@ static ssize_t take_body(struct direct_call *d, char *data, size_t len, bool sta
 		joined_len += body_len;
 		at += (size_t)used;
 	}
+	note_surplus(d, len - at);
 	if (stays && at == len && framing_is_done(&d->framing)) {
 		joined[joined_len] = '\0';
 		d->call.piece_stays = true;
