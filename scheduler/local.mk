@@ -27,10 +27,11 @@ tests_unit_test_scheduler_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_scheduler_create_SOURCES = tests/unit/test_scheduler_create.c
 tests_unit_test_scheduler_create_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_scheduler_create_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_scheduler_oracle_SOURCES = tests/unit/test_scheduler_oracle.c $(view_fleet)
+tests_unit_test_scheduler_oracle_SOURCES = tests/unit/test_scheduler_oracle.c \
+	tests/unit/chance.h $(view_fleet)
 tests_unit_test_scheduler_oracle_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_scheduler_oracle_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_scheduler_fleet_SOURCES = tests/unit/test_scheduler_fleet.c \
+tests_unit_test_scheduler_fleet_SOURCES = tests/unit/test_scheduler_fleet.c tests/unit/chance.h \
 	tests/unit/slow_select.c tests/unit/slow_select.h $(cluster_fixture)
 tests_unit_test_scheduler_fleet_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_scheduler_fleet_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)

@@ -3,11 +3,10 @@
  * is none. A failure prints the seed and the round; SCHEDULER_FLEET_SEED repeats it. */
 #include "lib/json.h"
 #include "scheduler/scheduler.h"
+#include "tests/unit/chance.h"
 #include "tests/unit/cluster_fixture.h"
-#include "tests/unit/cmocka_all.h"
 #include "tests/unit/slow_select.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,14 +21,7 @@
 
 /* ---- Chance ---- */
 
-static uint64_t seed, chance_state, dice;
-static unsigned round_number;
-
-static unsigned below(unsigned bound)
-{
-	chance_state = chance_state * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned)(chance_state >> 33) % bound;
-}
+static uint64_t dice;
 
 /* The same for both sides of one round. */
 static uint32_t env_below(const struct env *env, uint32_t bound)
@@ -37,14 +29,6 @@ static uint32_t env_below(const struct env *env, uint32_t bound)
 	(void)env;
 	return (uint32_t)(dice % bound);
 }
-
-#define PICK(array) ((array)[below(ARRAY_LEN(array))])
-#define CHECK(what) \
-	do { \
-		if (!(what)) \
-			fail_msg("seed %llu, round %u: %s", (unsigned long long)seed, \
-				round_number, #what); \
-	} while (0)
 
 /* ---- Words, few of them, so that they meet often ---- */
 
@@ -489,13 +473,11 @@ static void world_end(struct world *w)
 
 static void test_same_as_slow(void **state)
 {
-	const char *given = getenv("SCHEDULER_FLEET_SEED");
 	const struct env env = {.random_below = env_below};
 	unsigned placed = 0;
 
 	(void)state;
-	seed = given == NULL ? 20160301 : strtoull(given, NULL, 10);
-	chance_state = seed;
+	chance_start("SCHEDULER_FLEET_SEED");
 	for (unsigned i = 0; i < CLUSTERS; i++) {
 		struct world w = {.fixture = fixture_new(0.0)};
 		struct pair pairs[] = {pair_new("spread", NULL, &env),
@@ -503,7 +485,7 @@ static void test_same_as_slow(void **state)
 			pair_new("spread", "whitelist,constraint,port", &env)};
 
 		for (unsigned j = 0; j < ROUNDS; j++) {
-			round_number++;
+			chance.round++;
 			change(&w);
 			placed += compare(&w, &PICK(pairs));
 		}

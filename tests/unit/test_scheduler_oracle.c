@@ -5,16 +5,12 @@
  * RE2, its own sums, and lists walked from end to end. */
 #include "lib/str.h"
 #include "scheduler/scheduler.h"
+#include "tests/unit/chance.h"
 #include "tests/unit/view_fleet.h"
 
 #include <regex.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define ROUNDS 24000
 #define NODES_MAX 6
@@ -25,23 +21,13 @@
 
 /* ---- Chance ---- */
 
-static uint64_t chance_state;
-
-static unsigned below(unsigned bound)
-{
-	chance_state = chance_state * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned)(chance_state >> 33) % bound;
-}
-
 static uint32_t env_below(const struct env *env, uint32_t bound)
 {
 	(void)env;
 	return below(bound);
 }
 
-static const struct env chance = {.random_below = env_below};
-
-#define PICK(array) ((array)[below(ARRAY_LEN(array))])
+static const struct env env = {.random_below = env_below};
 
 /* ---- A random world, of few words, so that they meet often ---- */
 
@@ -550,16 +536,6 @@ static struct verdict oracle_select(
 
 /* ---- The comparison ---- */
 
-static uint64_t seed;
-static unsigned round_number;
-
-#define CHECK(what) \
-	do { \
-		if (!(what)) \
-			fail_msg("seed %llu, round %u: %s", (unsigned long long)seed, \
-				round_number, #what); \
-	} while (0)
-
 static void check_report(const struct world *w, const struct verdict *v, const struct err *err)
 {
 	static const char *const filters[] = {"health", "port", "containerslots", "dependency",
@@ -584,7 +560,7 @@ static void check_report(const struct world *w, const struct verdict *v, const s
 
 static void compare(const char *strategy, unsigned rounds, unsigned *placed)
 {
-	const struct scheduler_config config = {.strategy = strategy, .env = &chance};
+	const struct scheduler_config config = {.strategy = strategy, .env = &env};
 	struct scheduler *scheduler = scheduler_new(&config, NULL);
 	uint64_t history[NODES_MAX] = {0};
 
@@ -596,7 +572,7 @@ static void compare(const char *strategy, unsigned rounds, unsigned *placed)
 		struct verdict v;
 		ssize_t got;
 
-		round_number++;
+		chance.round++;
 		random_world(&w);
 		v = oracle_select(strategy, &w, history);
 		fleet = view_fleet_new(w.list, w.nodes_len);
@@ -621,13 +597,10 @@ static void compare(const char *strategy, unsigned rounds, unsigned *placed)
 
 static void test_oracle(void **state)
 {
-	const char *given = getenv("SCHEDULER_ORACLE_SEED");
 	unsigned placed = 0;
 
 	(void)state;
-	seed = given == NULL ? 20160301 : strtoull(given, NULL, 10);
-	chance_state = seed;
-	round_number = 0;
+	chance_start("SCHEDULER_ORACLE_SEED");
 	compare("spread", ROUNDS / 3, &placed);
 	compare("binpack", ROUNDS / 3, &placed);
 	compare("random", ROUNDS / 3, &placed);
