@@ -17,7 +17,7 @@
 #define READ_AHEAD (4 * (SSL3_RT_HEADER_LENGTH + SSL3_RT_MAX_PLAIN_LENGTH + 1 + 16) + 3)
 
 /* 128 bits are as safe as anything else here and cost a quarter less than 256, which OpenSSL would
- * ask for first. Of TLS 1.2 the peer chooses as it likes. */
+ * ask for first. */
 #define TLS13_CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
 static int read_file(const char *path, const char *what, char **out, size_t *len, struct err *err)
