@@ -371,15 +371,16 @@ def test_registry_that_says_nothing_is_left_to_the_client(fake, manager):
     assert m.create(expect=404, Image="x") == "No such image: x:latest"
     assert time.monotonic() - started < 30
     assert gone.wait(10)
-    gone.clear()
-    # A client that leaves takes its pull along.
+    # Clients that leave take their pull along. A probe meanwhile may leave its one connection.
     before = m.descriptors()
-    with m.connect() as client:
-        headers = {"X-Registry-Auth": "e30="}
-        client.send_request("POST", "/containers/create", {"Image": "x"}, headers)
-        wait_until(lambda: len(engine.seen("POST", "/images/create")) == 2 or None, "the pull")
-    assert gone.wait(10)
-    wait_until(lambda: m.descriptors() <= before, "the connections to go")
+    for n in range(3):
+        gone.clear()
+        with m.connect() as client:
+            headers = {"X-Registry-Auth": "e30="}
+            client.send_request("POST", "/containers/create", {"Image": "x"}, headers)
+            wait_until(lambda: len(engine.seen("POST", "/images/create")) == 2 + n, "the pull")
+        assert gone.wait(10)
+    wait_until(lambda: m.descriptors() <= before + 1, "the connections to go")
 
 
 def test_what_a_pull_is_asked_for(fake, manager):

@@ -25,7 +25,9 @@ _RULES = [
     (r'"(Size|SizeRw|VirtualSize|SizeRootFs|LayersSize)":\d+', r'"\1":0'),
     (r"Less than a second|\d+ seconds?", "<while>"),
     (r"02:42(:[0-9a-f]{2}){4}", "<mac>"),
-    (r"\b172\.\d+\.\d+\.\d+\b", "<ip>"),
+    # Engines go on to the second kind of pools when networks have used up the first.
+    (r"\b192\.168\.\d+\.\d+/20\b", "<ip>/16"),
+    (r"\b(172\.\d+|192\.168)\.\d+\.\d+\b", "<ip>"),
     (r'"[^"]*/volumes/', '"<root>/volumes/'),
     (r'"[^"]*/containers/<id>/', '"<root>/containers/'),
     (r'"[^"]*/netns/', '"<netns>/'),
