@@ -209,8 +209,8 @@ struct volume {
 	struct node *node;
 	const char *text;
 };
-/* The entry of a network or volume, made of its text each time: as values it takes six times the
- * room. Owned by the caller. */
+/* The entry of a network or volume, made of its text each time: as values it takes several times
+ * the room. Owned by the caller. */
 json_t *entry_json(const char *text);
 /* Images are all that the engine has, intermediate layers of builds too: those have no names and
  * are the ParentId of another. */

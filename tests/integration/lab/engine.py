@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 
@@ -215,6 +216,17 @@ class Engine:
             self.process.kill()
             self.process.wait()
             self.process = None
+            # The one that was waited for is the parent; its child dies a moment later.
+            wait_until(lambda: not self.listens(), f"{self.name} to die")
+
+    def listens(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(1)
+            try:
+                s.connect(self.socket)
+            except OSError:
+                return False
+            return True
 
     def restart_daemon(self):
         """The host comes back."""
