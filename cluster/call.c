@@ -10,13 +10,14 @@ char *live_target(const struct node_live *live, const char *path)
 	return xasprintf("/v%s%s", live->api[0] ? live->api : NODE_API_MIN, path);
 }
 
-struct call *live_get(struct node_live *live, const char *path, size_t max, unsigned total_ms,
-	call_collect_fn *done, void *arg)
+struct call *live_get_in_line(struct node_live *live, const char *path, size_t max,
+	unsigned total_ms, unsigned lines, call_collect_fn *done, void *arg)
 {
 	const struct live_timing *t = &live->shared->timing;
 	struct call_request request = {
 		.method = "GET",
 		.target = path,
+		.lines = lines,
 		.connect_timeout_ms = t->connect,
 		.head_timeout_ms = total_ms,
 		.idle_timeout_ms = t->idle,
@@ -24,6 +25,12 @@ struct call *live_get(struct node_live *live, const char *path, size_t max, unsi
 	};
 
 	return call_collect(live->endpoint, &request, max, done, arg);
+}
+
+struct call *live_get(struct node_live *live, const char *path, size_t max, unsigned total_ms,
+	call_collect_fn *done, void *arg)
+{
+	return live_get_in_line(live, path, max, total_ms, 0, done, arg);
 }
 
 /* The engine's own words, short and on one line: {"message"} or plain text. */

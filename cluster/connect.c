@@ -185,6 +185,7 @@ static int apply_version(struct node_live *live, struct json_ref json, struct er
 	snprintf(live->api_min, sizeof(live->api_min), "%s", engine_min == -1 ? NODE_API_MIN : min);
 	snprintf(live->api, sizeof(live->api), "%s",
 		engine_max > version_number(NODE_API_MAX) ? NODE_API_MAX : max);
+	live->takes_lines = engine_max >= version_number(LIVE_API_LINES);
 	snprintf(live->server_version, sizeof(live->server_version), "%s",
 		json_ref_str(json, "Version", ""));
 	for (c = live->server_version; *c; c++)

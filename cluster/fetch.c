@@ -87,12 +87,30 @@ static void fetch_free(struct fetch *fetch)
 	free(fetch);
 }
 
+/* The number of connections. */
+static unsigned lines(const struct node_live *live)
+{
+	return live->shared->turns[TURN_SYNC].waiting ? 1 : LIVE_LINES_MAX;
+}
+
+/* Of questions under way. */
+static unsigned most(const struct node_live *live)
+{
+	return lines(live) * (live->takes_lines ? LIVE_LINE_LEN : 1);
+}
+
 static void pump(struct node_live *live)
 {
-	unsigned max = live->shared->turns[TURN_SYNC].waiting ? 1 : LIVE_FETCHES_MAX;
-
-	while (live->queue && live->fetching < max)
+	while (live->queue && live->fetching < most(live))
 		start(live->queue);
+}
+
+/* After an answer: more is asked when half of what there may be is answered, so that several go out
+ * together. */
+static void refill(struct node_live *live)
+{
+	if (live->fetching <= most(live) / 2)
+		pump(live);
 }
 
 /* The inventory as the two answers tell. */
@@ -152,7 +170,7 @@ static void finish(struct fetch *fetch, const char *inspect, size_t len)
 		start(fetch);
 	} else {
 		fetch_free(fetch);
-		pump(live);
+		refill(live);
 	}
 	if (err.code == ERR_UNAVAILABLE || err.code == ERR_TIMEOUT)
 		node_report_failure(live->node, &err);
@@ -261,7 +279,9 @@ static void start(struct fetch *fetch)
 		fetch->list_call = live_get(live, path, LIVE_OBJECT_MAX, total, list_done, fetch);
 	}
 	snprintf(path, sizeof(path), "/v%s/containers/%s/json", live->api, fetch->id);
-	fetch->inspect_call = live_get(live, path, LIVE_OBJECT_MAX, total, inspect_done, fetch);
+	/* What is asked for by itself is urgent. */
+	fetch->inspect_call = live_get_in_line(live, path, LIVE_OBJECT_MAX, total,
+		fetch->is_entry_given && live->takes_lines ? lines(live) : 0, inspect_done, fetch);
 }
 
 /* ---- Asking ---- */

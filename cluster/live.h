@@ -64,10 +64,15 @@ extern const struct live_timing live_default_timing;
 #define LIVE_EVENTS_HELD_BYTES (8 * 1024 * 1024) /* and their size */
 #define LIVE_EVENTS_REMEMBERED 512               /* to know a repetition; an engine keeps 256 */
 #define LIVE_EVENTS_OVERLAP_NS 1000000000 /* of a stream with the one that it takes over from */
-/* Containers asked for at once, an engine: with its stream, no more connections than may stay
+/* Connections over which an engine is asked for containers: with its stream, no more than may stay
  * idle. While other engines wait for their turn it is one: they are asked beside it, and each
  * connection costs as much as the answers of several containers. */
-#define LIVE_FETCHES_MAX 3
+#define LIVE_LINES_MAX 3
+/* Questions under way on each. */
+#define LIVE_LINE_LEN 8
+/* From this version on, they are. Engines before it were built with a Go whose server takes the
+ * next request for the end of the one before it (golang.org/doc/go1.11, net/http). */
+#define LIVE_API_LINES "1.40"
 #define LIVE_FETCHES_QUEUED_MAX 8192 /* beyond, an event asks for everything anew instead */
 /* Events of one engine in one period; then its stream waits for the next. */
 #define LIVE_EVENTS_PERIOD_MAX 500
@@ -199,6 +204,7 @@ struct node_live {
 	char api_max[12], api_min[12], api[12];
 	char server_version[64];
 	bool prefers_buildkit; /* says its /_ping */
+	bool takes_lines;      /* requests that do not wait for answers */
 	int64_t updated_at;    /* unix seconds */
 
 	/* Attempts: a probe when the stream is open, else a connection (connect.c). */
@@ -257,6 +263,9 @@ void node_log(const struct node_live *live, const char *fmt, ...)
 /* GET of an API path (live_target is applied unless is_bare); the reply is collected. */
 struct call *live_get(struct node_live *live, const char *path, size_t max, unsigned total_ms,
 	call_collect_fn *done, void *arg);
+/* The same; it may wait for others, see call_request.lines. */
+struct call *live_get_in_line(struct node_live *live, const char *path, size_t max,
+	unsigned total_ms, unsigned lines, call_collect_fn *done, void *arg);
 /* "/v1.41/..." */
 char *live_target(const struct node_live *live, const char *path);
 /* Text of an engine as JSON, a new reference; ERR_TOO_LARGE when it holds more than so many values.

@@ -236,6 +236,8 @@ static bool waits_for_peer(const struct call *call)
 
 static bool is_late(const struct call *call, uint64_t now)
 {
+	if (call->is_waiting)
+		return false;
 	if (call->total_timeout_ms > 0 && now - call->started_ms > call->total_timeout_ms)
 		return true;
 	if (!call->has_head)
@@ -380,6 +382,7 @@ void endpoint_set_tls(struct endpoint *e, struct tls_context *tls)
 	e->url = xasprintf("%s://%s/", tls != NULL ? "https" : "http", e->host);
 	/* libcurl keys its own by the material itself. */
 	endpoint_drop_idle(e);
+	endpoint_spoil_lines(e);
 }
 
 void endpoint_unref(struct endpoint *e)

@@ -40,6 +40,10 @@ struct call_request {
 	/* Or a body in pieces, by call_upload: its length, -1 = chunked. Used when has_upload. */
 	bool has_upload;
 	int64_t upload_length;
+	/* Not 0: it may wait for others like it. At most so many connections to the endpoint carry
+	 * these, and on each a request is sent without waiting for the answers to those before it.
+	 * For GET and HEAD; the deadlines run from when those before it are answered. */
+	unsigned lines;
 	/* Deadlines in ms; 0 = none. connect has a default of 10 s. */
 	unsigned connect_timeout_ms;
 	unsigned head_timeout_ms; /* from the end of the request to the reply's head */

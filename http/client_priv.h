@@ -15,6 +15,7 @@
 
 struct curl;
 struct wire;
+struct line;
 
 struct client {
 	struct loop *loop;
@@ -22,7 +23,7 @@ struct client {
 	struct call *calls; /* all that run, doubly linked */
 	struct curl *curl;  /* libcurl's side; made when it is first needed */
 	char *scratch;      /* CALL_READ_SIZE bytes and a NUL, for one read at a time */
-	/* Of direct_call.c: idle connections of all endpoints, the one used longest ago first. */
+	/* Of idle.c: connections of all endpoints, the one used longest ago first. */
 	struct wire *idle;
 	size_t idle_len, idle_max;
 };
@@ -40,10 +41,13 @@ struct endpoint {
 	unsigned running;           /* calls that have not ended */
 	struct call *calls;         /* those, doubly linked */
 	struct raw_call *raw_calls; /* likewise */
-	/* Of direct_call.c: idle connections, the one used last first. */
+	/* Of idle.c: the connection used last first. */
 	struct wire *idle;
 	unsigned idle_len;
 	struct loop_timer *idle_timer;
+	/* Of line.c. */
+	struct line *lines;
+	bool is_serial; /* no request is sent before the one in front of it is answered */
 };
 void endpoint_unref(struct endpoint *e);
 
@@ -83,6 +87,7 @@ struct call {
 	const char *failure;
 	enum err_code failure_code;
 	/* Deadlines. */
+	bool is_waiting; /* behind others in a line: they do not run */
 	unsigned head_timeout_ms, idle_timeout_ms, total_timeout_ms;
 	uint64_t started_ms, progress_ms;
 };
@@ -102,8 +107,13 @@ bool call_upload_sent(struct call *call, size_t len);
 /* Frees what client.c knows of, and the memory. */
 void call_release(struct call *call);
 
-/* direct_call.c: closes what is idle. */
-void endpoint_drop_idle(struct endpoint *e);
+/* idle.c: a connection that is fit for another call, or NULL. */
+struct stream *endpoint_take_idle(struct endpoint *e);
+/* Takes the stream: keeps it for the next call, or closes it when there are enough. */
+void endpoint_keep(struct endpoint *e, struct stream *stream);
+void endpoint_drop_idle(struct endpoint *e); /* closes all */
+/* line.c: connections of lines carry no more than what is under way. */
+void endpoint_spoil_lines(struct endpoint *e);
 /* curl_call.c */
 void curl_client_free(struct curl *curl);
 /* raw_call.c: ends it with ERR_CANCELED. */

@@ -1,153 +1,18 @@
-/* Calls to engines over our own sockets. Each connection carries one call at a time; when its reply
- * is complete it waits for the next one. Why not libcurl here as well: docs/internals/http.md has
- * the figures. */
-#include "http/client_priv.h"
-#include "http/framing.h"
-#include "http/head.h"
+/* Calls to engines over our own sockets. A connection carries one call, or a line of them (line.c);
+ * when no more are to be answered it waits for the next one (idle.c). Why not libcurl here as well:
+ * docs/internals/http.md has the figures. */
+#include "http/direct_call.h"
 #include "http/stream.h"
 #include "lib/str.h"
 
 #include <string.h>
-#include <utlist.h>
 
 #define READS_PER_EVENT 8
-#define BURST_IDLE_MAX 64  /* connections kept for a moment after a burst */
-#define BURST_IDLE_MS 1000 /* that moment; then all but ENDPOINT_IDLE_MAX are closed */
-#define QUIET_IDLE_MS 5000 /* without any that comes back: then one stays */
 #define REQUEST_MAX (64 * 1024 * 1024)
-
-/* An idle connection. */
-struct wire {
-	struct wire *next;
-	struct wire *older, *newer; /* of all endpoints of the client */
-	struct endpoint *endpoint;
-	struct stream *stream;
-};
-
-struct direct_call {
-	struct call call;
-	struct dial *dial;
-	struct stream *stream;
-	bool is_reused;    /* the connection carried a call before */
-	bool has_answered; /* a byte of the reply came */
-	bool is_idempotent;
-	bool is_chunked; /* the upload */
-	bool last_chunk_sent;
-	bool is_blocked;    /* the connection takes no more of the request for now */
-	bool upload_is_due; /* upload_later is on its way */
-	bool is_stopped;
-	char *method;
-	struct buf out;  /* the request, as far as it waits to be sent */
-	struct buf kept; /* the request whole, to be sent once more; only on a connection that was
-			    used before */
-	struct buf in;
-	size_t head_bytes;
-	struct head head;
-	struct framing framing;
-	unsigned connect_timeout_ms;
-};
 
 static struct direct_call *direct_of(struct call *call)
 {
 	return CONTAINER_OF(call, struct direct_call, call);
-}
-
-/* ---- Idle connections ---- */
-
-/* Out of the lists; its stream is the caller's, and it is gone. */
-static struct stream *wire_take(struct wire *wire)
-{
-	struct endpoint *e = wire->endpoint;
-	struct stream *stream = wire->stream;
-	struct wire **at = &e->idle;
-
-	while (*at != wire)
-		at = &(*at)->next;
-	*at = wire->next;
-	e->idle_len--;
-	DL_DELETE2(e->client->idle, wire, older, newer);
-	e->client->idle_len--;
-	free(wire);
-	return stream;
-}
-
-static void wire_close(struct wire *wire)
-{
-	stream_close(wire_take(wire));
-}
-
-/* An idle connection has nothing to say: it has ended, or the engine is confused. */
-static void wire_ready(unsigned events, void *arg)
-{
-	(void)events;
-	wire_close(arg);
-}
-
-static void close_surplus(void *arg);
-
-static void watch_surplus(struct endpoint *e)
-{
-	if (e->idle_len <= 1)
-		return;
-	if (e->idle_timer == NULL)
-		e->idle_timer = loop_timer_new(e->client->loop, close_surplus, e);
-	loop_timer_start(
-		e->idle_timer, e->idle_len > ENDPOINT_IDLE_MAX ? BURST_IDLE_MS : QUIET_IDLE_MS);
-}
-
-/* The ones used longest ago stand last. */
-static void close_surplus(void *arg)
-{
-	struct endpoint *e = arg;
-	unsigned keep = e->idle_len > ENDPOINT_IDLE_MAX ? ENDPOINT_IDLE_MAX : 1;
-	struct wire *wire = e->idle, *next;
-
-	for (unsigned i = 0; wire != NULL; i++, wire = next) {
-		next = wire->next;
-		if (i >= keep)
-			wire_close(wire);
-	}
-	watch_surplus(e);
-}
-
-void endpoint_drop_idle(struct endpoint *e)
-{
-	while (e->idle != NULL)
-		wire_close(e->idle);
-	loop_timer_free(TAKE_PTR(e->idle_timer));
-}
-
-static void keep_stream(struct endpoint *e, struct stream *stream)
-{
-	struct wire *wire;
-
-	if (e->is_freed || e->idle_len >= BURST_IDLE_MAX) {
-		stream_close(stream);
-		return;
-	}
-	wire = xcalloc(1, sizeof(*wire));
-	wire->endpoint = e;
-	wire->stream = stream;
-	wire->next = e->idle;
-	e->idle = wire;
-	e->idle_len++;
-	DL_APPEND2(e->client->idle, wire, older, newer);
-	if (++e->client->idle_len > e->client->idle_max)
-		wire_close(e->client->idle);
-	stream_on_ready(stream, wire_ready, wire);
-	stream_want(stream, LOOP_READ);
-	watch_surplus(e);
-}
-
-static struct stream *take_idle(struct endpoint *e)
-{
-	struct stream *stream;
-
-	if (e->idle == NULL)
-		return NULL;
-	stream = wire_take(e->idle);
-	stream_on_ready(stream, NULL, NULL);
-	return stream;
 }
 
 /* ---- The end ---- */
@@ -164,10 +29,10 @@ static void direct_free(void *arg)
 	call_release(&d->call);
 }
 
-static bool can_be_kept(const struct direct_call *d)
+bool direct_can_be_kept(const struct direct_call *d)
 {
-	return d->stream != NULL && d->call.has_head && framing_is_done(&d->framing) &&
-	       d->head.keep_alive && d->out.len == 0 &&
+	return d->call.has_head && framing_is_done(&d->framing) && d->head.keep_alive &&
+	       d->out.len == 0 &&
 	       (!d->call.has_upload ||
 		       (d->call.upload.len == 0 && (d->last_chunk_sent || !d->is_chunked) &&
 			       d->call.upload_ended));
@@ -179,8 +44,9 @@ static void direct_stop(struct call *call)
 
 	d->is_stopped = true;
 	dial_cancel(TAKE_PTR(d->dial));
-	if (can_be_kept(d))
-		keep_stream(call->endpoint, TAKE_PTR(d->stream));
+	line_leave(d);
+	if (d->stream != NULL && direct_can_be_kept(d))
+		endpoint_keep(call->endpoint, TAKE_PTR(d->stream));
 	else
 		stream_close(TAKE_PTR(d->stream));
 	loop_defer(call->endpoint->client->loop, direct_free, d);
@@ -196,12 +62,12 @@ static void fail(struct direct_call *d, enum err_code code, const char *message)
 
 /* ---- The reply ---- */
 
-/* Of what has been read, more is left behind the end of the answer: nothing that comes over this
- * connection is to be trusted. Looked at before anybody is told of the answer, who may end the call
- * at that. */
+/* Of what has been read, more is left behind the end of the answer: unless it answers the next in
+ * line, nothing that comes over this connection is to be trusted. Looked at before anybody is told
+ * of the answer, who may end the call at that. */
 static void note_surplus(struct direct_call *d, size_t left)
 {
-	if (left > 0 && framing_is_done(&d->framing))
+	if (left > 0 && framing_is_done(&d->framing) && !line_may_read_on(d))
 		d->head.keep_alive = false;
 }
 
@@ -240,9 +106,9 @@ static ssize_t take_head(struct direct_call *d, const char *data, size_t len)
 }
 
 /* Passes on what there is of the body: how many bytes are used up; -1 when the call is over. Many
- * small chunks (an engine makes one of each line of a log) are joined where they are. stays: behind
- * data there is room for one byte, and it is not touched before the call is over. */
-static ssize_t take_body(struct direct_call *d, char *data, size_t len, bool stays)
+ * small chunks (an engine makes one of each line of a log) are joined where they are. Behind data
+ * there is room for one byte, and the last piece stays where it is until the call is over. */
+static ssize_t take_body(struct direct_call *d, char *data, size_t len)
 {
 	struct err err = ERR_INIT;
 	char *joined = data;
@@ -266,8 +132,10 @@ static ssize_t take_body(struct direct_call *d, char *data, size_t len, bool sta
 		at += (size_t)used;
 	}
 	note_surplus(d, len - at);
-	if (stays && at == len && framing_is_done(&d->framing)) {
-		joined[joined_len] = '\0';
+	if (framing_is_done(&d->framing)) {
+		d->end = joined + joined_len;
+		d->under = *d->end;
+		*d->end = '\0';
 		d->call.piece_stays = true;
 	}
 	if (joined_len > 0 && !call_take_body(&d->call, joined, joined_len))
@@ -280,7 +148,7 @@ static ssize_t take_body(struct direct_call *d, char *data, size_t len, bool sta
 }
 
 /* Of these bytes, all that can be used now: how many; -1 when the call is over. */
-static ssize_t take_bytes(struct direct_call *d, char *data, size_t len, bool stays)
+static ssize_t take_bytes(struct direct_call *d, char *data, size_t len)
 {
 	ssize_t head = 0, body;
 
@@ -289,37 +157,85 @@ static ssize_t take_bytes(struct direct_call *d, char *data, size_t len, bool st
 		if (head < 0 || !d->call.has_head)
 			return head;
 	}
-	body = take_body(d, data + head, len - (size_t)head, stays);
+	body = take_body(d, data + head, len - (size_t)head);
 	return body < 0 ? -1 : head + body;
 }
 
-/* Looks at what was kept, and at len bytes that have just been read into the client's scratch:
- * these are used from where they are when nothing is before them. False when the call is over. */
-static bool take(struct direct_call *d, char *data, size_t len)
+static bool is_complete(const struct direct_call *d)
 {
-	ssize_t used;
+	return d->call.has_head && framing_is_done(&d->framing);
+}
 
-	if (d->in.len > 0) {
-		if (buf_append(&d->in, data, len) != 0)
-			goto full;
-		used = take_bytes(d, d->in.data, d->in.len, false);
-		if (used < 0)
-			return false;
-		buf_consume(&d->in, (size_t)used);
-	} else if (len > 0) {
-		used = take_bytes(d, data, len, true);
-		if (used < 0)
-			return false;
-		if (buf_append(&d->in, data + used, len - (size_t)used) != 0)
-			goto full;
-	}
-	if (!d->call.has_head || !framing_is_done(&d->framing))
-		return true;
+/* The answer is complete; its owner is told, who may look at its body where it was read, in the
+ * first bytes of `in` or elsewhere. Returns who reads on over the connection. */
+static struct direct_call *end_whole(struct direct_call *d, size_t used_of_in)
+{
+	struct direct_call *heir;
+
+	d->is_whole = true;
 	call_finish(&d->call, NULL);
-	return false;
-full:
+	if (d->end != NULL)
+		*d->end = d->under;
+	buf_consume(&d->in, used_of_in);
+	heir = d->heir;
+	if (heir == NULL || heir->is_stopped)
+		return NULL;
+	heir->has_answered = d->in.len > 0;
+	heir->in = d->in;
+	buf_init(&d->in, 0);
+	return heir;
+}
+
+static struct direct_call *fail_unread(struct direct_call *d)
+{
 	fail(d, ERR_UPSTREAM, "the answer cannot be read");
-	return false;
+	return NULL;
+}
+
+/* Looks at what was kept. Returns whose answer goes on over the connection; NULL when that is
+ * nobody's any more. */
+static struct direct_call *take_kept(struct direct_call *d)
+{
+	while (d != NULL && d->in.len > 0) {
+		ssize_t used = take_bytes(d, d->in.data, d->in.len);
+
+		if (used < 0)
+			return NULL;
+		if (!is_complete(d)) {
+			buf_consume(&d->in, (size_t)used);
+			break;
+		}
+		d = end_whole(d, (size_t)used);
+	}
+	return d;
+}
+
+/* Looks at len bytes that have just been read into the client's scratch: they are used from where
+ * they are when nothing is before them. Returns as above. */
+static struct direct_call *take(struct direct_call *d, char *data, size_t len)
+{
+	while (d != NULL && (len > 0 || d->in.len > 0)) {
+		ssize_t used;
+
+		d->has_answered |= len > 0;
+		if (d->in.len > 0) {
+			if (buf_append(&d->in, data, len) != 0)
+				return fail_unread(d);
+			return take_kept(d);
+		}
+		used = take_bytes(d, data, len);
+		if (used < 0)
+			return NULL;
+		data += used;
+		len -= (size_t)used;
+		if (!is_complete(d)) {
+			if (buf_append(&d->in, data, len) != 0)
+				return fail_unread(d);
+			return d;
+		}
+		d = end_whole(d, 0);
+	}
+	return d;
 }
 
 static void direct_retry(struct direct_call *d);
@@ -336,7 +252,8 @@ static void reply_ended(struct direct_call *d, bool in_order)
 					: "the connection was closed without an answer");
 }
 
-static void read_reply(struct direct_call *d)
+/* Returns as take does. */
+static struct direct_call *read_reply(struct direct_call *d)
 {
 	struct client *client = d->call.endpoint->client;
 
@@ -345,17 +262,16 @@ static void read_reply(struct direct_call *d)
 		ssize_t n = stream_read(d->stream, client->scratch, CALL_READ_SIZE);
 
 		if (n == STREAM_AGAIN)
-			return;
+			return d;
 		if (n <= 0) {
 			reply_ended(d, n == 0);
-			return;
+			return NULL;
 		}
-		d->has_answered = true;
-		if (!take(d, client->scratch, (size_t)n))
-			return;
-		if (n < CALL_READ_SIZE)
-			return; /* all there is; readiness tells of more */
+		d = take(d, client->scratch, (size_t)n);
+		if (d == NULL || n < CALL_READ_SIZE)
+			return d; /* all there is; readiness tells of more */
 	}
+	return d;
 }
 
 /* ---- The request ---- */
@@ -367,6 +283,7 @@ static bool fill_out(struct direct_call *d)
 	struct call *call = &d->call;
 	size_t len = call->upload.len;
 
+	line_fill(d);
 	if (!call->has_upload || !d->is_chunked || d->out.len > 0)
 		return true;
 	if (len > CALL_READ_SIZE)
@@ -453,9 +370,26 @@ static void direct_ready(unsigned events, void *arg)
 	if ((events & LOOP_WRITE) && !write_request(d))
 		return;
 	if (events & (LOOP_READ | LOOP_HANGUP))
-		read_reply(d);
-	if (!d->is_stopped && d->stream != NULL)
+		d = read_reply(d);
+	if (d != NULL && !d->is_stopped && d->stream != NULL)
 		update_want(d);
+}
+
+static void send_later(void *arg)
+{
+	struct direct_call *d = arg;
+
+	d->send_is_due = false;
+	if (!d->is_stopped && d->stream != NULL && write_request(d) && d->stream != NULL)
+		update_want(d);
+}
+
+void direct_send_soon(struct direct_call *d)
+{
+	if (d->stream == NULL || d->is_blocked || d->send_is_due)
+		return;
+	d->send_is_due = true;
+	loop_defer(d->call.endpoint->client->loop, send_later, d);
 }
 
 static void begin(struct direct_call *d, struct stream *stream)
@@ -491,18 +425,38 @@ static void direct_retry(struct direct_call *d)
 {
 	stream_close(TAKE_PTR(d->stream));
 	buf_reset(&d->out);
-	buf_append(&d->out, d->kept.data, d->kept.len);
+	if (d->line != NULL)
+		line_unsent(d);
+	else
+		buf_append(&d->out, d->kept.data, d->kept.len);
 	direct_dial(d);
 }
 
-/* An idle connection is written to from the loop, so that call_start calls nobody back. */
+/* From the loop, so that call_start calls nobody back. */
 static void direct_first(void *arg)
 {
 	struct direct_call *d = arg;
 
 	if (d->is_stopped)
 		return;
-	begin(d, TAKE_PTR(d->stream));
+	if (d->stream != NULL)
+		begin(d, d->stream);
+	else
+		direct_dial(d);
+}
+
+void direct_take_over(struct direct_call *d, struct stream *stream)
+{
+	d->stream = stream;
+	d->is_reused = stream != NULL;
+	if (stream == NULL) {
+		loop_defer(d->call.endpoint->client->loop, direct_first, d);
+		return;
+	}
+	stream_on_ready(stream, direct_ready, d);
+	update_want(d);
+	if (line_has_unsent(d))
+		direct_send_soon(d);
 }
 
 static void fail_first(void *arg)
@@ -556,13 +510,19 @@ static void direct_start(struct call *call, const struct call_request *request)
 		loop_defer(e->client->loop, fail_first, d);
 		return;
 	}
-	d->stream = take_idle(e);
+	if (request->lines > 0 && d->is_idempotent) {
+		d->kept = d->out;
+		buf_init(&d->out, REQUEST_MAX);
+		if (line_join(d, request->lines))
+			return;
+	}
+	d->stream = endpoint_take_idle(e);
 	if (d->stream == NULL) {
 		direct_dial(d);
 		return;
 	}
 	d->is_reused = true;
-	if (d->is_idempotent)
+	if (d->is_idempotent && d->line == NULL)
 		buf_append(&d->kept, d->out.data, d->out.len);
 	loop_defer(e->client->loop, direct_first, d);
 }
@@ -573,22 +533,14 @@ static void resume_later(void *arg)
 
 	if (d->is_stopped || d->call.is_paused || d->stream == NULL)
 		return;
-	if (take(d, NULL, 0))
+	d = take(d, NULL, 0);
+	if (d != NULL)
 		update_want(d);
 }
 
 static void direct_resume(struct call *call)
 {
 	loop_defer(call->endpoint->client->loop, resume_later, direct_of(call));
-}
-
-static void upload_later(void *arg)
-{
-	struct direct_call *d = arg;
-
-	d->upload_is_due = false;
-	if (!d->is_stopped && d->stream != NULL && write_request(d) && d->stream != NULL)
-		update_want(d);
 }
 
 static size_t direct_send(struct call *call, const char *data, size_t len)
@@ -609,7 +561,7 @@ static size_t direct_send(struct call *call, const char *data, size_t len)
 	while (sent < len) {
 		n = stream_write(d->stream, data + sent, len - sent);
 		if (n < 0)
-			break; /* full; or broken, which upload_later finds out */
+			break; /* full; or broken, which send_later finds out */
 		sent += (size_t)n;
 	}
 	return sent;
@@ -617,12 +569,7 @@ static size_t direct_send(struct call *call, const char *data, size_t len)
 
 static void direct_upload_changed(struct call *call)
 {
-	struct direct_call *d = direct_of(call);
-
-	if (d->stream == NULL || d->is_blocked || d->upload_is_due)
-		return;
-	d->upload_is_due = true;
-	loop_defer(call->endpoint->client->loop, upload_later, d);
+	direct_send_soon(direct_of(call));
 }
 
 const struct call_carrier direct_carrier = {

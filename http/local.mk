@@ -11,6 +11,7 @@ http_libswarm_http_a_SOURCES = \
 	http/digest.c \
 	http/digest.h \
 	http/direct_call.c \
+	http/direct_call.h \
 	http/exchange.c \
 	http/exchange.h \
 	http/framing.c \
@@ -18,6 +19,8 @@ http_libswarm_http_a_SOURCES = \
 	http/head.c \
 	http/head.h \
 	http/headers.c \
+	http/idle.c \
+	http/line.c \
 	http/mhd.c \
 	http/raw_call.c \
 	http/relay.c \
@@ -41,6 +44,7 @@ check_PROGRAMS += \
 	tests/unit/test_http_client \
 	tests/unit/test_http_framing \
 	tests/unit/test_http_head \
+	tests/unit/test_http_line \
 	tests/unit/test_http_relay \
 	tests/unit/test_http_server \
 	tests/unit/test_http_tls
@@ -57,6 +61,12 @@ tests_unit_test_http_server_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_client_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_client.c
 tests_unit_test_http_client_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_client_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_line_SOURCES = \
+	tests/unit/chance.h \
+	tests/unit/http_fixture.h \
+	tests/unit/test_http_line.c
+tests_unit_test_http_line_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_line_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_relay_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_relay.c
 tests_unit_test_http_relay_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_relay_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)

@@ -18,7 +18,8 @@ struct fake_client {
 	int fd;
 	struct loop_watch *watch;
 	struct buf in;
-	char *held; /* the target of a request that waits for its answer */
+	char *held;   /* the target of a request that waits for its answer */
+	bool is_busy; /* with a request; those behind it wait */
 	bool is_stream, is_endless;
 	struct fake_client *prev, *next;
 };
@@ -58,6 +59,7 @@ static void reply_with(struct fake_client *client, int status, const char *type,
 		"HTTP/1.1 %d X\r\nContent-Type: %s\r\nDate: %s\r\nContent-Length: %zu\r\n\r\n%s",
 		status, type, date, strlen(body), body);
 	say(client, out.data, out.len);
+	client->is_busy = false;
 }
 
 static void reply(struct fake_client *client, const char *body)
@@ -191,7 +193,8 @@ static void answer_inspect(struct fake_client *client, const char *path)
 	reply_with(client, 404, "application/json", "{\"message\":\"No such container\"}");
 }
 
-static void misbehave(struct fake_client *client, enum fake_fault fault)
+/* False when it has closed the connection. */
+static bool misbehave(struct fake_client *client, enum fake_fault fault)
 {
 	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 	char junk[256];
@@ -201,49 +204,50 @@ static void misbehave(struct fake_client *client, enum fake_fault fault)
 	case FAKE_NONE:
 	case FAKE_SILENCE:
 	case FAKE_HOLD:
-		return;
+		break;
 	case FAKE_GARBAGE:
 		for (i = 0; i < sizeof(junk); i++)
 			junk[i] = (char)(i * 37 + 11);
 		say(client, junk, sizeof(junk));
 		client_free(client);
-		return;
+		return false;
 	case FAKE_ENDLESS_HEADERS:
 		say(client, head, sizeof(head) - 1);
 		client->is_endless = true;
 		loop_watch_set(client->watch, LOOP_READ | LOOP_WRITE);
-		return;
+		break;
 	case FAKE_TRUNCATED:
 		say(client, head, sizeof(head) - 1);
 		say(client, "Content-Length: 1000\r\n\r\n[{\"Id\":", 31);
 		client_free(client);
-		return;
+		return false;
 	case FAKE_NOT_JSON:
 		reply(client, "<html>hello</html>");
-		return;
+		break;
 	case FAKE_WRONG_TYPE:
 		reply(client, "\"text\"");
-		return;
+		break;
 	case FAKE_ERROR:
 		reply_with(client, 500, "application/json", "{\"message\":\"out of order\"}");
-		return;
+		break;
 	case FAKE_EMPTY:
 		reply(client, "");
-		return;
+		break;
 	case FAKE_CLOSE:
 		client_free(client);
-		return;
+		return false;
 	case FAKE_ENDLESS_BODY:
 		say(client, head, sizeof(head) - 1);
 		say(client, "\r\n[{\"Id\":\"", 10);
 		client->is_endless = true;
 		loop_watch_set(client->watch, LOOP_READ | LOOP_WRITE);
-		return;
+		break;
 	case FAKE_HTTPS:
 		reply_with(client, 400, "text/plain",
 			"Client sent an HTTP request to an HTTPS server.\n");
-		return;
+		break;
 	}
+	return true;
 }
 
 /* Of a target without its version. */
@@ -276,13 +280,15 @@ static void answer_path(struct fake_client *client, const char *path)
 	}
 }
 
-static void answer(struct fake_client *client, const char *target)
+/* False likewise. */
+static bool answer(struct fake_client *client, const char *target)
 {
 	struct fake_engine *engine = client->engine;
 	const char *path = target;
 	bool is_faulty;
 
 	engine->requests++;
+	client->is_busy = true;
 	if (path[1] == 'v' && path[2] >= '0' && path[2] <= '9')
 		path = strchr(path + 1, '/');
 	if (!path)
@@ -291,9 +297,25 @@ static void answer(struct fake_client *client, const char *target)
 	if (is_faulty && engine->fault == FAKE_HOLD)
 		client->held = xstrdup(path);
 	else if (is_faulty && engine->fault != FAKE_NONE)
-		misbehave(client, engine->fault);
+		return misbehave(client, engine->fault);
 	else
 		answer_path(client, path);
+	return true;
+}
+
+/* The requests that are here, one after the other. */
+static void serve(struct fake_client *client)
+{
+	char target[1024], *end;
+
+	while (!client->is_busy && client->in.len > 0 &&
+		(end = strstr(client->in.data, "\r\n\r\n"))) {
+		if (sscanf(client->in.data, "GET %1023s ", target) != 1)
+			abort();
+		buf_consume(&client->in, (size_t)(end + 4 - client->in.data));
+		if (!answer(client, target))
+			return;
+	}
 }
 
 /* ---- Sockets ---- */
@@ -318,18 +340,8 @@ static void client_ready(unsigned events, void *arg)
 		client_free(client);
 		return;
 	}
-	if (n > 0 && buf_append(&client->in, data, (size_t)n) == 0) {
-		char *end = strstr(client->in.data, "\r\n\r\n");
-
-		if (end) {
-			char target[1024];
-
-			if (sscanf(client->in.data, "GET %1023s ", target) != 1)
-				abort();
-			buf_consume(&client->in, (size_t)(end + 4 - client->in.data));
-			answer(client, target);
-		}
-	}
+	if (n > 0 && buf_append(&client->in, data, (size_t)n) == 0)
+		serve(client);
 }
 
 static void accept_ready(unsigned events, void *arg)
@@ -438,15 +450,33 @@ size_t fake_engine_held(const struct fake_engine *engine)
 	return n;
 }
 
-void fake_engine_release(struct fake_engine *engine)
+size_t fake_engine_waiting(const struct fake_engine *engine)
 {
-	struct fake_client *client;
+	const struct fake_client *client;
+	size_t n = 0;
 
 	DL_FOREACH (engine->clients, client) {
+		const char *p = client->in.data;
+
+		while (client->in.len > 0 && (p = strstr(p, "\r\n\r\n"))) {
+			p += 4;
+			n++;
+		}
+	}
+	return n;
+}
+
+void fake_engine_release(struct fake_engine *engine)
+{
+	struct fake_client *client, *next;
+
+	DL_FOREACH_SAFE (engine->clients, client, next) {
 		char *path CLEANUP_FREE = TAKE_PTR(client->held);
 
-		if (path)
-			answer_path(client, path);
+		if (!path)
+			continue;
+		answer_path(client, path);
+		serve(client);
 	}
 }
 

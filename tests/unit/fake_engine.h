@@ -70,6 +70,8 @@ void fake_engine_pause(struct fake_engine *engine);
 void fake_engine_resume(struct fake_engine *engine);
 /* Requests that are held, and the answers to them, whatever the fault is by now. */
 size_t fake_engine_held(const struct fake_engine *engine);
+/* Requests that wait for the answer to one before them on their connection. */
+size_t fake_engine_waiting(const struct fake_engine *engine);
 void fake_engine_release(struct fake_engine *engine);
 
 /* Adds a container "running"; no event. Its ID is made of its number. */

@@ -310,7 +310,10 @@ static void engines_that_fail_while_they_wait_are_passed_over(void **state)
 
 /* ---- Containers ---- */
 
-static void containers_are_asked_one_by_one_while_others_wait(void **state)
+/* More than are asked for at once over as many connections as may be. */
+enum { CONTAINERS = LIVE_LINES_MAX * LIVE_LINE_LEN + 4 };
+
+static void containers_are_asked_over_one_connection_while_others_wait(void **state)
 {
 	struct world w;
 	struct fake_engine *engine;
@@ -319,7 +322,7 @@ static void containers_are_asked_one_by_one_while_others_wait(void **state)
 	(void)state;
 	world_start(&w);
 	w.cluster->live->turns[TURN_SYNC].max = 1;
-	add_engines(&w, 2, 8, "/containers/json");
+	add_engines(&w, 2, CONTAINERS, "/containers/json");
 	discover(&w);
 	expect_held(&w, 1);
 	assert_int_equal(count_waiting(&w, TURN_SYNC), 1);
@@ -335,22 +338,41 @@ static void containers_are_asked_one_by_one_while_others_wait(void **state)
 	w.is_node[1 - holder] = false;
 	discover(&w);
 	fake_engine_release(engine);
-	expect_held(&w, LIVE_FETCHES_MAX);
+	expect_held(&w, LIVE_LINES_MAX);
 	expect_healthy(&w, 1);
-	assert_int_equal(engine->inspects, 8);
+	assert_int_equal(engine->inspects, CONTAINERS);
 	world_stop(&w);
 }
 
-static void a_few_containers_are_asked_at_once_when_nobody_waits(void **state)
+static void a_few_connections_are_used_when_nobody_waits(void **state)
 {
 	struct world w;
 
 	(void)state;
 	world_start(&w);
-	add_engines(&w, 1, 8, "/containers/0");
+	add_engines(&w, 1, CONTAINERS, "/containers/0");
 	discover(&w);
-	expect_held(&w, LIVE_FETCHES_MAX);
+	expect_held(&w, LIVE_LINES_MAX);
+	assert_int_equal(fake_engine_waiting(w.engines[0]), LIVE_LINES_MAX * (LIVE_LINE_LEN - 1));
 	expect_healthy(&w, 1);
+	assert_int_equal(w.engines[0]->inspects, CONTAINERS);
+	world_stop(&w);
+}
+
+/* Engines that are too old for it have no request before them that has to wait. */
+static void old_engines_are_asked_one_thing_at_a_time(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	add_engines(&w, 1, CONTAINERS, "/containers/0");
+	w.engines[0]->api = "1.39";
+	discover(&w);
+	expect_held(&w, LIVE_LINES_MAX);
+	assert_int_equal(fake_engine_waiting(w.engines[0]), 0);
+	expect_healthy(&w, 1);
+	assert_int_equal(w.engines[0]->inspects, CONTAINERS);
 	world_stop(&w);
 }
 
@@ -411,8 +433,9 @@ int main(void)
 		cmocka_unit_test(removed_engines_give_their_turn_back),
 		cmocka_unit_test(failing_engines_give_their_turn_back),
 		cmocka_unit_test(engines_that_fail_while_they_wait_are_passed_over),
-		cmocka_unit_test(containers_are_asked_one_by_one_while_others_wait),
-		cmocka_unit_test(a_few_containers_are_asked_at_once_when_nobody_waits),
+		cmocka_unit_test(containers_are_asked_over_one_connection_while_others_wait),
+		cmocka_unit_test(a_few_connections_are_used_when_nobody_waits),
+		cmocka_unit_test(old_engines_are_asked_one_thing_at_a_time),
 		cmocka_unit_test(probes_get_rarer_with_the_number_of_nodes),
 	};
 
