@@ -10,8 +10,9 @@
 #include <sys/tree.h>
 
 struct index_entry {
+	/* What a search looks at stands together, and is mostly in one line of the cache. */
+	uint64_t head; /* the first bytes of the key: most comparisons need no look at it */
 	RB_ENTRY(index_entry) tree;
-	uint64_t head;   /* the first bytes of the key: most comparisons need no look at it */
 	const char *key; /* borrowed while entered; NULL = not entered */
 	uint64_t order;
 	void *item;
