@@ -70,9 +70,10 @@ static void draft_swarm_id(struct record_draft *draft)
 	}
 }
 
-static void draft_labels(struct record_draft *draft, struct json_ref entry, struct json_ref inspect)
+static void draft_labels(
+	struct record_draft *draft, struct json_ref entry, const struct inspection *told)
 {
-	struct json_ref labels = json_ref_obj(json_ref_obj(inspect, "Config"), "Labels");
+	struct json_ref labels = json_ref_obj(told->config, "Labels");
 
 	if (!labels.document)
 		labels = json_ref_obj(entry, "Labels");
@@ -126,12 +127,13 @@ static void draft_names(struct record_draft *draft, struct json_ref entry, struc
 	draft->name = own[0] ? own + 1 : "";
 }
 
-static void draft_image(struct record_draft *draft, struct json_ref entry, struct json_ref inspect)
+static void draft_image(
+	struct record_draft *draft, struct json_ref entry, const struct inspection *told)
 {
-	draft->image = text_or_empty(json_ref_obj(inspect, "Config"), "Image", INVENTORY_TEXT_MAX);
+	draft->image = text_or_empty(told->config, "Image", INVENTORY_TEXT_MAX);
 	if (!draft->image[0])
 		draft->image = text_or_empty(entry, "Image", INVENTORY_TEXT_MAX);
-	draft->image_id = text_or_empty(inspect, "Image", INVENTORY_TEXT_MAX);
+	draft->image_id = text_or_empty(told->whole, "Image", INVENTORY_TEXT_MAX);
 	if (!draft->image_id[0])
 		draft->image_id = text_or_empty(entry, "ImageID", INVENTORY_TEXT_MAX);
 }
@@ -253,11 +255,11 @@ static void draft_resources(struct record_draft *draft, struct json_ref host, in
 	view->memory = memory;
 }
 
-static void draft_lists(struct record_draft *draft, struct json_ref entry, struct json_ref inspect)
+static void draft_lists(
+	struct record_draft *draft, struct json_ref entry, const struct inspection *told)
 {
-	struct json_ref mounts = json_ref_arr(inspect, "Mounts");
-	struct json_ref networks =
-		json_ref_obj(json_ref_obj(inspect, "NetworkSettings"), "Networks");
+	struct json_ref mounts = json_ref_arr(told->whole, "Mounts");
+	struct json_ref networks = json_ref_obj(told->settings, "Networks");
 
 	if (!mounts.document)
 		mounts = json_ref_arr(entry, "Mounts");
@@ -289,37 +291,46 @@ static struct json_ref read_object(
 	return (struct json_ref){0};
 }
 
+static struct inspection inspection_of(struct json_ref whole)
+{
+	return (struct inspection){
+		.whole = whole,
+		.config = json_ref_obj(whole, "Config"),
+		.host = json_ref_obj(whole, "HostConfig"),
+		.settings = json_ref_obj(whole, "NetworkSettings"),
+	};
+}
+
 static void draft_fill(struct record_draft *draft, const struct node *node, struct json_ref entry,
-	struct json_ref inspect)
+	const struct inspection *told)
 {
 	struct container *container = &draft->record.container;
-	struct json_ref host = json_ref_obj(inspect, "HostConfig");
-	struct json_ref state = json_ref_obj(inspect, "State");
-	const char *mode = json_ref_str(host, "NetworkMode", NULL);
+	struct json_ref state = json_ref_obj(told->whole, "State");
+	const char *mode = json_ref_str(told->host, "NetworkMode", NULL);
 
 	if (!mode)
 		mode = json_ref_str(json_ref_obj(entry, "HostConfig"), "NetworkMode", "");
 	container->view.host_network = strcmp(mode, "host") == 0;
-	container->isolation = word_of(json_ref_str(host, "Isolation", ""), isolation_words);
+	container->isolation = word_of(json_ref_str(told->host, "Isolation", ""), isolation_words);
 	if (!container->isolation)
 		container->isolation = "";
-	draft->record.created_ns = time_parse_ns(json_ref_str(inspect, "Created", ""));
+	draft->record.created_ns = time_parse_ns(json_ref_str(told->whole, "Created", ""));
 	container->created = draft->record.created_ns / 1000000000;
 	if (container->created == 0) {
 		container->created =
 			clamp(json_ref_int(entry, "Created", 0), INT64_MAX / 1000000000);
 		draft->record.created_ns = container->created * 1000000000;
 	}
-	draft_labels(draft, entry, inspect);
-	draft_names(draft, entry, inspect);
-	draft_image(draft, entry, inspect);
+	draft_labels(draft, entry, told);
+	draft_names(draft, entry, told->whole);
+	draft_image(draft, entry, told);
 	if (state.document)
 		state_from_inspect(draft, state);
 	else
 		state_from_entry(draft, entry);
-	draft_resources(draft, host, node->inventory.ncpu);
-	draft_lists(draft, entry, inspect);
-	draft_ports(draft, entry, inspect);
+	draft_resources(draft, told->host, node->inventory.ncpu);
+	draft_lists(draft, entry, told);
+	draft_ports(draft, entry, told);
 	draft_ports_text(draft, entry, node->inventory.ip);
 }
 
@@ -331,6 +342,7 @@ struct container *container_from_engine(
 					       text->entry_len, "list entry", err);
 	struct record_draft draft = {.id = json_ref_str(entry, "Id", "")};
 	struct container_record *record;
+	struct inspection told;
 	const char *other;
 
 	if (!entry.document)
@@ -350,8 +362,9 @@ struct container *container_from_engine(
 		err_set(err, ERR_UPSTREAM, "container %.12s is told to be %.80s", draft.id, other);
 		return NULL;
 	}
-	draft_fill(&draft, node, entry, inspect);
-	draft_summary(&draft, entry, text->entry, text->entry_len);
+	told = inspection_of(inspect);
+	draft_fill(&draft, node, entry, &told);
+	draft_summary(&draft, inventory->templates, entry, text->entry, text->entry_len);
 	record = record_pack(node, &draft);
 	record_draft_free(&draft);
 	return &record->container;
@@ -379,7 +392,7 @@ static bool makes_the_same(
 
 	draft_names(&draft, entry, (struct json_ref){0});
 	draft_ports_text(&draft, entry, container->node->inventory.ip);
-	draft_summary(&draft, entry, text, len);
+	draft_summary(&draft, container->node->cluster->inventory.templates, entry, text, len);
 	is_same = draft.names.len == container->names.len && row_is_same(&draft, container) &&
 		  strcmp(draft.ports_json, container->ports_json) == 0;
 	for (size_t i = 0; is_same && i < draft.names.len; i++)

@@ -156,14 +156,14 @@ static void entry_ports(struct record_draft *draft, struct port_list *ports, str
 	list_unique(&draft->container_ports);
 }
 
-void draft_ports(struct record_draft *draft, struct json_ref entry, struct json_ref inspect)
+void draft_ports(struct record_draft *draft, struct json_ref entry, const struct inspection *told)
 {
 	struct port_list ports = {.items = NULL}, exposed = {.items = NULL};
-	struct json_ref inside = json_ref_obj(json_ref_obj(inspect, "Config"), "ExposedPorts");
+	struct json_ref inside = json_ref_obj(told->config, "ExposedPorts");
 
 	entry_ports(draft, &ports, entry);
-	bindings_add(&ports, json_ref_obj(json_ref_obj(inspect, "HostConfig"), "PortBindings"));
-	bindings_add(&ports, json_ref_obj(json_ref_obj(inspect, "NetworkSettings"), "Ports"));
+	bindings_add(&ports, json_ref_obj(told->host, "PortBindings"));
+	bindings_add(&ports, json_ref_obj(told->settings, "Ports"));
 	ports_unique(&ports);
 	for (struct json_walk w = json_walk(inside); json_walk_next(&w);) {
 		const char *protocol;

@@ -44,12 +44,10 @@ static void skip_blanks(struct row *row)
 /* Over the text that begins at p; it, without its quotes. */
 static const char *skip_text(struct row *row, size_t *len)
 {
-	const char *text = row->p + 1, *p = text;
+	const char *text = row->p + 1, *p = text + strcspn(text, "\"\\");
 
-	for (; *p != '"'; p++) {
-		if (*p == '\\')
-			p++;
-	}
+	while (*p != '"')
+		p += 2 + strcspn(p + 2, "\"\\");
 	row->p = p + 1;
 	*len = (size_t)(p - text);
 	return text;
@@ -129,6 +127,9 @@ bool draft_row(struct record_draft *draft, const char *entry)
 
 	buf_init(&row.pattern, INVENTORY_SUMMARY_MAX);
 	buf_init(&row.values, INVENTORY_SUMMARY_MAX);
+	/* Room at once, for most: not growth by and by. */
+	(void)!buf_room(&row.pattern, 1024);
+	(void)!buf_room(&row.values, 256);
 	buf_append_str(&row.pattern, "{\"Id\":\"");
 	buf_append_char(&row.pattern, HOLE_ID);
 	buf_append_char(&row.pattern, '"');

@@ -1,6 +1,7 @@
 /* A container's list entry as text that only needs its changing fields put behind it. */
 #include "cluster/record.h"
 
+#include "cluster/intern.h"
 #include "lib/json.h"
 #include "lib/json_read.h"
 #include "lib/mem.h"
@@ -184,11 +185,19 @@ static char *ports_text(struct json_ref entry, const char *ip)
 	return buf_take(&out);
 }
 
-void draft_summary(struct record_draft *draft, struct json_ref entry, const char *text, size_t len)
+void draft_summary(struct record_draft *draft, const struct interned *templates,
+	struct json_ref entry, const char *text, size_t len)
 {
-	bool is_made = fields_fit_ref(entry, entry_fields) ? draft_row(draft, text)
-							   : row_cleaned(draft, text, len);
+	bool is_made = draft_row(draft, text);
 
+	/* Rows of one template differ in texts and numbers only: one of them tells of all whether
+	 * they fit. */
+	if (!(is_made && intern_has(templates, draft->row_template)) &&
+		!fields_fit_ref(entry, entry_fields)) {
+		free(TAKE_PTR(draft->row_template));
+		free(TAKE_PTR(draft->row_values));
+		is_made = row_cleaned(draft, text, len);
+	}
 	if (!is_made)
 		row_short(draft, entry);
 }

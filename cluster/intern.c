@@ -28,6 +28,14 @@ const char *intern(struct interned **table, const char *s)
 	return entry->text;
 }
 
+bool intern_has(const struct interned *table, const char *s)
+{
+	const struct interned *entry;
+
+	HASH_FIND(hh, table, s, strlen(s), entry);
+	return entry != NULL;
+}
+
 void intern_release(struct interned **table, const char *text)
 {
 	struct interned *entry;

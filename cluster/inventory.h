@@ -61,6 +61,8 @@ struct inventory {
 	struct index promised_networks, promised_volumes;
 	struct image_tally *image_tallies; /* by ID: on how many healthy nodes */
 	struct interned *strings;
+	/* Of rows, apart: no text of an engine's own is ever taken for one. */
+	struct interned *templates;
 	struct json_reader *entry_reader, *inspect_reader; /* of container_from_engine */
 	struct reservation *reservations;                  /* oldest first */
 	struct reservation *ended_reservations; /* hold nothing; their makers free them */

@@ -113,13 +113,14 @@ static void pack_draft(
 }
 
 static void share_texts(
-	struct container_record *to, const struct record_draft *from, struct interned **table)
+	struct container_record *to, const struct record_draft *from, struct inventory *inventory)
 {
+	struct interned **table = &inventory->strings;
 	struct container *container = &to->container;
 	struct container_view *view = &container->view;
 	struct view_label *labels = (struct view_label *)(uintptr_t)view->labels.items;
 
-	container->row_template = intern(table, from->row_template);
+	container->row_template = intern(&inventory->templates, from->row_template);
 	for (size_t i = 0; i < from->networks.len; i++)
 		container->networks.items[i] =
 			(char *)(uintptr_t)intern(table, from->networks.items[i]);
@@ -151,7 +152,7 @@ struct container_record *record_pack(struct node *node, const struct record_draf
 	*record = draft->record;
 	p = (struct packer){.words = block + head, .texts = block + head + words};
 	pack_draft(&p, record, draft);
-	share_texts(record, draft, &node->cluster->inventory.strings);
+	share_texts(record, draft, &node->cluster->inventory);
 	record->container.node = node;
 	record->container.refs = 1;
 	node_ref(node);
@@ -184,10 +185,11 @@ void container_unref(struct container *container)
 	if (!container || --container->refs > 0)
 		return;
 
-	struct interned **table = &container->node->cluster->inventory.strings;
+	struct inventory *inventory = &container->node->cluster->inventory;
+	struct interned **table = &inventory->strings;
 	const struct container_view *view = &container->view;
 
-	intern_release(table, container->row_template);
+	intern_release(&inventory->templates, container->row_template);
 	for (size_t i = 0; i < container->networks.len; i++)
 		intern_release(table, container->networks.items[i]);
 	intern_release(table, view->image);

@@ -15,9 +15,9 @@ struct record_age {
 	uint64_t node;
 };
 
-/* One block of memory: the struct, its arrays, its texts. Interned are view.image, view.image_id,
- * row_template, networks, and the labels' keys and values, but for the value that is
- * view.swarm_id. */
+/* One block of memory: the struct, its arrays, its texts. Interned are row_template, and with
+ * others' texts view.image, view.image_id, networks, and the labels' keys and values, but for the
+ * value that is view.swarm_id. */
 struct container_record {
 	struct container container; /* first: a container is its record */
 	RB_ENTRY(container_record) by_age;
@@ -68,17 +68,26 @@ void record_draft_free(struct record_draft *draft);
 /* A deep copy of a view in one block, to be freed with free(). */
 struct container_view *view_dup(const struct container_view *view);
 
+/* What inspecting a container told, and those parts of it that are looked at more than once; all
+ * zeros when there is no inspection. */
+struct inspection {
+	struct json_ref whole;
+	struct json_ref config, host, settings; /* HostConfig, NetworkSettings */
+};
+
 /* ---- container_ports.c ---- */
 
 /* view.ports, view.exposed, published and container_ports. */
-void draft_ports(struct record_draft *draft, struct json_ref entry, struct json_ref inspect);
+void draft_ports(struct record_draft *draft, struct json_ref entry, const struct inspection *told);
 /* "80/tcp" or "80": false unless the port is 1 to 65535. The protocol is a static text. */
 bool port_parse(const char *text, uint16_t *port, const char **protocol);
 
 /* ---- container_summary.c ---- */
 
-/* The row. text: what entry was read from, and a NUL. */
-void draft_summary(struct record_draft *draft, struct json_ref entry, const char *text, size_t len);
+/* The row. text: what entry was read from, and a NUL. templates: those of other rows, which need no
+ * look at what is in them. */
+void draft_summary(struct record_draft *draft, const struct interned *templates,
+	struct json_ref entry, const char *text, size_t len);
 /* ports_json. ip stands where the engine says "any address". */
 void draft_ports_text(struct record_draft *draft, struct json_ref entry, const char *ip);
 

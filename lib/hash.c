@@ -19,7 +19,8 @@ static uint64_t rotate(uint64_t x, unsigned bits)
 	return x << bits | x >> (64 - bits);
 }
 
-static void mix(uint64_t v[4])
+/* Inlined, so that the four words stay in registers. */
+static inline __attribute__((always_inline)) void mix(uint64_t v[4])
 {
 	v[0] += v[1];
 	v[2] += v[3];
