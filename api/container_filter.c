@@ -201,10 +201,8 @@ static char *parent_of(const struct cluster *cluster, const char *id)
 	char *parent = NULL;
 
 	for (size_t i = 0; i < len && parent == NULL; i++) {
-		const char *text = json_str(found[i]->json, "ParentId", "");
-
-		if (!str_is_empty(text))
-			parent = xstrdup(text);
+		if (!str_is_empty(found[i]->parent_id))
+			parent = xstrdup(found[i]->parent_id);
 	}
 	free(found);
 	return parent;

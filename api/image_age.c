@@ -72,7 +72,7 @@ static int created_of(const struct request *r, const char *filter, const char *r
 	struct image **found = cluster_images_find(r->api->config.cluster, reference, &len);
 
 	if (len > 0)
-		*created = json_int(found[0]->json, "Created", 0);
+		*created = found[0]->created;
 	free(found);
 	return len > 0 ? 0
 		       : err_set(err, ERR_INVALID, "invalid filter '%s': no such image found: '%s'",

@@ -58,37 +58,37 @@ static void add_missing(json_t *to, const json_t *from)
 }
 
 /* Counts of containers add up; -1 is "not counted". */
-static void merge_containers(json_t *into, const json_t *from)
+static void merge_containers(json_t *into, int64_t count)
 {
-	int64_t count = json_int(from, "Containers", -1), sum = json_int(into, "Containers", -1);
+	int64_t sum = json_int(into, "Containers", -1);
 
 	if (count >= 0)
 		json_object_set_new(
 			into, "Containers", json_integer(sum >= 0 ? sum + count : count));
 }
 
-static struct merged *merge_image(struct merged *all, const json_t *entry)
+/* NULL when it is no image: one bad record is no reason to show nothing. */
+static struct merged *merge_image(struct merged **all, json_t *entry)
 {
 	const char *id = json_str(entry, "Id", "");
 	struct merged *m;
 
-	/* One bad record is no reason to show nothing. */
 	if (id[0] == '\0')
-		return all;
-	HASH_FIND_STR(all, id, m);
+		return NULL;
+	HASH_FIND_STR(*all, id, m);
 	if (m == NULL) {
 		m = xcalloc(1, sizeof(*m));
-		m->json = json_copy((json_t *)entry);
+		m->json = json_copy(entry);
 		m->id = json_str(m->json, "Id", "");
 		json_object_set_new(m->json, "RepoTags", json_array());
 		json_object_set_new(m->json, "RepoDigests", json_array());
-		HASH_ADD_KEYPTR(hh, all, m->id, strlen(m->id), m);
+		HASH_ADD_KEYPTR(hh, *all, m->id, strlen(m->id), m);
 	} else {
-		merge_containers(m->json, entry);
+		merge_containers(m->json, json_int(entry, "Containers", -1));
 	}
 	add_missing(json_arr(m->json, "RepoTags"), json_arr(entry, "RepoTags"));
 	add_missing(json_arr(m->json, "RepoDigests"), json_arr(entry, "RepoDigests"));
-	return all;
+	return m;
 }
 
 /* ---- Filters ---- */
@@ -238,17 +238,48 @@ static json_t *take_list(struct merged *all, const struct image_query *query)
 	return list;
 }
 
+/* An entry that was read, by its text: most of a fleet's images are told alike by many nodes. */
+struct known {
+	const char *text;
+	int64_t containers; /* -1 = not counted */
+	struct merged *merged;
+	UT_hash_handle hh;
+};
+
+static void merge_text(struct merged **all, struct known **known, const char *text)
+{
+	json_t *entry CLEANUP_JSON = NULL;
+	struct known *k;
+
+	HASH_FIND_PTR(*known, &text, k);
+	if (k == NULL) {
+		entry = entry_json(text);
+		k = xcalloc(1, sizeof(*k));
+		k->text = text;
+		k->containers = json_int(entry, "Containers", -1);
+		k->merged = merge_image(all, entry);
+		HASH_ADD_PTR(*known, text, k);
+	} else if (k->merged != NULL) {
+		merge_containers(k->merged->json, k->containers);
+	}
+}
+
 static void list_inventory(
 	struct request *r, const struct image_query *query, struct node *const *nodes, size_t len)
 {
 	struct merged *all = NULL;
+	struct known *known = NULL, *k, *next;
 
 	for (size_t i = 0; i < len; i++) {
 		size_t images_len;
 		struct image *const *images = node_images(nodes[i], &images_len);
 
-		for (size_t k = 0; k < images_len; k++)
-			all = merge_image(all, images[k]->json);
+		for (size_t j = 0; j < images_len; j++)
+			merge_text(&all, &known, images[j]->text);
+	}
+	HASH_ITER (hh, known, k, next) {
+		HASH_DEL(known, k);
+		free(k);
 	}
 	paced_reply_json(r, NULL, take_list(all, query), "\n");
 }
@@ -270,7 +301,7 @@ static void list_answered(struct request *r, struct fanout_reply *replies, size_
 		if (!json_is_array(entries))
 			fanout_warn(&headers, &replies[i]);
 		json_array_foreach (entries, k, entry)
-			all = merge_image(all, entry);
+			(void)merge_image(&all, entry);
 	}
 	paced_reply_json(r, &headers, take_list(all, query), "");
 	http_headers_free(&headers);

@@ -59,6 +59,9 @@ void bench_cluster_free(struct cluster *cluster)
 static void add_images(struct node *node)
 {
 	json_t *list CLEANUP_JSON = json_array();
+	struct json_reader *reader = json_reader_new();
+	char *text CLEANUP_FREE = NULL;
+	struct json_ref answer;
 
 	for (unsigned i = 0; i < IMAGES_OF_NODE; i++) {
 		/* The first is everywhere. */
@@ -70,8 +73,11 @@ static void add_images(struct node *node)
 		json_array_append_new(list,
 			json_pack("{s:s, s:[s], s:i}", "Id", id, "RepoTags", tag, "Created", 1));
 	}
-	if (inventory_images_replace(node, list, NULL, NULL) < 0)
+	text = json_text(list, NULL);
+	answer = json_read(reader, text, strlen(text), NULL);
+	if (!answer.document || inventory_images_replace(node, answer, NULL, NULL) < 0)
 		abort();
+	json_reader_free(reader);
 }
 
 struct node *bench_node(struct cluster *cluster, size_t number)

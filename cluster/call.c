@@ -67,20 +67,22 @@ int live_status_error(const char *path, const struct reply *reply, struct err *e
 		message);
 }
 
-json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *err)
+/* Values, and brackets twice. Those within strings count too: an upper bound is enough. */
+static int check_values(const char *text, size_t len, size_t values_max, struct err *err)
 {
 	size_t i, values = 0;
 
-	/* Those within strings count too: an upper bound is enough. */
 	for (i = 0; i < len; i++) {
 		values += text[i] == ',';
 		values += 2 * (text[i] == '{' || text[i] == '[');
 	}
-	if (values > values_max) {
-		err_set(err, ERR_TOO_LARGE, "more than %zu values", values_max);
-		return NULL;
-	}
-	return json_parse(text, len, err);
+	return values > values_max ? err_set(err, ERR_TOO_LARGE, "more than %zu values", values_max)
+				   : 0;
+}
+
+json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *err)
+{
+	return check_values(text, len, values_max, err) == 0 ? json_parse(text, len, err) : NULL;
 }
 
 int live_reply_check(
@@ -91,38 +93,34 @@ int live_reply_check(
 	return reply->status == 200 ? 0 : live_status_error(path, reply, err);
 }
 
-json_t *live_reply_json(const char *path, const struct reply *reply, const struct err *failed,
-	size_t values_max, struct err *err)
-{
-	struct err why = ERR_INIT;
-	json_t *json;
-
-	if (live_reply_check(path, reply, failed, err) != 0)
-		return NULL;
-	json = live_parse(reply->body, reply->body_len, values_max, &why);
-	if (!json && why.code == ERR_TOO_LARGE)
-		err_set(err, ERR_TOO_LARGE, "GET %s: %s", path, why.msg);
-	else if (!json)
-		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not JSON: %s", path, why.msg);
-	return json;
-}
-
-struct json_ref live_reply_read(struct node_live *live, const char *path, const struct reply *reply,
-	const struct err *failed, struct err *err)
+struct json_ref live_reply_value(struct node_live *live, const char *path,
+	const struct reply *reply, const struct err *failed, struct err *err)
 {
 	struct json_ref value = {0};
 	struct err why = ERR_INIT;
 
 	if (live_reply_check(path, reply, failed, err) != 0)
 		return value;
-	value = json_read(live->shared->reader, reply->body, reply->body_len, &why);
-	if (json_ref_kind(value) == JSON_KIND_OBJECT)
+	if (check_values(reply->body, reply->body_len, LIVE_LIST_VALUES, &why) != 0) {
+		err_set(err, ERR_TOO_LARGE, "GET %s: %s", path, why.msg);
 		return value;
-	if (value.document)
-		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not a JSON object", path);
-	else
+	}
+	value = json_read(live->shared->reader, reply->body, reply->body_len, &why);
+	if (!value.document)
 		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not JSON: %s", path, why.msg);
-	return (struct json_ref){0};
+	return value;
+}
+
+struct json_ref live_reply_read(struct node_live *live, const char *path, const struct reply *reply,
+	const struct err *failed, struct err *err)
+{
+	struct json_ref value = live_reply_value(live, path, reply, failed, err);
+
+	if (value.document && json_ref_kind(value) != JSON_KIND_OBJECT) {
+		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not a JSON object", path);
+		return (struct json_ref){0};
+	}
+	return value;
 }
 
 /* Two digits, or -1. */

@@ -197,7 +197,10 @@ struct node *cluster_exec_find(const struct cluster *cluster, const char *exec_i
 struct image {
 	struct image_view view;
 	struct node *node;
-	json_t *json; /* the engine's list entry */
+	const char *text;      /* the engine's list entry; images that are told alike share it */
+	const char *parent_id; /* "" = none */
+	int64_t created;       /* unix seconds */
+	bool has_digests;      /* a registry knows it by one */
 };
 struct network {
 	const char *id, *name, *driver, *scope; /* scope "local", "global", "swarm" */
@@ -209,8 +212,8 @@ struct volume {
 	struct node *node;
 	const char *text;
 };
-/* The entry of a network or volume, made of its text each time: as values it takes several times
- * the room. Owned by the caller. */
+/* The entry of an image, network or volume, made of its text each time: as values it takes several
+ * times the room. Owned by the caller. */
 json_t *entry_json(const char *text);
 /* Images are all that the engine has, intermediate layers of builds too: those have no names and
  * are the ParentId of another. */

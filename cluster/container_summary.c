@@ -113,7 +113,7 @@ static bool port_is_sound(struct json_ref port)
 	int64_t private = json_ref_int(port, "PrivatePort", 0);
 	int64_t public = json_ref_int(port, "PublicPort", 0);
 
-	return fields_fit_ref(port, port_fields) && private >= 0 && private <= UINT16_MAX &&
+	return fields_fit(port, port_fields) && private >= 0 && private <= UINT16_MAX &&
 	       public >= 0 && public <= UINT16_MAX;
 }
 
@@ -193,7 +193,7 @@ void draft_summary(struct record_draft *draft, const struct interned *templates,
 	/* Rows of one template differ in texts and numbers only: one of them tells of all whether
 	 * they fit. */
 	if (!(is_made && intern_has(templates, draft->row_template)) &&
-		!fields_fit_ref(entry, entry_fields)) {
+		!fields_fit(entry, entry_fields)) {
 		free(TAKE_PTR(draft->row_template));
 		free(TAKE_PTR(draft->row_values));
 		is_made = row_cleaned(draft, text, len);

@@ -1,8 +1,8 @@
 /* Images: their records, their count over the cluster, and what a reference means. */
 #include "cluster/node_parts.h"
 
+#include "cluster/intern.h"
 #include "lib/hash.h"
-#include "lib/json.h"
 #include "lib/mem.h"
 
 #include <stdio.h>
@@ -19,6 +19,7 @@ struct image_item {
 	struct index_entry by_id, by_project;
 	struct index_entry *by_name; /* view.names_len of them */
 	const char **names;
+	const char *project;
 };
 
 /* On how many healthy nodes an image is. */
@@ -44,10 +45,10 @@ static const struct field image_fields[] = {
 	{NULL, FIELD_TEXT, NULL},
 };
 
-static bool array_itself(const json_t *answer, const json_t **entries)
+static bool array_itself(struct json_ref answer, struct json_ref *entries)
 {
 	*entries = answer;
-	return json_is_array(answer);
+	return json_ref_kind(answer) == JSON_KIND_ARRAY;
 }
 
 static bool is_image_id(const char *id)
@@ -58,36 +59,55 @@ static bool is_image_id(const char *id)
 	       str_is_hex(id + skip, DIGITS_OF_ID);
 }
 
+static size_t count_items(struct json_ref array)
+{
+	size_t n = 0;
+
+	for (struct json_walk w = json_walk(array); json_walk_next(&w);)
+		n++;
+	return n;
+}
+
 /* "<none>:<none>" and "<none>@<none>" stand for no name at all in older APIs, and
  * "repo@sha256:..." beside them is one. */
-static void names_add(struct image_item *item, const json_t *names)
+static void names_add(struct image_item *item, struct json_ref names)
 {
-	const json_t *name;
-	size_t i;
+	struct inventory *inventory = &item->image.node->cluster->inventory;
 
-	json_array_foreach (names, i, name) {
-		const char *text = json_string_value(name);
+	for (struct json_walk w = json_walk(names); json_walk_next(&w);) {
+		const char *text = json_ref_text(w.value);
 
 		if (!text || !text[0] || strlen(text) > INVENTORY_TEXT_MAX ||
 			str_has_prefix(text, "<none>") || item->image.view.names_len == NAMES_MAX)
 			continue;
-		item->names[item->image.view.names_len++] = text;
+		item->names[item->image.view.names_len++] = intern(&inventory->strings, text);
 	}
 }
 
-static void *image_new(struct node *node, json_t *entry)
+/* The same images are on many nodes, so all texts are shared. */
+static void *image_new(struct node *node, struct json_ref entry, const struct buf *text)
 {
-	const char *id = json_str(entry, "Id", "");
-	const json_t *tags = json_arr(entry, "RepoTags");
-	const json_t *digests = json_arr(entry, "RepoDigests");
+	struct interned **strings = &node->cluster->inventory.strings;
+	const char *id = json_ref_str(entry, "Id", "");
+	struct json_ref tags = json_ref_arr(entry, "RepoTags");
+	struct json_ref digests = json_ref_arr(entry, "RepoDigests");
 	struct image_item *item;
+	size_t digests_len;
 
 	if (!is_image_id(id) || !fields_fit(entry, image_fields))
 		return NULL;
+	digests_len = count_items(digests);
 	item = xcalloc(1, sizeof(*item));
-	item->image = (struct image){.view = {.id = id}, .node = node, .json = entry};
-	item->names =
-		xcalloc(json_array_size(tags) + json_array_size(digests) + 1, sizeof(const char *));
+	item->image = (struct image){
+		.view = {.id = intern(strings, id)},
+		.node = node,
+		.text = intern(strings, text->data),
+		.parent_id = intern(strings, json_ref_str(entry, "ParentId", "")),
+		.created = json_ref_int(entry, "Created", 0),
+		.has_digests = digests_len > 0,
+	};
+	item->project = intern(strings, project_of_entry(entry));
+	item->names = xcalloc(count_items(tags) + digests_len + 1, sizeof(const char *));
 	names_add(item, tags);
 	names_add(item, digests);
 	item->image.view.names = item->names;
@@ -95,13 +115,24 @@ static void *image_new(struct node *node, json_t *entry)
 	return item;
 }
 
-static void image_free(void *image)
+static void image_free(struct inventory *inventory, void *image)
 {
 	struct image_item *item = image;
 
+	for (size_t i = 0; i < item->image.view.names_len; i++)
+		intern_release(&inventory->strings, item->names[i]);
+	intern_release(&inventory->strings, item->image.view.id);
+	intern_release(&inventory->strings, item->image.text);
+	intern_release(&inventory->strings, item->image.parent_id);
+	intern_release(&inventory->strings, item->project);
 	free(item->names);
 	free(item->by_name);
 	free(item);
+}
+
+static const char *image_text(const void *image)
+{
+	return ((const struct image *)image)->text;
 }
 
 static void image_enter(struct inventory *inventory, void *image)
@@ -112,8 +143,8 @@ static void image_enter(struct inventory *inventory, void *image)
 	fleet_image_add(&inventory->fleet, item->image.node, &item->image.view);
 	index_insert(&inventory->image_ids, &item->by_id, item->image.view.id + strlen(ALGORITHM),
 		node, item);
-	project_enter(inventory, PROJECT_IMAGES, &item->by_project,
-		project_of_json(item->image.json), item->image.node, item);
+	project_enter(inventory, PROJECT_IMAGES, &item->by_project, item->project, item->image.node,
+		item);
 	for (size_t i = 0; i < item->image.view.names_len; i++)
 		index_insert(
 			&inventory->image_names, &item->by_name[i], item->names[i], node, item);
@@ -134,6 +165,7 @@ const struct part_kind part_images = {
 	.name = "images",
 	.entries = array_itself,
 	.item_new = image_new,
+	.text = image_text,
 	.item_free = image_free,
 	.enter = image_enter,
 	.leave = image_leave,

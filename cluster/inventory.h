@@ -20,7 +20,8 @@
 #define INVENTORY_LIST_MAX 512             /* names, mounts, networks of one container */
 #define INVENTORY_SUMMARY_MAX (256 * 1024) /* bytes of one container's list entry */
 #define INVENTORY_CONTAINERS_MAX 100000    /* of one node; a put beyond is dropped with a warning */
-#define INVENTORY_ITEMS_MAX 100000         /* images, networks, volumes of one node, each */
+#define INVENTORY_PART_TEXT_MAX (4 * 1024 * 1024) /* bytes of one of these */
+#define INVENTORY_ITEMS_MAX 100000                /* images, networks, volumes of one node, each */
 
 struct interned;
 struct execs;
@@ -172,10 +173,11 @@ size_t inventory_containers_prune(struct node *node, uint64_t asked_at);
 /* Each takes the engine's whole answer (GET /images/json, /networks, /volumes) in the place of what
  * was known. Bad entries are left out: *bad (may be NULL) counts them. -1 and nothing changed when
  * the answer as a whole is not one. */
-int inventory_images_replace(struct node *node, const json_t *answer, size_t *bad, struct err *err);
+int inventory_images_replace(
+	struct node *node, struct json_ref answer, size_t *bad, struct err *err);
 int inventory_networks_replace(
-	struct node *node, const json_t *answer, size_t *bad, struct err *err);
+	struct node *node, struct json_ref answer, size_t *bad, struct err *err);
 int inventory_volumes_replace(
-	struct node *node, const json_t *answer, size_t *bad, struct err *err);
+	struct node *node, struct json_ref answer, size_t *bad, struct err *err);
 
 #endif

@@ -275,11 +275,11 @@ json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *
  * the engine's message, or ERR_NOT_FOUND for 404. */
 int live_reply_check(const char *path, const struct reply *reply, const struct err *failed,
 	struct err *err) MUSTCHECK;
-/* The reply as JSON (a new reference), or NULL with an error as live_reply_check has, or
- * ERR_UPSTREAM. */
-json_t *live_reply_json(const char *path, const struct reply *reply, const struct err *failed,
-	size_t values_max, struct err *err) MUSTCHECK;
-/* The same, an object that is only read: it lives until the next one is. No document for NULL. */
+/* The reply, a value that is only read: it lives until the next one is. No document, and an error
+ * as live_reply_check has or ERR_UPSTREAM or ERR_TOO_LARGE, when there is none. */
+struct json_ref live_reply_value(struct node_live *live, const char *path,
+	const struct reply *reply, const struct err *failed, struct err *err) MUSTCHECK;
+/* The same, an object. */
 struct json_ref live_reply_read(struct node_live *live, const char *path, const struct reply *reply,
 	const struct err *failed, struct err *err) MUSTCHECK;
 /* The error for such a status. */

@@ -1,10 +1,8 @@
 /* Networks and volumes: their records. */
 #include "cluster/node_parts.h"
 
-#include "lib/json.h"
 #include "lib/mem.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* Both keep texts of their own: see entry_json. */
@@ -77,66 +75,58 @@ static bool is_network_id(const char *id)
 	return len > 0 && len <= 64 && !id[len];
 }
 
-json_t *entry_json(const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *json = json_parse(text, strlen(text), &err);
-
-	assert(json); /* json_text wrote it */
-	return json;
-}
-
 /* Copies of these texts and of the entry, one behind the other; each place gets its own. */
-static char *keep_texts(const json_t *entry, const char **entry_text, const char **places[],
+static char *keep_texts(const struct buf *entry, const char **entry_text, const char **places[],
 	const char *const texts[], size_t len)
 {
-	size_t text_len, size, i;
-	char *text CLEANUP_FREE = json_text(entry, &text_len), *block, *at;
+	size_t size = entry->len + 1;
+	char *block, *at;
 
-	for (size = text_len + 1, i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++)
 		size += strlen(texts[i]) + 1;
 	block = at = xmalloc(size);
-	for (i = 0; i < len; i++) {
+	for (size_t i = 0; i < len; i++) {
 		size_t one = strlen(texts[i]) + 1;
 
 		*places[i] = memcpy(at, texts[i], one);
 		at += one;
 	}
-	*entry_text = memcpy(at, text, text_len + 1);
+	*entry_text = memcpy(at, entry->data, entry->len + 1);
 	return block;
 }
 
 /* ---- Networks ---- */
 
-static bool array_itself(const json_t *answer, const json_t **entries)
+static bool array_itself(struct json_ref answer, struct json_ref *entries)
 {
 	*entries = answer;
-	return json_is_array(answer);
+	return json_ref_kind(answer) == JSON_KIND_ARRAY;
 }
 
-static void *network_new(struct node *node, json_t *entry)
+static void *network_new(struct node *node, struct json_ref entry, const struct buf *text)
 {
-	const char *id = json_str(entry, "Id", "");
-	const char *name = json_str(entry, "Name", "");
+	const char *id = json_ref_str(entry, "Id", "");
+	const char *name = json_ref_str(entry, "Name", "");
 	struct network_item *item;
 
 	if (!is_network_id(id) || !is_sound_name(name) || !fields_fit(entry, network_fields))
 		return NULL;
 	item = xcalloc(1, sizeof(*item));
 	item->network.node = node;
-	item->texts = keep_texts(entry, &item->network.text,
+	item->texts = keep_texts(text, &item->network.text,
 		(const char **[]){&item->network.id, &item->network.name, &item->network.driver,
 			&item->network.scope, &item->project},
-		(const char *[]){id, name, json_str(entry, "Driver", ""),
-			json_str(entry, "Scope", "local"), project_of_json(entry)},
+		(const char *[]){id, name, json_ref_str(entry, "Driver", ""),
+			json_ref_str(entry, "Scope", "local"), project_of_entry(entry)},
 		5);
 	return item;
 }
 
-static void network_free(void *network)
+static void network_free(struct inventory *inventory, void *network)
 {
 	struct network_item *item = network;
 
+	(void)inventory;
 	free(item->texts);
 	free(item);
 }
@@ -179,40 +169,41 @@ const struct part_kind part_networks = {
 /* ---- Volumes ---- */
 
 /* {"Volumes": [...], "Warnings": ...}; null instead of the array when there are none. */
-static bool volumes_within(const json_t *answer, const json_t **entries)
+static bool volumes_within(struct json_ref answer, struct json_ref *entries)
 {
-	if (json_is_array(answer)) {
-		*entries = answer;
+	enum json_kind kind;
+
+	if (array_itself(answer, entries))
 		return true;
-	}
-	*entries = json_get(answer, "Volumes");
-	if (json_is_null(*entries))
-		*entries = NULL;
-	return json_is_object(answer) && (!*entries || json_is_array(*entries));
+	*entries = json_ref_get(answer, "Volumes");
+	kind = json_ref_kind(*entries);
+	return json_ref_kind(answer) == JSON_KIND_OBJECT &&
+	       (kind == JSON_KIND_ARRAY || kind == JSON_KIND_NULL || kind == JSON_KIND_NONE);
 }
 
-static void *volume_new(struct node *node, json_t *entry)
+static void *volume_new(struct node *node, struct json_ref entry, const struct buf *text)
 {
-	const char *name = json_str(entry, "Name", "");
+	const char *name = json_ref_str(entry, "Name", "");
 	struct volume_item *item;
 
 	if (!is_sound_name(name) || !fields_fit(entry, volume_fields))
 		return NULL;
 	item = xcalloc(1, sizeof(*item));
 	item->volume.node = node;
-	item->texts = keep_texts(entry, &item->volume.text,
+	item->texts = keep_texts(text, &item->volume.text,
 		(const char **[]){&item->volume.name, &item->volume.driver, &item->volume.scope,
 			&item->project},
-		(const char *[]){name, json_str(entry, "Driver", ""),
-			json_str(entry, "Scope", "local"), project_of_json(entry)},
+		(const char *[]){name, json_ref_str(entry, "Driver", ""),
+			json_ref_str(entry, "Scope", "local"), project_of_entry(entry)},
 		4);
 	return item;
 }
 
-static void volume_free(void *volume)
+static void volume_free(struct inventory *inventory, void *volume)
 {
 	struct volume_item *item = volume;
 
+	(void)inventory;
 	free(item->texts);
 	free(item);
 }

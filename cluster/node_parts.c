@@ -1,8 +1,8 @@
 #include "cluster/node_parts.h"
 
-#include "lib/json.h"
 #include "lib/mem.h"
 
+#include <assert.h>
 #include <string.h>
 
 static struct inventory_part **slot_of(struct node *node, const struct part_kind *kind)
@@ -14,20 +14,39 @@ static struct inventory_part **slot_of(struct node *node, const struct part_kind
 	return kind == &part_networks ? &own->networks : &own->volumes;
 }
 
-static struct inventory_part *part_new(struct node *node, const struct part_kind *kind,
-	json_t *answer, const json_t *entries, size_t *bad)
+json_t *entry_json(const char *text)
+{
+	/* Of keys that stand twice the last counts, as it does to Go. */
+	json_t *json = json_loads(text, 0, NULL);
+
+	assert(json); /* json_ref_print said so */
+	return json;
+}
+
+static void *item_new(struct node *node, const struct part_kind *kind, struct json_ref entry)
+{
+	struct buf text CLEANUP_BUF;
+
+	buf_init(&text, INVENTORY_PART_TEXT_MAX);
+	if (!json_ref_print(entry, &text) || text.failed)
+		return NULL;
+	return kind->item_new(node, entry, &text);
+}
+
+static struct inventory_part *part_new(
+	struct node *node, const struct part_kind *kind, struct json_ref entries, size_t *bad)
 {
 	struct inventory_part *part = xcalloc(1, sizeof(*part));
-	size_t max = json_array_size(entries), i;
-	json_t *entry;
+	size_t max = 0;
 
+	part->kind = kind;
+	for (struct json_walk w = json_walk(entries); json_walk_next(&w);)
+		max++;
 	if (max > INVENTORY_ITEMS_MAX)
 		max = INVENTORY_ITEMS_MAX;
-	part->kind = kind;
-	part->answer = kind->text ? NULL : json_incref(answer);
 	part->items = xcalloc(max + 1, sizeof(void *));
-	json_array_foreach (entries, i, entry) {
-		void *item = part->len < max ? kind->item_new(node, entry) : NULL;
+	for (struct json_walk w = json_walk(entries); json_walk_next(&w);) {
+		void *item = part->len < max ? item_new(node, kind, w.value) : NULL;
 
 		if (item)
 			part->items[part->len++] = item;
@@ -37,31 +56,32 @@ static struct inventory_part *part_new(struct node *node, const struct part_kind
 	if (kind != &part_images)
 		return part;
 	part->views = xcalloc(part->len + 1, sizeof(const struct image_view *));
-	for (i = 0; i < part->len; i++)
+	for (size_t i = 0; i < part->len; i++)
 		part->views[i] = &((struct image *)part->items[i])->view;
 	return part;
 }
 
-static void part_free(struct inventory_part *part)
+static void part_free(struct inventory *inventory, struct inventory_part *part)
 {
 	for (size_t i = 0; i < part->len; i++)
-		part->kind->item_free(part->items[i]);
+		part->kind->item_free(inventory, part->items[i]);
 	free(part->items);
 	free(part->views);
-	json_decref(part->answer);
 	free(part);
 }
 
 /* True when both tell the same: thousands of lists do, each time that they are asked for anew. */
 static bool parts_are_equal(const struct inventory_part *a, const struct inventory_part *b)
 {
-	if (!a->kind->text)
-		return json_equal(a->answer, b->answer);
 	if (a->len != b->len)
 		return false;
-	for (size_t i = 0; i < a->len; i++)
-		if (strcmp(a->kind->text(a->items[i]), a->kind->text(b->items[i])) != 0)
+	for (size_t i = 0; i < a->len; i++) {
+		const char *left = a->kind->text(a->items[i]);
+		const char *right = b->kind->text(b->items[i]);
+
+		if (left != right && strcmp(left, right) != 0)
 			return false;
+	}
 	return true;
 }
 
@@ -96,12 +116,12 @@ static void part_enter(struct node *node, struct inventory_part *part)
 		images_count(inventory, part, true);
 }
 
-static int replace(struct node *node, const struct part_kind *kind, const json_t *answer,
+static int replace(struct node *node, const struct part_kind *kind, struct json_ref answer,
 	size_t *bad, struct err *err)
 {
 	struct inventory_part **slot = slot_of(node, kind);
 	struct inventory_part *old = *slot, *part;
-	const json_t *entries;
+	struct json_ref entries;
 	size_t bad_here = 0;
 
 	if (!kind->entries(answer, &entries))
@@ -111,9 +131,9 @@ static int replace(struct node *node, const struct part_kind *kind, const json_t
 	*bad = 0;
 	if (node->inventory.is_removed)
 		return 0;
-	part = part_new(node, kind, (json_t *)(uintptr_t)answer, entries, bad);
+	part = part_new(node, kind, entries, bad);
 	if (old && parts_are_equal(old, part)) {
-		part_free(part);
+		part_free(&node->cluster->inventory, part);
 		return 0;
 	}
 	*slot = part;
@@ -124,18 +144,20 @@ static int replace(struct node *node, const struct part_kind *kind, const json_t
 	return 0;
 }
 
-int inventory_images_replace(struct node *node, const json_t *answer, size_t *bad, struct err *err)
+int inventory_images_replace(
+	struct node *node, struct json_ref answer, size_t *bad, struct err *err)
 {
 	return replace(node, &part_images, answer, bad, err);
 }
 
 int inventory_networks_replace(
-	struct node *node, const json_t *answer, size_t *bad, struct err *err)
+	struct node *node, struct json_ref answer, size_t *bad, struct err *err)
 {
 	return replace(node, &part_networks, answer, bad, err);
 }
 
-int inventory_volumes_replace(struct node *node, const json_t *answer, size_t *bad, struct err *err)
+int inventory_volumes_replace(
+	struct node *node, struct json_ref answer, size_t *bad, struct err *err)
 {
 	return replace(node, &part_volumes, answer, bad, err);
 }
@@ -166,7 +188,7 @@ void node_parts_sweep(struct inventory *inventory)
 
 	while ((part = inventory->part_graves)) {
 		inventory->part_graves = part->next_grave;
-		part_free(part);
+		part_free(inventory, part);
 	}
 }
 

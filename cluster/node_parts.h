@@ -8,8 +8,7 @@
 /* One list of one node. */
 struct inventory_part {
 	const struct part_kind *kind;
-	json_t *answer; /* held when the items' texts are its own, else NULL */
-	void **items;   /* struct image *, struct network * or struct volume * */
+	void **items; /* struct image *, struct network * or struct volume * */
 	size_t len;
 	const struct image_view **views; /* of images */
 	struct inventory_part *next_grave;
@@ -17,13 +16,13 @@ struct inventory_part {
 
 struct part_kind {
 	const char *name;
-	/* The array within the engine's answer, NULL = an empty one. False: the answer is none. */
-	bool (*entries)(const json_t *answer, const json_t **entries);
-	/* NULL when the entry is bad. */
-	void *(*item_new)(struct node *node, json_t *entry);
-	/* The entry's text as the item keeps it. NULL = items keep the answer. */
+	/* The array within the engine's answer, a missing one = an empty one. False: the answer is
+	 * none. */
+	bool (*entries)(struct json_ref answer, struct json_ref *entries);
+	/* NULL when the entry is bad. text: the entry as the item keeps it. */
+	void *(*item_new)(struct node *node, struct json_ref entry, const struct buf *text);
 	const char *(*text)(const void *item);
-	void (*item_free)(void *item);
+	void (*item_free)(struct inventory *inventory, void *item);
 	void (*enter)(struct inventory *inventory, void *item);
 	void (*leave)(struct inventory *inventory, void *item);
 };

@@ -1,7 +1,6 @@
 /* Images, networks and volumes of a node: three lists, each asked for as a whole, at most once at a
  * time and once more for those who came meanwhile. */
 #include "cluster/live.h"
-#include "lib/json.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -9,7 +8,7 @@
 static const struct part_kind {
 	unsigned bit;
 	const char *path;
-	int (*replace)(struct node *node, const json_t *answer, size_t *bad, struct err *err);
+	int (*replace)(struct node *node, struct json_ref answer, size_t *bad, struct err *err);
 } kinds[PARTS] = {
 	{NODE_IMAGES, "/images/json?all=1", inventory_images_replace},
 	{NODE_NETWORKS, "/networks", inventory_networks_replace},
@@ -45,14 +44,14 @@ static void part_done(void *arg, const struct reply *reply, const struct err *fa
 	struct node_live *live = part->live;
 	struct live_waiter *waiters = TAKE_PTR(part->waiters);
 	struct err err = ERR_INIT;
-	json_t *answer CLEANUP_JSON = NULL;
+	struct json_ref answer;
 	bool is_refused;
 	size_t bad = 0;
 
 	part->call = NULL;
 	is_refused = !failed && reply->status != 200;
-	answer = live_reply_json(part->kind->path, reply, failed, LIVE_LIST_VALUES, &err);
-	if (answer && part->kind->replace(live->node, answer, &bad, &err) == -1)
+	answer = live_reply_value(live, part->kind->path, reply, failed, &err);
+	if (answer.document && part->kind->replace(live->node, answer, &bad, &err) == -1)
 		err_wrap(&err, "GET %s", part->kind->path);
 	part->is_bad = err.code != ERR_NONE && !is_refused;
 	if (bad > 0)

@@ -11,11 +11,14 @@
 
 /* ---- The label ---- */
 
-const char *project_of_json(const json_t *entry)
+const char *project_of_entry(struct json_ref entry)
 {
-	const json_t *labels = json_object_get(entry, "Labels");
-	const char *project = json_string_value(json_object_get(labels, PROJECT_LABEL));
+	const char *project = NULL;
 
+	for (struct json_walk w = json_walk(json_ref_obj(entry, "Labels")); json_walk_next(&w);) {
+		if (strcmp(w.key, PROJECT_LABEL) == 0)
+			project = json_ref_text(w.value);
+	}
 	return project ? project : "";
 }
 

@@ -123,8 +123,7 @@ struct field {
 };
 /* Tables end with a NULL name. Null and missing fields are fine. True when every field that is
  * there has its type: one that had not would make a client refuse the whole list. */
-bool fields_fit(const json_t *object, const struct field *fields);
-bool fields_fit_ref(struct json_ref object, const struct field *fields);
+bool fields_fit(struct json_ref object, const struct field *fields);
 /* Takes out of object (and of what is in it) every field that does not fit. */
 void fields_clean(json_t *object, const struct field *fields);
 
@@ -142,7 +141,7 @@ void promises_drop_node(struct node *node);
 void promises_detach_all(struct inventory *inventory);
 
 /* project.c: the project that something is of, by its label; "" = none. */
-const char *project_of_json(const json_t *entry);
+const char *project_of_entry(struct json_ref entry);
 void project_enter(struct inventory *inventory, enum project_kind kind, struct index_entry *entry,
 	const char *project, const struct node *node, void *item);
 

@@ -2,78 +2,6 @@
  * it stands in; so such fields are found, or taken out, before anything is listed. */
 #include "cluster/record.h"
 
-static bool all_are(const json_t *value, bool is_map, json_type inner)
-{
-	const char *key;
-	json_t *item;
-	size_t i;
-
-	if (is_map) {
-		if (!json_is_object(value))
-			return false;
-		json_object_foreach ((json_t *)(uintptr_t)value, key, item) {
-			if (!json_is_null(item) && json_typeof(item) != inner)
-				return false;
-		}
-		return true;
-	}
-	if (!json_is_array(value))
-		return false;
-	json_array_foreach (value, i, item) {
-		if (!json_is_null(item) && json_typeof(item) != inner)
-			return false;
-	}
-	return true;
-}
-
-static bool inner_fit(const json_t *value, const struct field *field)
-{
-	const char *key;
-	json_t *item;
-	size_t i;
-
-	if (!field->inner)
-		return true;
-	if (field->type == FIELD_OBJECT)
-		return fields_fit(value, field->inner);
-	if (field->type == FIELD_ARRAY) {
-		json_array_foreach (value, i, item) {
-			if (!json_is_null(item) && !fields_fit(item, field->inner))
-				return false;
-		}
-	} else if (field->type == FIELD_OBJECT_MAP) {
-		json_object_foreach ((json_t *)(uintptr_t)value, key, item) {
-			if (!json_is_null(item) && !fields_fit(item, field->inner))
-				return false;
-		}
-	}
-	return true;
-}
-
-/* The outside alone: whether value is of the field's type. */
-static bool type_fits(const json_t *value, enum field_type type)
-{
-	switch (type) {
-	case FIELD_TEXT:
-		return json_is_string(value);
-	case FIELD_INT:
-		return json_is_integer(value);
-	case FIELD_BOOL:
-		return json_is_boolean(value);
-	case FIELD_TEXTS:
-		return all_are(value, false, JSON_STRING);
-	case FIELD_TEXT_MAP:
-		return all_are(value, true, JSON_STRING);
-	case FIELD_OBJECT:
-		return json_is_object(value);
-	case FIELD_ARRAY:
-		return all_are(value, false, JSON_OBJECT);
-	case FIELD_OBJECT_MAP:
-		return all_are(value, true, JSON_OBJECT);
-	}
-	return false;
-}
-
 static const struct field *field_find(const struct field *fields, const char *name)
 {
 	for (; fields->name; fields++) {
@@ -86,26 +14,6 @@ static const struct field *field_find(const struct field *fields, const char *na
 	return NULL;
 }
 
-bool fields_fit(const json_t *object, const struct field *fields)
-{
-	const char *key;
-	json_t *value;
-
-	if (!json_is_object(object))
-		return false;
-	json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
-		const struct field *field = field_find(fields, key);
-
-		if (!field || json_is_null(value))
-			continue;
-		if (!type_fits(value, field->type) || !inner_fit(value, field))
-			return false;
-	}
-	return true;
-}
-
-/* ---- The same of what is only read ---- */
-
 static bool items_fit(struct json_ref value, const struct field *field, enum json_kind inner)
 {
 	for (struct json_walk w = json_walk(value); json_walk_next(&w);) {
@@ -113,7 +21,7 @@ static bool items_fit(struct json_ref value, const struct field *field, enum jso
 
 		if (kind == JSON_KIND_NULL)
 			continue;
-		if (kind != inner || (field->inner && !fields_fit_ref(w.value, field->inner)))
+		if (kind != inner || (field->inner && !fields_fit(w.value, field->inner)))
 			return false;
 	}
 	return true;
@@ -136,7 +44,7 @@ static bool value_fits(struct json_ref value, const struct field *field)
 		return kind == JSON_KIND_OBJECT && items_fit(value, field, JSON_KIND_TEXT);
 	case FIELD_OBJECT:
 		return kind == JSON_KIND_OBJECT &&
-		       (!field->inner || fields_fit_ref(value, field->inner));
+		       (!field->inner || fields_fit(value, field->inner));
 	case FIELD_ARRAY:
 		return kind == JSON_KIND_ARRAY && items_fit(value, field, JSON_KIND_OBJECT);
 	case FIELD_OBJECT_MAP:
@@ -145,7 +53,7 @@ static bool value_fits(struct json_ref value, const struct field *field)
 	return false;
 }
 
-bool fields_fit_ref(struct json_ref object, const struct field *fields)
+bool fields_fit(struct json_ref object, const struct field *fields)
 {
 	if (json_ref_kind(object) != JSON_KIND_OBJECT)
 		return false;
@@ -160,6 +68,21 @@ bool fields_fit_ref(struct json_ref object, const struct field *fields)
 }
 
 /* ---- Cleaning ---- */
+
+/* Whether value is of the field's type; not of collections. */
+static bool type_fits(const json_t *value, enum field_type type)
+{
+	switch (type) {
+	case FIELD_TEXT:
+		return json_is_string(value);
+	case FIELD_INT:
+		return json_is_integer(value);
+	case FIELD_BOOL:
+		return json_is_boolean(value);
+	default:
+		return json_is_object(value);
+	}
+}
 
 /* Drops the items of an object or array that are not of the inner type. */
 static void items_clean(json_t *value, const struct field *field)

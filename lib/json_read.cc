@@ -16,6 +16,8 @@ extern "C" {
 
 namespace dom = simdjson::dom;
 
+static constexpr size_t KEPT_CAPACITY = 1024 * 1024; // bytes of the text that it is made for
+
 struct json_reader {
 	dom::parser parser;
 };
@@ -58,6 +60,9 @@ extern "C" struct json_ref json_read(
 	simdjson::error_code code;
 
 	try {
+		// What one large text took is not kept for many small ones.
+		if (reader->parser.capacity() > KEPT_CAPACITY && len <= KEPT_CAPACITY)
+			reader->parser = dom::parser();
 		code = reader->parser.parse(text, len).get(root);
 	} catch (...) {
 		// Out of memory: as in mem.h, there is no going on.
@@ -248,94 +253,104 @@ static void print_escaped(unsigned char c, struct buf *out)
 	buf_printf(out, "\\u%04x", c);
 }
 
-static void print_text(const char *text, size_t len, struct buf *out)
+// These tell whether jansson could read what they wrote.
+static bool print_text(const char *text, size_t len, struct buf *out)
 {
 	size_t from = 0;
+	bool is_plain = true;
 
 	buf_append_char(out, '"');
 	for (size_t i = 0; i < len; i++) {
 		if (!is_escaped(static_cast<unsigned char>(text[i])))
 			continue;
+		is_plain = is_plain && text[i] != '\0';
 		buf_append(out, text + from, i - from);
 		print_escaped(static_cast<unsigned char>(text[i]), out);
 		from = i + 1;
 	}
 	buf_append(out, text + from, len - from);
 	buf_append_char(out, '"');
+	return is_plain;
 }
 
-static void print_member(const dom::object::iterator &at, struct buf *out)
+static bool print_member(const dom::object::iterator &at, struct buf *out)
 {
-	print_text(at.key_c_str(), at.key_length(), out);
+	bool is_plain = print_text(at.key_c_str(), at.key_length(), out);
+
 	buf_append_char(out, ':');
-	json_ref_print(to_ref(at.value()), out);
+	return json_ref_print(to_ref(at.value()), out) && is_plain;
 }
 
-static void print_object(dom::element value, struct buf *out)
+static bool print_object(dom::element value, struct buf *out)
 {
 	dom::object members = value;
+	bool is_plain = true;
 	char before = '{';
 
 	for (dom::object::iterator at = members.begin(); at != members.end(); ++at, before = ',') {
 		buf_append_char(out, before);
-		print_member(at, out);
+		is_plain = print_member(at, out) && is_plain;
 	}
 	buf_append_str(out, before == '{' ? "{}" : "}");
+	return is_plain;
 }
 
-static void print_array(dom::element value, struct buf *out)
+static bool print_array(dom::element value, struct buf *out)
 {
 	dom::array items = value;
+	bool is_plain = true;
 	char before = '[';
 
 	for (dom::element item : items) {
 		buf_append_char(out, before);
-		json_ref_print(to_ref(item), out);
+		is_plain = json_ref_print(to_ref(item), out) && is_plain;
 		before = ',';
 	}
 	buf_append_str(out, before == '[' ? "[]" : "]");
+	return is_plain;
 }
 
-static void print_number(dom::element value, struct buf *out)
+static bool print_number(dom::element value, struct buf *out)
 {
 	char text[40];
 	char *end = text;
+	bool is_plain = true;
 
-	if (value.type() == dom::element_type::DOUBLE)
+	if (value.type() == dom::element_type::DOUBLE) {
 		end = simdjson::internal::to_chars(text, text + sizeof(text), double(value));
-	else if (value.type() == dom::element_type::INT64)
+	} else if (value.type() == dom::element_type::INT64) {
 		end = std::to_chars(text, text + sizeof(text), int64_t(value)).ptr;
-	else
+	} else {
 		end = std::to_chars(text, text + sizeof(text), uint64_t(value)).ptr;
+		is_plain = false;
+	}
 	buf_append(out, text, static_cast<size_t>(end - text));
+	return is_plain;
 }
 
 // As deep as the text that was read, which is bounded.
-extern "C" void json_ref_print(struct json_ref value, struct buf *out)
+extern "C" bool json_ref_print(struct json_ref value, struct buf *out)
 {
 	if (value.document == nullptr) {
 		buf_append_str(out, "null");
-		return;
+		return true;
 	}
 	dom::element element = from_ref<dom::element>(value);
 	switch (element.type()) {
 	case dom::element_type::NULL_VALUE:
 		buf_append_str(out, "null");
-		break;
+		return true;
 	case dom::element_type::BOOL:
 		buf_append_str(out, bool(element) ? "true" : "false");
-		break;
+		return true;
 	case dom::element_type::STRING:
-		print_text(element.get_c_str(), element.get_string_length(), out);
-		break;
+		return print_text(element.get_c_str(), element.get_string_length(), out);
 	case dom::element_type::ARRAY:
-		print_array(element, out);
-		break;
+		return print_array(element, out);
 	case dom::element_type::OBJECT:
-		print_object(element, out);
-		break;
+		return print_object(element, out);
 	default:
-		print_number(element, out);
+		return print_number(element, out);
 	}
 }
 

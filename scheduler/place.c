@@ -88,13 +88,10 @@ static int64_t newest_build(struct image *const *images, size_t len)
 
 	for (size_t i = 0; i < len; i++) {
 		differ |= !str_eq(images[i]->view.id, images[0]->view.id);
-		if (newest == NULL || json_int(images[i]->json, "Created", 0) >
-					      json_int(newest->json, "Created", 0))
+		if (newest == NULL || images[i]->created > newest->created)
 			newest = images[i];
 	}
-	if (!differ || json_array_size(json_arr(newest->json, "RepoDigests")) > 0)
-		return -1;
-	return json_int(newest->json, "Created", 0);
+	return !differ || newest->has_digests ? -1 : newest->created;
 }
 
 /* The nodes that hold the image, when its name means more than one or is none; record by record. */
@@ -106,7 +103,7 @@ static void add_image_nodes(
 	int64_t created = newest_build(images, len);
 
 	for (size_t i = 0; i < len; i++) {
-		if (created < 0 || json_int(images[i]->json, "Created", 0) == created)
+		if (created < 0 || images[i]->created == created)
 			bitset_add(out, node_slot(images[i]->node));
 	}
 	free(images);

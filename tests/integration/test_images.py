@@ -367,6 +367,8 @@ def test_what_engines_count_when_asked(fake, manager):
     two.on("GET", "/images/json", give(1))
     three.on("GET", "/images/json", give(1))
     m = manager([one, two, three])
+    # Of what is known, also where two nodes tell the very same.
+    assert [i["Containers"] for i in m.json("GET", "/images/json")] == [4]
     failing = answer(500, {"message": 'no "luck"'}, reason="Error")
     three.on("GET", "/images/json", lambda c, r: c.sendall(failing) or True)
     reply = m.request("GET", "/images/json?shared-size=1&manifests=true&digests=1")

@@ -151,6 +151,20 @@ json_t *fixture_json(const char *text)
 	return json;
 }
 
+struct json_ref fixture_ref(const json_t *json)
+{
+	static struct json_reader *reader;
+	size_t len;
+	CLEANUP_FREE char *text = json_text(json, &len);
+	struct json_ref value;
+
+	if (!reader)
+		reader = json_reader_new();
+	value = json_read(reader, text, len, NULL);
+	assert_non_null(value.document);
+	return value;
+}
+
 json_t *fixture_data(const char *name)
 {
 	const char *top = getenv("top_srcdir");

@@ -42,6 +42,8 @@ void fixture_put(struct node *node, const struct sketch *sketch);
 const char *fixture_id(const char *digits);
 /* JSON text with ' for ". Fails the test when it is not JSON. */
 json_t *fixture_json(const char *text);
+/* The same value as one that is only read; it lives until the next one. */
+struct json_ref fixture_ref(const json_t *json);
 /* tests/unit/data/NAME, parsed. */
 json_t *fixture_data(const char *name);
 

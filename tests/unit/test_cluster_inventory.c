@@ -346,7 +346,7 @@ static void put_images(struct node *node, const char *text, size_t expect_bad)
 	CLEANUP_JSON json_t *answer = fixture_json(text);
 	size_t bad = 99;
 
-	assert_int_equal(inventory_images_replace(node, answer, &bad, NULL), 0);
+	assert_int_equal(inventory_images_replace(node, fixture_ref(answer), &bad, NULL), 0);
 	assert_int_equal(bad, expect_bad);
 }
 
@@ -515,11 +515,15 @@ static void test_parts_hostile(void **state)
 	for (size_t i = 0; i < COUNT(not_lists); i++) {
 		CLEANUP_JSON json_t *answer = fixture_json(not_lists[i]);
 
-		assert_int_equal(inventory_images_replace(node, answer, NULL, &err), -1);
+		assert_int_equal(
+			inventory_images_replace(node, fixture_ref(answer), NULL, &err), -1);
 		assert_int_equal(err.code, ERR_UPSTREAM);
-		assert_int_equal(inventory_networks_replace(node, answer, NULL, &err), -1);
+		assert_int_equal(
+			inventory_networks_replace(node, fixture_ref(answer), NULL, &err), -1);
 		if (!json_is_object(answer) || i == 4)
-			assert_int_equal(inventory_volumes_replace(node, answer, NULL, &err), -1);
+			assert_int_equal(
+				inventory_volumes_replace(node, fixture_ref(answer), NULL, &err),
+				-1);
 	}
 	/* What was known is still known; then only the one good entry is. */
 	assert_int_equal(count_images(fx, "a:1"), 1);
@@ -535,6 +539,68 @@ static void test_parts_hostile(void **state)
 	fixture_free(fx);
 }
 
+/* Entries are kept as text and made values of later, by another library, that has to be able to. */
+static void test_parts_can_be_read_again(void **state)
+{
+	static const char text[] =
+		"[{\"Id\":\"sha256:" DIGEST_A "\",\"Labels\":{\"a\\u0000b\":\"\"}},"
+		"{\"Id\":\"sha256:" DIGEST_A "\",\"Labels\":{\"a\":\"\\u0000\"}},"
+		"{\"Id\":\"sha256:" DIGEST_A "\",\"Size\":18446744073709551615},"
+		"{\"Id\":\"sha256:" DIGEST_B "\",\"Size\":-9223372036854775808,\"Odd\":[1e300,"
+		"{\"\\\"\\\\\\n\\ud83d\\ude00\":null,\"x\":1,\"x\":2},[],{},true,false,0.1]}]";
+	struct json_reader *reader = json_reader_new();
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	CLEANUP_JSON json_t *entry = NULL, *wanted = NULL;
+	size_t bad, len;
+
+	(void)state;
+	assert_int_equal(inventory_images_replace(
+				 node, json_read(reader, text, sizeof(text) - 1, NULL), &bad, NULL),
+		0);
+	assert_int_equal(bad, 3);
+	entry = entry_json(node_images(node, &len)[0]->text);
+	assert_int_equal(len, 1);
+	wanted = json_loads("[1e300,{\"\\\"\\\\\\n\\ud83d\\ude00\":null,\"x\":2},[],{},true,false,"
+			    "0.1]",
+		0, NULL);
+	assert_true(json_equal(json_object_get(entry, "Odd"), wanted));
+	assert_int_equal(json_int(entry, "Size", 0), INT64_MIN);
+	json_reader_free(reader);
+	fixture_free(fx);
+}
+
+/* As most of a fleet's images are. */
+static void test_images_that_are_told_alike_share_their_texts(void **state)
+{
+	static const char told[] = "[{'Id': 'sha256:" DIGEST_A "', 'RepoTags': ['a:1'], "
+				   "'ParentId': 'sha256:" DIGEST_B "', 'Created': 7}]";
+	struct fixture *fx = fixture_new(0);
+	struct node *one = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *two = fixture_node(fx, "n2", "10.0.0.2:2375");
+	const struct image *a, *b;
+	size_t len;
+
+	(void)state;
+	put_images(one, told, 0);
+	put_images(two, told, 0);
+	a = node_images(one, &len)[0];
+	b = node_images(two, &len)[0];
+	assert_ptr_equal(a->text, b->text);
+	assert_ptr_equal(a->view.names[0], b->view.names[0]);
+	assert_string_equal(b->parent_id, "sha256:" DIGEST_B);
+	assert_int_equal(b->created, 7);
+	assert_false(b->has_digests);
+	/* They go with the last of them. */
+	put_images(one, "[]", 0);
+	inventory_sweep(&fx->cluster.inventory);
+	assert_string_equal(b->view.names[0], "a:1");
+	put_images(two, "[]", 0);
+	inventory_sweep(&fx->cluster.inventory);
+	assert_null(fx->cluster.inventory.strings);
+	fixture_free(fx);
+}
+
 /* ---- Networks and volumes ---- */
 
 static void put_networks(struct node *node, const char *text, size_t expect_bad)
@@ -542,7 +608,7 @@ static void put_networks(struct node *node, const char *text, size_t expect_bad)
 	CLEANUP_JSON json_t *answer = fixture_json(text);
 	size_t bad = 99;
 
-	assert_int_equal(inventory_networks_replace(node, answer, &bad, NULL), 0);
+	assert_int_equal(inventory_networks_replace(node, fixture_ref(answer), &bad, NULL), 0);
 	assert_int_equal(bad, expect_bad);
 }
 
@@ -551,7 +617,7 @@ static void put_volumes(struct node *node, const char *text, size_t expect_bad)
 	CLEANUP_JSON json_t *answer = fixture_json(text);
 	size_t bad = 99;
 
-	assert_int_equal(inventory_volumes_replace(node, answer, &bad, NULL), 0);
+	assert_int_equal(inventory_volumes_replace(node, fixture_ref(answer), &bad, NULL), 0);
 	assert_int_equal(bad, expect_bad);
 }
 
@@ -667,12 +733,17 @@ static void test_real_parts(void **state)
 	size_t bad, len;
 
 	(void)state;
-	assert_int_equal(inventory_images_replace(node, json_get(data, "images"), &bad, &err), 0);
+	assert_int_equal(
+		inventory_images_replace(node, fixture_ref(json_get(data, "images")), &bad, &err),
+		0);
+	assert_int_equal(bad, 0);
+	assert_int_equal(inventory_networks_replace(
+				 node, fixture_ref(json_get(data, "networks")), &bad, &err),
+		0);
 	assert_int_equal(bad, 0);
 	assert_int_equal(
-		inventory_networks_replace(node, json_get(data, "networks"), &bad, &err), 0);
-	assert_int_equal(bad, 0);
-	assert_int_equal(inventory_volumes_replace(node, json_get(data, "volumes"), &bad, &err), 0);
+		inventory_volumes_replace(node, fixture_ref(json_get(data, "volumes")), &bad, &err),
+		0);
 	assert_int_equal(bad, 0);
 	assert_int_equal(count_images(fx, "localhost:5000/team/app:v1"), 1);
 	assert_int_equal(count_images(fx, "busybox"), 1);
@@ -924,6 +995,8 @@ int main(void)
 		cmocka_unit_test(test_image_reference_familiar),
 		cmocka_unit_test(test_images_any_tag),
 		cmocka_unit_test(test_parts_hostile),
+		cmocka_unit_test(test_parts_can_be_read_again),
+		cmocka_unit_test(test_images_that_are_told_alike_share_their_texts),
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_volumes),
 		cmocka_unit_test(test_real_parts),

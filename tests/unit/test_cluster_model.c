@@ -544,7 +544,7 @@ static void step_images(struct model *m)
 				json_pack("{s:o, s:[o]}", "Id", json_sprintf("sha256:%064u", i),
 					"RepoTags", json_sprintf("image%u:latest", i)));
 	}
-	assert_int_equal(inventory_images_replace(n->node, answer, NULL, NULL), 0);
+	assert_int_equal(inventory_images_replace(n->node, fixture_ref(answer), NULL, NULL), 0);
 }
 
 static void check_images(struct model *m)

@@ -33,14 +33,14 @@ static void put_networks(struct node *node, const char *text)
 {
 	CLEANUP_JSON json_t *answer = fixture_json(text);
 
-	assert_int_equal(inventory_networks_replace(node, answer, NULL, NULL), 0);
+	assert_int_equal(inventory_networks_replace(node, fixture_ref(answer), NULL, NULL), 0);
 }
 
 static void put_volumes(struct node *node, const char *text)
 {
 	CLEANUP_JSON json_t *answer = fixture_json(text);
 
-	assert_int_equal(inventory_volumes_replace(node, answer, NULL, NULL), 0);
+	assert_int_equal(inventory_volumes_replace(node, fixture_ref(answer), NULL, NULL), 0);
 }
 
 /* An image of that tag, and with that project's label if it is not NULL. */
@@ -50,7 +50,7 @@ static void put_image(struct node *node, const char *tag, const char *project)
 	CLEANUP_JSON json_t *answer = json_pack("[{s:s, s:[s], s:{s:s*}}]", "Id", id, "RepoTags",
 		tag, "Labels", PROJECT_LABEL, project);
 
-	assert_int_equal(inventory_images_replace(node, answer, NULL, NULL), 0);
+	assert_int_equal(inventory_images_replace(node, fixture_ref(answer), NULL, NULL), 0);
 }
 
 /* The names of the nodes, with blanks between them. */

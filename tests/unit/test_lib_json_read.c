@@ -184,6 +184,30 @@ static void test_prints(void **state)
 	assert_string_equal(buf_str(&parts), "null");
 }
 
+static void test_says_what_others_cannot_read(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_plain;
+	} cases[] = {
+		{"{\"a\":[1,-9223372036854775808,9223372036854775807,1.5,null,\"x\"]}", true},
+		{"[9223372036854775808]", false},
+		{"{\"a\":{\"b\\u0000\":1},\"c\":2}", false},
+		{"[\"\\u0000\",1]", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf text CLEANUP_BUF;
+
+		buf_init(&text, 1000);
+		assert_int_equal(
+			json_ref_print(read_text(cases[i].text), &text), cases[i].is_plain);
+		/* All is written, whatever it is. */
+		assert_string_equal(buf_str(&text), cases[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_keys_as_go_matches_them),
 		cmocka_unit_test(test_walks),
 		cmocka_unit_test(test_prints),
+		cmocka_unit_test(test_says_what_others_cannot_read),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -172,8 +172,8 @@ static void put_parts(struct node *node, const char *networks, const char *volum
 	CLEANUP_JSON json_t *list = fixture_json(networks);
 	CLEANUP_JSON json_t *answer = fixture_json(volumes);
 
-	assert_int_equal(inventory_networks_replace(node, list, NULL, NULL), 0);
-	assert_int_equal(inventory_volumes_replace(node, answer, NULL, NULL), 0);
+	assert_int_equal(inventory_networks_replace(node, fixture_ref(list), NULL, NULL), 0);
+	assert_int_equal(inventory_volumes_replace(node, fixture_ref(answer), NULL, NULL), 0);
 }
 
 /* The names of the nodes that five creates of this body come to, or the error. */
@@ -245,7 +245,8 @@ static void hold_image(struct setup *setup, int node, const char *name)
 		"sha256:0123456789012345678901234567890123456789012345678901234567890123",
 		"RepoTags", name);
 
-	assert_int_equal(inventory_images_replace(setup->nodes[node], answer, NULL, NULL), 0);
+	assert_int_equal(
+		inventory_images_replace(setup->nodes[node], fixture_ref(answer), NULL, NULL), 0);
 }
 
 /* Which nodes take ten containers of this body, as digits of node names. */
@@ -303,7 +304,8 @@ static void hold_version(
 	CLEANUP_JSON json_t *answer = json_pack("[{s:s, s:[s], s:I, s:[s*]}]", "Id", full,
 		"RepoTags", "app:latest", "Created", created, "RepoDigests", digest);
 
-	assert_int_equal(inventory_images_replace(setup->nodes[node], answer, NULL, NULL), 0);
+	assert_int_equal(
+		inventory_images_replace(setup->nodes[node], fixture_ref(answer), NULL, NULL), 0);
 }
 
 /* A tag that was built again on another node means the last build; a registry's images count alike,

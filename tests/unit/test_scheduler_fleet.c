@@ -225,7 +225,7 @@ static void images_replace(struct world *w)
 			json_array_append_new(tags, json_string(PICK(image_names)));
 		json_array_append_new(list, json_pack("{s:s, s:o}", "Id", id, "RepoTags", tags));
 	}
-	assert_int_equal(inventory_images_replace(node, list, NULL, NULL), 0);
+	assert_int_equal(inventory_images_replace(node, fixture_ref(list), NULL, NULL), 0);
 }
 
 /* ---- A request ---- */
