@@ -168,8 +168,9 @@ void container_row(const struct container *container, struct buf *out)
 		if (*p == HOLE_ID) {
 			buf_append_str(out, container->view.id);
 		} else {
-			buf_append_str(out, value);
-			value += strlen(value) + 1;
+			len = strlen(value);
+			buf_append(out, value, len);
+			value += len + 1;
 		}
 		p++;
 	}

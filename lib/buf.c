@@ -80,8 +80,17 @@ void buf_added(struct buf *b, size_t len)
 
 int buf_append(struct buf *b, const void *data, size_t len)
 {
-	char *room = buf_room(b, len);
+	char *room;
 
+	/* Mostly there is room, and no more memory than the maximum. */
+	if (len < b->cap - b->gap - b->len) {
+		if (len > 0)
+			memcpy(b->data + b->len, data, len);
+		b->len += len;
+		b->data[b->len] = '\0';
+		return 0;
+	}
+	room = buf_room(b, len);
 	if (!room) {
 		b->failed = true;
 		return -1;
