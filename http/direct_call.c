@@ -363,16 +363,26 @@ static void update_want(struct direct_call *d)
 	stream_want(d->stream, events);
 }
 
+void direct_read(struct direct_call *d)
+{
+	if (d->stream != NULL)
+		d = read_reply(d);
+	if (d != NULL && !d->is_stopped && d->stream != NULL)
+		update_want(d);
+}
+
 static void direct_ready(unsigned events, void *arg)
 {
 	struct direct_call *d = arg;
 
 	if ((events & LOOP_WRITE) && !write_request(d))
 		return;
-	if (events & (LOOP_READ | LOOP_HANGUP))
-		d = read_reply(d);
-	if (d != NULL && !d->is_stopped && d->stream != NULL)
+	if (!(events & (LOOP_READ | LOOP_HANGUP)))
 		update_want(d);
+	else if (d->line != NULL)
+		line_ask_turn(d);
+	else
+		direct_read(d);
 }
 
 static void send_later(void *arg)

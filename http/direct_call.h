@@ -41,6 +41,8 @@ struct direct_call {
 
 /* Goes on with this connection, or with one of its own when it is NULL. Calls nobody back. */
 void direct_take_over(struct direct_call *d, struct stream *stream_take);
+/* Reads what has come, if the connection is there. */
+void direct_read(struct direct_call *d);
 /* At the end of the turn, what there is to be sent. */
 void direct_send_soon(struct direct_call *d);
 /* The connection may carry another call. */
@@ -58,6 +60,7 @@ bool direct_can_be_kept(const struct direct_call *d);
  * at a time from then on: a server or proxy there may not understand this. */
 struct line {
 	struct endpoint *endpoint;
+	struct loop_turn *turn;    /* to read: several answers are work for a good part of a ms */
 	struct direct_call *calls; /* in order */
 	unsigned len;
 	bool has_answered; /* over this connection, to one of them */
@@ -70,6 +73,8 @@ bool line_join(struct direct_call *d, unsigned max);
 /* Out of its line, if it is in one. The heir is given the connection when it may have it, or makes
  * its own. */
 void line_leave(struct direct_call *d);
+/* The first in its line is called by direct_read, when others of the loop had their turns. */
+void line_ask_turn(struct direct_call *d);
 /* Adds to the out of this one, the first in its line, the requests that were not sent. */
 void line_fill(struct direct_call *d);
 bool line_has_unsent(const struct direct_call *d);

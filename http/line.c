@@ -3,6 +3,18 @@
 
 #include <utlist.h>
 
+static void read_first(void *arg)
+{
+	struct line *line = arg;
+
+	direct_read(line->calls);
+}
+
+void line_ask_turn(struct direct_call *d)
+{
+	loop_turn_ask(d->line->turn);
+}
+
 bool line_join(struct direct_call *d, unsigned max)
 {
 	struct endpoint *e = d->call.endpoint;
@@ -17,6 +29,7 @@ bool line_join(struct direct_call *d, unsigned max)
 	if (lines < max) {
 		shortest = xcalloc(1, sizeof(*shortest));
 		shortest->endpoint = e;
+		shortest->turn = loop_turn_new(e->client->loop, read_first, shortest);
 		DL_APPEND(e->lines, shortest);
 	}
 	d->line = shortest;
@@ -76,6 +89,7 @@ void line_leave(struct direct_call *d)
 		hand_over(line, d);
 	} else {
 		DL_DELETE(line->endpoint->lines, line);
+		loop_turn_free(line->turn);
 		free(line);
 	}
 }

@@ -585,6 +585,43 @@ static void test_connection_is_outdated(void **state)
 	stop(&w);
 }
 
+struct passes {
+	struct world *w;
+	unsigned before, most; /* calls that were done between two looks at the descriptors */
+};
+
+static void count_pass(void *arg)
+{
+	struct passes *passes = arg;
+
+	if (passes->w->dones - passes->before > passes->most)
+		passes->most = passes->w->dones - passes->before;
+	passes->before = passes->w->dones;
+}
+
+/* Answers over many connections at once are read in turns, with what else there is between. */
+static void test_others_come_between(void **state)
+{
+	struct passes passes = {0};
+	struct loop_prepare *hook;
+	struct world w;
+
+	(void)state;
+	start(&w, PEERS_MAX);
+	ask_some(&w, 1, PEERS_MAX);
+	for (size_t i = 0; i < PEERS_MAX; i++)
+		expect(&w, i, 1);
+	for (size_t i = 0; i < PEERS_MAX; i++)
+		answer(&w.raws[i], (unsigned)strtoul(w.raws[i].in.data + 5, NULL, 10));
+	passes.w = &w;
+	hook = loop_prepare_new(w.f.loop, count_pass, &passes);
+	wait_for(&w.f, all_are_done, &w);
+	assert_int_equal(w.dones, PEERS_MAX);
+	assert_in_range(passes.most, 1, PEERS_MAX / 2);
+	loop_prepare_free(hook);
+	stop(&w);
+}
+
 /* ---- Chance ---- */
 
 /* Answers what has come, in pieces of any size; closes at times. */
@@ -678,6 +715,7 @@ int main(void)
 		cmocka_unit_test(test_nobody_listens),
 		cmocka_unit_test(test_endpoint_is_freed),
 		cmocka_unit_test(test_connection_is_outdated),
+		cmocka_unit_test(test_others_come_between),
 		cmocka_unit_test(test_everybody_has_his_own_answer),
 	};
 
