@@ -1,6 +1,9 @@
 """The manager's picture of the cluster follows the engines, whoever changes them."""
 
+import contextlib
 import json
+import socket
+import threading
 from urllib.parse import quote
 
 import pytest
@@ -22,6 +25,37 @@ def make(engine, name, **config):
     return engine.json("POST", f"/containers/create?name={name}", config)["Id"]
 
 
+class Tap:
+    """A way to an engine that remembers what is sent to it: each piece that comes at once, a
+    connection after the other."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.connections = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.addr = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            client = self._listener.accept()[0]
+            host, port = self.engine.addr.split(":")
+            engine = socket.create_connection((host, int(port)))
+            self.connections.append([])
+            ways = ((client, engine, self.connections[-1]), (engine, client, None))
+            for way in ways:
+                threading.Thread(target=self._pass, args=way, daemon=True).start()
+
+    @staticmethod
+    def _pass(source, target, pieces):
+        with contextlib.suppress(OSError):  # either side may be gone
+            while data := source.recv(65536):
+                if pieces is not None:
+                    pieces.append(data)
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
 def states(m):
     return {name: entry["State"] for name, entry in m.ps().items()}
 
@@ -40,6 +74,21 @@ def test_what_was_there_before(manager, three):
     }
     info = m.json("GET", "/info")
     assert (info["Containers"], info["ContainersRunning"]) == (9, 6)
+
+
+def test_engine_is_asked_without_waiting(manager, three):
+    """A real engine answers several requests that come at once, in their order."""
+    engine = three[0]
+    ids = [make(engine, f"c{i}") for i in range(60)]
+    tap = Tap(engine)
+    m = manager([tap])
+    assert {entry["Id"] for entry in m.ps().values()} == set(ids)
+    assert set(states(m)) == {f"node-1/c{i}" for i in range(60)}
+    asked = [[piece.count(b"/json HTTP/1.1\r\n") for piece in c] for c in tap.connections]
+    assert sum(map(sum, asked)) >= 60
+    assert max(map(max, asked)) >= 4
+    # The events, and three over which the rest goes.
+    assert len(tap.connections) <= 5
 
 
 def test_changes_behind_its_back(manager, three):
