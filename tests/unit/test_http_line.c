@@ -333,6 +333,25 @@ static void test_connection_ends_behind_an_answer(void **state)
 	stop(&w);
 }
 
+/* As a server's system does that has closed with requests unread. */
+static void test_connection_is_reset_behind_an_answer(void **state)
+{
+	struct world w;
+	struct raw *raw;
+
+	(void)state;
+	start(&w, 1);
+	ask_some(&w, 1, 3);
+	raw = expect(&w, 0, 3);
+	answer(raw, 1);
+	raw_turn(raw);
+	assert_int_equal(raw->out.len, 0);
+	raw_abort(&w.f, raw);
+	/* The place of the first one is free again. */
+	check_asked_again(&w, expect(&w, 0, 1));
+	stop(&w);
+}
+
 static void test_answer_says_close(void **state)
 {
 	struct world w;
@@ -704,6 +723,7 @@ int main(void)
 		cmocka_unit_test(test_lines_are_bounded_and_even),
 		cmocka_unit_test(test_more_are_asked_meanwhile),
 		cmocka_unit_test(test_connection_ends_behind_an_answer),
+		cmocka_unit_test(test_connection_is_reset_behind_an_answer),
 		cmocka_unit_test(test_answer_says_close),
 		cmocka_unit_test(test_answer_breaks_off),
 		cmocka_unit_test(test_one_behind_is_cancelled),
