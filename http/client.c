@@ -7,6 +7,7 @@
 
 #include <string.h>
 #include <sys/resource.h>
+#include <utlist.h>
 
 #define JANITOR_MS 250
 #define IDLE_SHARE 8 /* one in so many descriptors may be that of an idle connection */
@@ -24,36 +25,30 @@ struct collector {
 static void call_link(struct call *call)
 {
 	struct endpoint *e = call->endpoint;
-	struct client *client = e->client;
 
-	call->next = e->calls;
-	if (call->next != NULL)
-		call->next->prev = call;
-	e->calls = call;
-	call->all_next = client->calls;
-	if (call->all_next != NULL)
-		call->all_next->all_prev = call;
-	client->calls = call;
+	DL_PREPEND(e->calls, call);
+	DL_PREPEND2(e->client->calls, call, all_prev, all_next);
 	e->running++;
 	e->refs++;
+}
+
+/* Out of the one of the client's two lists that it is in. */
+static void call_unlink_all(struct call *call)
+{
+	struct client *client = call->endpoint->client;
+
+	if (call->is_endless)
+		DL_DELETE2(client->endless_calls, call, all_prev, all_next);
+	else
+		DL_DELETE2(client->calls, call, all_prev, all_next);
 }
 
 static void call_unlink(struct call *call)
 {
 	struct endpoint *e = call->endpoint;
 
-	if (call->prev != NULL)
-		call->prev->next = call->next;
-	else
-		e->calls = call->next;
-	if (call->next != NULL)
-		call->next->prev = call->prev;
-	if (call->all_prev != NULL)
-		call->all_prev->all_next = call->all_next;
-	else
-		e->client->calls = call->all_next;
-	if (call->all_next != NULL)
-		call->all_next->all_prev = call->all_prev;
+	DL_DELETE(e->calls, call);
+	call_unlink_all(call);
 	e->running--;
 }
 
@@ -261,21 +256,31 @@ static void end_late(struct call *call, uint64_t now)
 	call_finish(call, &err);
 }
 
-/* Deadlines, a few times a second for all: thousands of event streams are among them. */
+/* Its head has come, and there is no deadline for what follows. */
+static bool may_go_on_for_ever(const struct call *call)
+{
+	return call->has_head && call->idle_timeout_ms == 0 && call->total_timeout_ms == 0;
+}
+
+/* Deadlines, a few times a second for all that have one. Thousands of event streams have none, and
+ * are looked at no more than once after their heads. */
 static void janitor(void *arg)
 {
 	struct client *client = arg;
 	uint64_t now = loop_now_ms(client->loop);
-	struct call *call = client->calls;
+	struct call *call = client->calls, *next;
 
-	while (call != NULL) {
-		if (!is_late(call, now)) {
-			call = call->all_next;
-			continue;
+	for (; call != NULL; call = next) {
+		next = call->all_next;
+		if (is_late(call, now)) {
+			end_late(call, now);
+			/* Its owner may have ended any other: look from the start again. */
+			next = client->calls;
+		} else if (may_go_on_for_ever(call)) {
+			call_unlink_all(call);
+			call->is_endless = true;
+			DL_PREPEND2(client->endless_calls, call, all_prev, all_next);
 		}
-		end_late(call, now);
-		/* Its owner may have ended any other: look from the start again. */
-		call = client->calls;
 	}
 	loop_timer_start(client->janitor, JANITOR_MS);
 }
@@ -445,6 +450,8 @@ void client_free(struct client *client)
 	err_set(&err, ERR_CANCELED, "the client ends");
 	while (client->calls != NULL)
 		call_finish(client->calls, &err);
+	while (client->endless_calls != NULL)
+		call_finish(client->endless_calls, &err);
 	curl_client_free(client->curl);
 	loop_timer_free(client->janitor);
 	free(client->scratch);

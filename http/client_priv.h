@@ -20,9 +20,10 @@ struct line;
 struct client {
 	struct loop *loop;
 	struct loop_timer *janitor;
-	struct call *calls; /* all that run, doubly linked */
-	struct curl *curl;  /* libcurl's side; made when it is first needed */
-	char *scratch;      /* CALL_READ_SIZE bytes and a NUL, for one read at a time */
+	struct call *calls;         /* all that run, doubly linked, but for */
+	struct call *endless_calls; /* those that the janitor need not look at any more */
+	struct curl *curl;          /* libcurl's side; made when it is first needed */
+	char *scratch;              /* CALL_READ_SIZE bytes and a NUL, for one read at a time */
 	/* Of idle.c: connections of all endpoints, the one used longest ago first. */
 	struct wire *idle;
 	size_t idle_len, idle_max;
@@ -69,7 +70,7 @@ extern const struct call_carrier direct_carrier, curl_carrier;
 struct call {
 	struct endpoint *endpoint;
 	struct call *prev, *next;         /* of the endpoint */
-	struct call *all_prev, *all_next; /* of the client */
+	struct call *all_prev, *all_next; /* of the client, in one of its two lists */
 	const struct call_ops *ops;       /* NULL once cancelled or done */
 	void *arg;
 	struct collector *collector; /* of call_collect, owned */
@@ -88,6 +89,7 @@ struct call {
 	enum err_code failure_code;
 	/* Deadlines. */
 	bool is_waiting; /* behind others in a line: they do not run */
+	bool is_endless; /* in the client's list of these */
 	unsigned head_timeout_ms, idle_timeout_ms, total_timeout_ms;
 	uint64_t started_ms, progress_ms;
 };

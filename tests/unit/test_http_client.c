@@ -659,6 +659,7 @@ static void idle_connections_of_many_engines_are_bounded(void **state)
 	few.rlim_cur = 512; /* an eighth of it, and one */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	world_start(&w);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0); /* both ends are here */
 	addr.port = server_port(w.server, 0);
 	for (size_t i = 0; i < ARRAY_LEN(many); i++)
 		many[i] = endpoint_new(w.client, &addr, NULL);
@@ -674,7 +675,38 @@ static void idle_connections_of_many_engines_are_bounded(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(many); i++)
 		endpoint_free(many[i]);
 	world_stop(&w);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static bool is_looked_at_no_more(void *arg)
+{
+	const struct client *client = ((struct world *)arg)->client;
+
+	return client->calls == NULL && client->endless_calls != NULL;
+}
+
+/* The janitor does not look at thousands of event streams again and again; they end as others do.
+ */
+static void answers_without_a_deadline_are_set_aside(void **state)
+{
+	const struct call_request request = {
+		.method = "GET", .target = "/", .head_timeout_ms = FIXTURE_DEADLINE_MS};
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	w.peer.answer = "HTTP/1.1 200 OK\r\n\r\nhello";
+	start(&w, w.endpoint, &request);
+	wait_for(&w.f, is_looked_at_no_more, &w);
+	call_cancel(w.call);
+	assert_null(w.client->endless_calls);
+	assert_int_equal(w.dones, 0);
+	start(&w, w.endpoint, &request);
+	wait_for(&w.f, is_looked_at_no_more, &w);
+	endpoint_free(TAKE_PTR(w.endpoint));
+	assert_null(w.client->endless_calls);
+	assert_int_equal(w.err.code, ERR_CANCELED);
+	assert_string_equal(buf_str(&w.body), "hello");
+	world_stop(&w);
 }
 
 static bool few_connections(void *arg)
@@ -1124,6 +1156,7 @@ int main(void)
 		cmocka_unit_test(few_connections_stay_when_idle),
 		cmocka_unit_test(collected_replies_are_bounded),
 		cmocka_unit_test(idle_connections_of_many_engines_are_bounded),
+		cmocka_unit_test(answers_without_a_deadline_are_set_aside),
 		cmocka_unit_test(answers_may_come_in_any_pieces),
 		cmocka_unit_test(answers_may_fill_a_read),
 		cmocka_unit_test(surplus_behind_a_cancelled_call_is_not_an_answer),
