@@ -33,6 +33,20 @@ struct call *live_get(struct node_live *live, const char *path, size_t max, unsi
 	return live_get_in_line(live, path, max, total_ms, 0, done, arg);
 }
 
+struct call *live_probe(struct node_live *live, unsigned total_ms, call_collect_fn *done, void *arg)
+{
+	const struct call_request request = {
+		.method = "GET",
+		.target = "/_ping",
+		.is_rounds = true,
+		.connect_timeout_ms = live->shared->timing.connect,
+		.head_timeout_ms = total_ms,
+		.total_timeout_ms = total_ms,
+	};
+
+	return call_collect(live->endpoint, &request, LIVE_PING_MAX, done, arg);
+}
+
 /* The engine's own words, short and on one line: {"message"} or plain text. */
 static void engine_message(const struct reply *reply, char *out, size_t size)
 {

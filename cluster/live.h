@@ -266,6 +266,9 @@ struct call *live_get(struct node_live *live, const char *path, size_t max, unsi
 /* The same; it may wait for others, see call_request.lines. */
 struct call *live_get_in_line(struct node_live *live, const char *path, size_t max,
 	unsigned total_ms, unsigned lines, call_collect_fn *done, void *arg);
+/* GET /_ping of one node after the other. */
+struct call *live_probe(
+	struct node_live *live, unsigned total_ms, call_collect_fn *done, void *arg);
 /* "/v1.41/..." */
 char *live_target(const struct node_live *live, const char *path);
 /* Text of an engine as JSON, a new reference; ERR_TOO_LARGE when it holds more than so many values.

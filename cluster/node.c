@@ -236,9 +236,9 @@ static void attempt(void *arg)
 		return;
 	live->attempt_at = now_ms(live);
 	if (live->watch.is_open)
-		live->probe = live_get(live, "/_ping", LIVE_PING_MAX,
-			live->failures ? t->probe_fast_timeout : t->probe_timeout, probe_done,
-			live);
+		live->probe =
+			live_probe(live, live->failures ? t->probe_fast_timeout : t->probe_timeout,
+				probe_done, live);
 	else
 		connect_start(live);
 }

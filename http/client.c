@@ -10,7 +10,7 @@
 #include <utlist.h>
 
 #define JANITOR_MS 250
-#define IDLE_SHARE 8 /* one in so many descriptors may be that of an idle connection */
+#define IDLE_SHARE 4 /* one in so many descriptors may be that of an idle connection */
 
 struct collector {
 	struct buf body;

@@ -44,6 +44,9 @@ struct call_request {
 	 * these, and on each a request is sent without waiting for the answers to those before it.
 	 * For GET and HEAD; the deadlines run from when those before it are answered. */
 	unsigned lines;
+	/* Asked of one endpoint after the other: where there is no room to keep the connections to
+	 * all of them, it takes the place of no other's. */
+	bool is_rounds;
 	/* Deadlines in ms; 0 = none. connect has a default of 10 s. */
 	unsigned connect_timeout_ms;
 	unsigned head_timeout_ms; /* from the end of the request to the reply's head */

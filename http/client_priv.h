@@ -24,7 +24,7 @@ struct client {
 	struct call *endless_calls; /* those that the janitor need not look at any more */
 	struct curl *curl;          /* libcurl's side; made when it is first needed */
 	char *scratch;              /* CALL_READ_SIZE bytes and a NUL, for one read at a time */
-	/* Of idle.c: connections of all endpoints, the one used longest ago first. */
+	/* Of idle.c: connections of all endpoints, the one to be closed next first. */
 	struct wire *idle;
 	size_t idle_len, idle_max;
 };
@@ -111,8 +111,9 @@ void call_release(struct call *call);
 
 /* idle.c: a connection that is fit for another call, or NULL. */
 struct stream *endpoint_take_idle(struct endpoint *e);
-/* Takes the stream: keeps it for the next call, or closes it when there are enough. */
-void endpoint_keep(struct endpoint *e, struct stream *stream);
+/* Takes the stream: keeps it for the next call, or closes it when there are enough. is_rounds: of
+ * the call that it served last (struct call_request). */
+void endpoint_keep(struct endpoint *e, struct stream *stream, bool is_rounds);
 void endpoint_drop_idle(struct endpoint *e); /* closes all */
 /* line.c: connections of lines carry no more than what is under way. */
 void endpoint_spoil_lines(struct endpoint *e);

@@ -46,7 +46,7 @@ static void direct_stop(struct call *call)
 	dial_cancel(TAKE_PTR(d->dial));
 	line_leave(d);
 	if (d->stream != NULL && direct_can_be_kept(d))
-		endpoint_keep(call->endpoint, TAKE_PTR(d->stream));
+		endpoint_keep(call->endpoint, TAKE_PTR(d->stream), d->is_rounds);
 	else
 		stream_close(TAKE_PTR(d->stream));
 	loop_defer(call->endpoint->client->loop, direct_free, d);
@@ -507,6 +507,7 @@ static void direct_start(struct call *call, const struct call_request *request)
 	struct endpoint *e = call->endpoint;
 
 	d->method = xstrdup(request->method);
+	d->is_rounds = request->is_rounds;
 	d->connect_timeout_ms = request->connect_timeout_ms > 0 ? request->connect_timeout_ms
 								: CALL_CONNECT_TIMEOUT_MS;
 	buf_init(&d->out, REQUEST_MAX);

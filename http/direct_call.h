@@ -13,6 +13,7 @@ struct direct_call {
 	bool is_reused;    /* the connection carried a call before */
 	bool has_answered; /* a byte of the reply came */
 	bool is_idempotent;
+	bool is_rounds;  /* as the request says */
 	bool is_chunked; /* the upload */
 	bool last_chunk_sent;
 	bool is_blocked;  /* the connection takes no more of the request for now */

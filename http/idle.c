@@ -78,23 +78,32 @@ void endpoint_drop_idle(struct endpoint *e)
 	loop_timer_free(TAKE_PTR(e->idle_timer));
 }
 
-void endpoint_keep(struct endpoint *e, struct stream *stream)
+/* Of the client's connections the one used longest ago is closed first. But calls that go round all
+ * endpoints would then close each connection just before they come to it, when there is no room for
+ * one to each: what they used stands first, so that the others stay. */
+void endpoint_keep(struct endpoint *e, struct stream *stream, bool is_rounds)
 {
+	struct client *client = e->client;
+	bool is_full = client->idle_len >= client->idle_max;
 	struct wire *wire;
 
-	if (e->is_freed || e->idle_len >= BURST_IDLE_MAX) {
+	if (e->is_freed || e->idle_len >= BURST_IDLE_MAX || (is_full && is_rounds)) {
 		stream_close(stream);
 		return;
 	}
+	if (is_full)
+		wire_close(client->idle);
 	wire = xcalloc(1, sizeof(*wire));
 	wire->endpoint = e;
 	wire->stream = stream;
 	wire->next = e->idle;
 	e->idle = wire;
 	e->idle_len++;
-	DL_APPEND2(e->client->idle, wire, older, newer);
-	if (++e->client->idle_len > e->client->idle_max)
-		wire_close(e->client->idle);
+	if (is_rounds)
+		DL_PREPEND2(client->idle, wire, older, newer);
+	else
+		DL_APPEND2(client->idle, wire, older, newer);
+	client->idle_len++;
 	stream_on_ready(stream, wire_ready, wire);
 	stream_want(stream, LOOP_READ);
 	watch_surplus(e);

@@ -656,7 +656,7 @@ static void idle_connections_of_many_engines_are_bounded(void **state)
 	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	few = before;
-	few.rlim_cur = 512; /* an eighth of it, and one */
+	few.rlim_cur = 256; /* a quarter of it, and one */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	world_start(&w);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0); /* both ends are here */
@@ -672,6 +672,48 @@ static void idle_connections_of_many_engines_are_bounded(void **state)
 		wait_for(&w.f, few_are_connected, &w);
 		assert_true(server_connections(w.server) > 0);
 	}
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		endpoint_free(many[i]);
+	world_stop(&w);
+}
+
+/* The first of them have theirs kept, and no other has. */
+static void expect_kept(struct endpoint *const *many, size_t len, size_t first)
+{
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(many[i]->idle_len, i < first);
+}
+
+/* When each connection were closed before its turn comes again, none would ever be used twice. */
+static void going_round_many_engines_keeps_connections(void **state)
+{
+	struct world w;
+	struct endpoint *many[10];
+	struct addr addr = {.kind = ADDR_TCP, .host = (char *)"127.0.0.1"};
+	struct call_request request = {.method = "GET",
+		.target = "/nowhere",
+		.is_rounds = true,
+		.total_timeout_ms = FIXTURE_DEADLINE_MS};
+
+	(void)state;
+	world_start(&w);
+	w.client->idle_max = 4;
+	addr.port = server_port(w.server, 0);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		many[i] = endpoint_new(w.client, &addr, NULL);
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+			start(&w, many[i], &request);
+			wait_for(&w.f, is_done, &w);
+			assert_false(w.failed);
+		}
+		expect_kept(many, ARRAY_LEN(many), w.client->idle_max);
+	}
+	/* Any other call is a reason to keep its connection; one of the others makes room. */
+	get(&w, many[9], "/nowhere");
+	wait_for(&w.f, is_done, &w);
+	assert_int_equal(many[9]->idle_len, 1);
+	assert_int_equal(w.client->idle_len, w.client->idle_max);
 	for (size_t i = 0; i < ARRAY_LEN(many); i++)
 		endpoint_free(many[i]);
 	world_stop(&w);
@@ -1156,6 +1198,7 @@ int main(void)
 		cmocka_unit_test(few_connections_stay_when_idle),
 		cmocka_unit_test(collected_replies_are_bounded),
 		cmocka_unit_test(idle_connections_of_many_engines_are_bounded),
+		cmocka_unit_test(going_round_many_engines_keeps_connections),
 		cmocka_unit_test(answers_without_a_deadline_are_set_aside),
 		cmocka_unit_test(answers_may_come_in_any_pieces),
 		cmocka_unit_test(answers_may_fill_a_read),
