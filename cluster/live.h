@@ -26,11 +26,12 @@ struct turns {
 
 /* Times in milliseconds; one place, so that tests can run a hundred times faster. */
 struct live_timing {
-	unsigned probe;              /* between two probes of an engine that answers */
-	unsigned probe_each;         /* least, times the number of nodes */
-	unsigned probe_spacing;      /* least, between two that were asked for */
-	unsigned probe_fast;         /* while one fails; up to half more at random */
-	unsigned probe_timeout;      /* for the answer */
+	unsigned probe;         /* between two probes of an engine that answers */
+	unsigned probe_each;    /* least, times the number of nodes */
+	unsigned probe_slot;    /* those due within so long are made together; 0 = each by itself */
+	unsigned probe_spacing; /* least, between two that were asked for */
+	unsigned probe_fast;    /* while one fails; up to half more at random */
+	unsigned probe_timeout; /* for the answer */
 	unsigned probe_fast_timeout; /* while one fails */
 	unsigned down_after;         /* failing for less is no reason to change the state */
 	unsigned settle;  /* unhealthy for this long: may turn to disconnected, and back */

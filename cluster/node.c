@@ -12,6 +12,7 @@ const struct live_timing live_default_timing = {
 	.probe = 10000,
 	.probe_spacing = 500,
 	.probe_each = 2,
+	.probe_slot = 20,
 	.probe_fast = 1000,
 	.probe_timeout = 5000,
 	.probe_fast_timeout = 3000,
@@ -367,6 +368,16 @@ static uint64_t probe_interval(const struct node_live *live)
 	return round > shared->timing.probe ? round : shared->timing.probe;
 }
 
+/* In so long, or a little earlier, together with others: what the loop has to do each time that it
+ * wakes up is more than a probe. */
+static void schedule_probe(struct node_live *live, uint64_t delay)
+{
+	unsigned slot = live->shared->timing.probe_slot;
+	uint64_t early = slot > 0 ? (now_ms(live) + delay) % slot : 0;
+
+	schedule(live, delay > early ? delay - early : 0);
+}
+
 void live_answered(struct node_live *live)
 {
 	if (live->failures > 0 && live->state == NODE_HEALTHY)
@@ -377,10 +388,10 @@ void live_answered(struct node_live *live)
 	live->watch.drops = 0;
 	free(TAKE_PTR(live->error));
 	if (live->state == NODE_HEALTHY) {
-		schedule(live, probe_interval(live));
+		schedule_probe(live, probe_interval(live));
 		return;
 	}
-	schedule(live, 1 + random_below(live, probe_interval(live)));
+	schedule_probe(live, 1 + random_below(live, probe_interval(live)));
 	schedule_resync(live);
 	set_state(live, NODE_HEALTHY);
 	event_publish_engine(live, live->was_healthy ? "engine_reconnect" : "engine_connect");

@@ -425,6 +425,29 @@ static void probes_get_rarer_with_the_number_of_nodes(void **state)
 	}
 }
 
+/* Which wakes the loop up less often. */
+static void probes_are_made_together(void **state)
+{
+	enum { INTERVAL = 4000 * 1000, SLOT = 1000 * 1000 };
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	w.cluster->live->timing.probe = INTERVAL;
+	w.cluster->live->timing.probe_slot = SLOT;
+	add_engines(&w, 3, 0, NULL);
+	discover(&w);
+	expect_healthy(&w, 3);
+	for (const struct node_live *live = w.cluster->live->nodes; live; live = live->hh.next) {
+		uint64_t latest = now_ms(&env) + INTERVAL;
+
+		assert_int_equal(live->timer_at % SLOT, 0);
+		assert_true(live->timer_at <= latest &&
+			    live->timer_at + SLOT + MARGIN_S * 1000 > latest);
+	}
+	world_stop(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +460,7 @@ int main(void)
 		cmocka_unit_test(a_few_connections_are_used_when_nobody_waits),
 		cmocka_unit_test(old_engines_are_asked_one_thing_at_a_time),
 		cmocka_unit_test(probes_get_rarer_with_the_number_of_nodes),
+		cmocka_unit_test(probes_are_made_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
