@@ -9,7 +9,6 @@
 #include "api/wanted_image.h"
 #include "lib/str.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define QUERY_ITEMS_MAX 256
@@ -85,18 +84,28 @@ static void on_event(const struct event *event, void *arg)
 		api->surveyed_ms = 0;
 }
 
+/* Up to max digits at p, at least one: what is behind them, or NULL. */
+static const char *take_digits(const char *p, size_t max, int *number)
+{
+	const char *begin = p;
+
+	for (*number = 0; *p >= '0' && *p <= '9' && (size_t)(p - begin) < max; p++)
+		*number = *number * 10 + (*p - '0');
+	return p > begin ? p : NULL;
+}
+
 /* Takes "/v1.41" off the front of the path. The words for what is out of range are an engine's. */
 static int parse_version(struct api *api, const char **path, int *minor, struct err *err)
 {
 	const char *p = *path;
-	int major = 0, n = 0;
+	int major, told;
 
 	*minor = api_max_minor(api);
-	if (p[0] != '/' || p[1] != 'v' || p[2] < '0' || p[2] > '9')
+	if (!str_has_prefix(p, "/v") || (p = take_digits(p + 2, 3, &major)) == NULL || *p != '.' ||
+		(p = take_digits(p + 1, 4, &told)) == NULL || (*p != '/' && *p != '\0'))
 		return 0;
-	if (sscanf(p, "/v%3d.%4d%n", &major, minor, &n) != 2 || (p[n] != '/' && p[n] != '\0'))
-		return 0;
-	*path = p + n;
+	*path = p;
+	*minor = told;
 	if (major < 1 || (major == 1 && *minor < API_VERSION_MIN_MINOR))
 		return err_set(err, ERR_INVALID,
 			"client version %d.%d is too old. Minimum supported API version is 1.%d, "

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PATH_ROOM 128 /* for most; it grows */
+
 const char *request_action(const struct request *r)
 {
 	const char *target = exchange_target(r->x);
@@ -20,9 +22,14 @@ const char *request_action(const struct request *r)
 char *request_container_path(const struct request *r, const struct container *container)
 {
 	const char *action = request_action(r);
+	struct buf path;
 
-	return xasprintf(
-		"/containers/%s%.*s", container->view.id, (int)strcspn(action, "?"), action);
+	buf_init(&path, SIZE_MAX);
+	(void)!buf_room(&path, PATH_ROOM);
+	buf_append_str(&path, "/containers/");
+	buf_append_str(&path, container->view.id);
+	buf_append(&path, action, strcspn(action, "?"));
+	return buf_take(&path);
 }
 
 void container_forward(struct request *r)
@@ -67,13 +74,15 @@ void container_change(struct request *r)
 static void append_string(struct buf *out, const char *s)
 {
 	size_t plain = 0;
+	char *room;
 
 	while (s[plain] >= 0x20 && s[plain] < 0x7f && s[plain] != '"' && s[plain] != '\\')
 		plain++;
-	if (s[plain] == '\0') {
-		buf_append_char(out, '"');
-		buf_append(out, s, plain);
-		buf_append_char(out, '"');
+	if (s[plain] == '\0' && (room = buf_room(out, plain + 2)) != NULL) {
+		room[0] = '"';
+		memcpy(room + 1, s, plain);
+		room[plain + 1] = '"';
+		buf_added(out, plain + 2);
 	} else {
 		json_t *json =
 			json_string(s); /* NULL when it is not text, which no engine can send */

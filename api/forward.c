@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define TARGET_ROOM 16 /* for the version */
+
 /* The minor version of "1.41". */
 static int minor_of(const char *version, int otherwise)
 {
@@ -25,6 +27,7 @@ void forward_minor_range(const struct node *node, int *min, int *max)
 
 char *forward_target(const struct node *node, int minor, const char *path, const char *query)
 {
+	struct buf target;
 	int min, max;
 
 	forward_minor_range(node, &min, &max);
@@ -32,7 +35,14 @@ char *forward_target(const struct node *node, int minor, const char *path, const
 		minor = max;
 	if (minor < min)
 		minor = min;
-	return xasprintf("/v1.%d%s%s%s", minor, path, query[0] != '\0' ? "?" : "", query);
+	buf_init(&target, SIZE_MAX);
+	(void)!buf_room(&target, strlen(path) + strlen(query) + TARGET_ROOM);
+	buf_append_str(&target, "/v1.");
+	buf_append_number(&target, (uint64_t)minor);
+	buf_append_str(&target, path);
+	buf_append_str(&target, query[0] != '\0' ? "?" : "");
+	buf_append_str(&target, query);
+	return buf_take(&target);
 }
 
 void forward_describe_failure(const struct node *node, const struct err *why, struct err *err)

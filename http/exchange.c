@@ -184,23 +184,32 @@ static bool is_missing(const struct http_headers *headers, const char *name)
 	return headers == NULL || http_headers_get(headers, name) == NULL;
 }
 
+/* As a header tells it; made anew once a second. */
+static const char *date_of_now(struct server *server)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (server->date_at != now) {
+		gmtime_r(&now, &tm);
+		strftime(server->date, sizeof(server->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		server->date_at = now;
+	}
+	return server->date;
+}
+
 static void write_head(struct exchange *x, int status, const struct http_headers *headers)
 {
 	struct connection *c = x->connection;
-	char date[64];
-	time_t now = time(NULL);
-	struct tm tm;
 
 	head_write_reply(&c->out, status, headers);
 	for (size_t i = 0; x->defaults != NULL && i < x->defaults->len; i++) {
 		const struct http_header *item = &x->defaults->items[i];
 
 		if (is_missing(headers, item->name))
-			buf_printf(&c->out, "%s: %s\r\n", item->name, item->value);
+			head_write_field(&c->out, item->name, item->value);
 	}
-	gmtime_r(&now, &tm);
-	strftime(date, sizeof(date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
-	buf_append_str(&c->out, date);
+	head_write_field(&c->out, "Date", date_of_now(c->server));
 }
 
 /* A whole reply that libmicrohttpd cannot make: the body has not been read, or went past it. */
@@ -275,6 +284,13 @@ void exchange_reply_error(struct exchange *x, int status, const char *fmt, ...)
 	exchange_reply_json(x, status, json_pack("{s:o}", "message", text));
 }
 
+static void write_length(struct buf *out, int64_t length)
+{
+	buf_append_str(out, "Content-Length: ");
+	buf_append_number(out, (uint64_t)length);
+	buf_append(out, "\r\n", 2);
+}
+
 void exchange_reply_start(
 	struct exchange *x, int status, const struct http_headers *headers, int64_t length)
 {
@@ -292,7 +308,7 @@ void exchange_reply_start(
 	if (x->is_chunked)
 		buf_append_str(&c->out, "Transfer-Encoding: chunked\r\n");
 	else if (length >= 0 && status != 204 && status != 304)
-		buf_printf(&c->out, "Content-Length: %lld\r\n", (long long)length);
+		write_length(&c->out, length);
 	if (!c->keep_alive)
 		buf_append_str(&c->out, "Connection: close\r\n");
 	buf_append_str(&c->out, "\r\n");

@@ -43,7 +43,8 @@ void http_headers_copy(struct http_headers *to, const struct http_headers *from)
 void http_headers_free(struct http_headers *h);
 /* True for what belongs to one connection and must not be passed on (RFC 9110 section 7.6.1):
  * Connection and what it names, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade,
- * HTTP2-Settings; and Content-Length, Host, Expect and Date, which each side makes anew. */
+ * HTTP2-Settings; and Content-Length, Host, Expect and Date, which each side makes anew.
+ * h: the headers whose Connection counts; NULL = there is none. */
 bool http_headers_is_hop(const struct http_headers *h, const char *name);
 /* Removes all of those. */
 void http_headers_strip_hop(struct http_headers *h);

@@ -175,16 +175,17 @@ static int parse_framing(struct head *head, struct err *err)
 
 bool head_is_target(const char *target, size_t len)
 {
-	if (len == 0)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)target[i];
+	static const bool table[256] = {['!'] = true,
+		['$' ... ';'] = true,
+		['='] = true,
+		['?' ... '['] = true,
+		[']' ... '~'] = true};
 
-		if (c <= 0x20 || c >= 0x7f || c == '#' || c == '\\' || c == '"' || c == '<' ||
-			c == '>')
+	for (size_t i = 0; i < len; i++) {
+		if (!table[(unsigned char)target[i]])
 			return false;
 	}
-	return true;
+	return len > 0;
 }
 
 /* The target in origin form, owned; NULL when it is of no acceptable form. authority gets what an
@@ -339,18 +340,27 @@ int head_parse_reply(
 	return 0;
 }
 
+void head_write_field(struct buf *out, const char *name, const char *value)
+{
+	buf_append_str(out, name);
+	buf_append(out, ": ", 2);
+	buf_append_str(out, value);
+	buf_append(out, "\r\n", 2);
+}
+
 static void write_headers(struct buf *out, const struct http_headers *headers)
 {
+	const struct http_headers *names_hop = headers;
+
+	if (headers != NULL && http_headers_get(headers, "Connection") == NULL)
+		names_hop = NULL;
 	for (size_t i = 0; headers != NULL && i < headers->len; i++) {
 		const char *name = headers->items[i].name, *value = headers->items[i].value;
 
 		if (!head_is_token(name, strlen(name)) || strpbrk(value, "\r\n") != NULL ||
-			http_headers_is_hop(headers, name))
+			http_headers_is_hop(names_hop, name))
 			continue;
-		buf_append_str(out, name);
-		buf_append(out, ": ", 2);
-		buf_append_str(out, value);
-		buf_append(out, "\r\n", 2);
+		head_write_field(out, name, value);
 	}
 }
 
@@ -361,7 +371,11 @@ void head_write_reply(struct buf *out, int status, const struct http_headers *he
 {
 	if (buf_room(out, HEAD_ROOM) == NULL)
 		return;
-	buf_printf(out, "HTTP/1.1 %d %s\r\n", status, head_reason(status));
+	buf_append_str(out, "HTTP/1.1 ");
+	buf_append_number(out, (uint64_t)status);
+	buf_append_char(out, ' ');
+	buf_append_str(out, head_reason(status));
+	buf_append(out, "\r\n", 2);
 	write_headers(out, headers);
 }
 

@@ -45,6 +45,8 @@ bool head_is_target(const char *target, size_t len);
 /* One header line after the other; 0, or -1 with err. Used for trailers as well. */
 int head_parse_fields(const char *data, size_t len, struct http_headers *out, struct err *err);
 
+/* "name: value\r\n", as it is. */
+void head_write_field(struct buf *out, const char *name, const char *value);
 /* "HTTP/1.1 404 Not Found\r\n" and the headers, each line ended; no empty line. Headers of one
  * connection (http_headers_is_hop) are left out, the caller writes its own; so are values with
  * control characters, which could only split the message. */

@@ -137,7 +137,7 @@ bool http_headers_is_hop(const struct http_headers *h, const char *name)
 		if (names_are_equal(name, hop[i]))
 			return true;
 	}
-	return http_headers_has_token(h, "Connection", name);
+	return h != NULL && http_headers_has_token(h, "Connection", name);
 }
 
 void http_headers_strip_hop(struct http_headers *h)

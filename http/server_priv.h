@@ -13,6 +13,8 @@
 #include "http/server.h"
 #include "http/stream.h"
 
+#include <time.h>
+
 struct mhd;
 struct mhd_request;
 struct connection;
@@ -28,6 +30,8 @@ struct server {
 	struct accepting *accepting; /* TLS handshakes under way */
 	struct loop_timer *janitor;
 	bool is_full;
+	time_t date_at; /* of the second that date names; 0 = none yet */
+	char date[40];
 };
 
 /* ---- server.c ---- */

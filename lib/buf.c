@@ -111,6 +111,18 @@ int buf_append_char(struct buf *b, char c)
 	return buf_append(b, &c, 1);
 }
 
+int buf_append_number(struct buf *b, uint64_t number)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	return buf_append(b, digits + at, sizeof(digits) - at);
+}
+
 int buf_printf(struct buf *b, const char *fmt, ...)
 {
 	/* Mostly there is room already, and one pass is enough. */

@@ -35,6 +35,23 @@ static void appends_up_to_the_maximum(void **state)
 	assert_false(b.failed);
 }
 
+static void numbers_are_written_whole(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 30);
+	assert_int_equal(buf_append_number(&b, 0), 0);
+	buf_append_char(&b, ' ');
+	assert_int_equal(buf_append_number(&b, 200), 0);
+	buf_append_char(&b, ' ');
+	assert_int_equal(buf_append_number(&b, UINT64_MAX), 0);
+	assert_string_equal(buf_str(&b), "0 200 18446744073709551615");
+	assert_int_equal(buf_append_number(&b, 10000), -1);
+	assert_true(b.failed);
+	buf_reset(&b);
+}
+
 static void refuses_to_pass_the_maximum(void **state)
 {
 	CLEANUP_BUF struct buf b;
@@ -244,6 +261,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(starts_empty),
 		cmocka_unit_test(appends_up_to_the_maximum),
+		cmocka_unit_test(numbers_are_written_whole),
 		cmocka_unit_test(refuses_to_pass_the_maximum),
 		cmocka_unit_test(room_is_bounded_and_keeps_the_content),
 		cmocka_unit_test(a_huge_maximum_allocates_nothing),
