@@ -9,7 +9,9 @@
  *	known     a list entry found to be as it was
  *	row       a container's row of a list
  *	decision  a node chosen for a request of four conditions, and a reservation on it
+ *	inspect   a container asked for by a client, and passed on to an engine: all three
  */
+#include "bench/inspect.h"
 #include "bench/inventory.h"
 #include "lib/json_read.h"
 #include "scheduler/create_request.h"
@@ -200,6 +202,12 @@ static void decision(struct cluster *cluster, size_t count)
 	scheduler_free(scheduler);
 }
 
+static void inspect(struct cluster *cluster, size_t count)
+{
+	(void)cluster;
+	bench_inspect(count);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct cluster *cluster, size_t count);
@@ -208,6 +216,7 @@ static const struct {
 	{"known", known},
 	{"row", row},
 	{"decision", decision},
+	{"inspect", inspect},
 };
 
 int main(int argc, char **argv)
@@ -225,6 +234,6 @@ int main(int argc, char **argv)
 		bench_cluster_free(cluster);
 		return 0;
 	}
-	fprintf(stderr, "usage: hot record|known|row|decision COUNT\n");
+	fprintf(stderr, "usage: hot record|known|row|decision|inspect COUNT\n");
 	return 2;
 }

@@ -3,8 +3,8 @@
 EXTRA_PROGRAMS = bench/load bench/place bench/hot
 bench_load_SOURCES = bench/load.c
 bench_load_LDADD = $(HTTP_LIBS)
-bench_hot_SOURCES = bench/hot.c bench/inventory.c bench/inventory.h
-bench_hot_LDADD = $(SCHEDULER_LIBS)
+bench_hot_SOURCES = bench/hot.c bench/inspect.c bench/inspect.h bench/inventory.c bench/inventory.h
+bench_hot_LDADD = $(API_LIBS)
 bench_place_SOURCES = bench/place.c bench/inventory.c bench/inventory.h
 bench_place_LDADD = $(SCHEDULER_LIBS)
 CLEANFILES += $(EXTRA_PROGRAMS)
