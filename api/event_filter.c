@@ -54,12 +54,13 @@ static char *without_tag(const char *image)
 }
 
 /* An image's own events, and those of containers that were made from it. */
-static bool match_image(const json_t *values, const json_t *event)
+static bool match_image(const json_t *values, struct json_ref event)
 {
-	const json_t *actor = json_obj(event, "Actor"), *attributes = json_obj(actor, "Attributes");
-	const char *id = json_str(actor, "ID", "");
-	const char *name = json_str(
-		attributes, str_eq(json_str(event, "Type", ""), "image") ? "name" : "image", "");
+	struct json_ref actor = json_ref_obj(event, "Actor");
+	struct json_ref attributes = json_ref_obj(actor, "Attributes");
+	const char *id = json_ref_str(actor, "ID", "");
+	const char *name = json_ref_str(attributes,
+		str_eq(json_ref_str(event, "Type", ""), "image") ? "name" : "image", "");
 	char *short_id CLEANUP_FREE = without_tag(id);
 	char *short_name CLEANUP_FREE = without_tag(name);
 
@@ -68,25 +69,52 @@ static bool match_image(const json_t *values, const json_t *event)
 }
 
 /* Any other kind of object: by the beginning of its ID or name. */
-static bool match_object(const char *kind, const json_t *values, const json_t *event)
+static bool match_object(const char *kind, const json_t *values, struct json_ref event)
 {
-	const json_t *actor = json_obj(event, "Actor"), *attributes = json_obj(actor, "Attributes");
+	struct json_ref actor = json_ref_obj(event, "Actor");
+	struct json_ref attributes = json_ref_obj(actor, "Attributes");
 
-	return str_eq(json_str(event, "Type", ""), kind) &&
-	       (have_prefix_of(values, json_str(actor, "ID", "")) ||
-		       have_prefix_of(values, json_str(attributes, "name", "")));
+	return str_eq(json_ref_str(event, "Type", ""), kind) &&
+	       (have_prefix_of(values, json_ref_str(actor, "ID", "")) ||
+		       have_prefix_of(values, json_ref_str(attributes, "name", "")));
 }
 
-static bool match_node(const json_t *values, const json_t *attributes)
+static bool match_node(const json_t *values, struct json_ref attributes)
 {
-	return filters_have(values, json_str(attributes, "node.name", "")) ||
-	       filters_have(values, json_str(attributes, "node.id", "")) ||
-	       filters_have(values, json_str(attributes, "node.addr", ""));
+	return filters_have(values, json_ref_str(attributes, "node.name", "")) ||
+	       filters_have(values, json_ref_str(attributes, "node.id", "")) ||
+	       filters_have(values, json_ref_str(attributes, "node.addr", ""));
 }
 
-bool event_filters_match(const json_t *filters, const json_t *event)
+/* The label as it is spelled, which json_ref_str would not insist on; NULL = none. */
+static const char *label_of(struct json_ref attributes, const char *key, size_t len)
 {
-	const json_t *attributes = json_path(event, "Actor", "Attributes", NULL);
+	for (struct json_walk w = json_walk(attributes); json_walk_next(&w);) {
+		if (strncmp(w.key, key, len) == 0 && w.key[len] == '\0')
+			return json_ref_text(w.value);
+	}
+	return NULL;
+}
+
+/* Every "key" or "key=value" has to hold. */
+static bool match_labels(const json_t *values, struct json_ref attributes)
+{
+	json_t *value;
+	size_t i;
+
+	json_array_foreach ((json_t *)values, i, value) {
+		const char *text = json_string_value(value), *equals = strchr(text, '=');
+		const char *found = label_of(attributes, text, strcspn(text, "="));
+
+		if (found == NULL || (equals != NULL && !str_eq(found, equals + 1)))
+			return false;
+	}
+	return true;
+}
+
+bool event_filters_match(const json_t *filters, struct json_ref event)
+{
+	struct json_ref attributes = json_ref_obj(json_ref_obj(event, "Actor"), "Attributes");
 	const char *key;
 	json_t *values;
 
@@ -96,13 +124,13 @@ bool event_filters_match(const json_t *filters, const json_t *event)
 		if (json_array_size(values) == 0)
 			continue;
 		if (str_eq(key, "event"))
-			matches = match_action(values, json_str(event, "Action", ""));
+			matches = match_action(values, json_ref_str(event, "Action", ""));
 		else if (str_eq(key, "type"))
-			matches = filters_have(values, json_str(event, "Type", ""));
+			matches = filters_have(values, json_ref_str(event, "Type", ""));
 		else if (str_eq(key, "scope"))
-			matches = filters_have(values, json_str(event, "scope", "local"));
+			matches = filters_have(values, json_ref_str(event, "scope", "local"));
 		else if (str_eq(key, "label"))
-			matches = filters_allow_labels(filters, attributes);
+			matches = match_labels(values, attributes);
 		else if (str_eq(key, "node"))
 			matches = match_node(values, attributes);
 		else if (str_eq(key, "image"))
@@ -115,12 +143,12 @@ bool event_filters_match(const json_t *filters, const json_t *event)
 	return true;
 }
 
-char *event_identity(const json_t *event, int64_t time_nano)
+char *event_identity(struct json_ref event, int64_t time_nano)
 {
-	const json_t *actor = json_obj(event, "Actor");
+	struct json_ref actor = json_ref_obj(event, "Actor");
 
 	return xasprintf("%s %" PRId64 " %s %s %s",
-		json_str(json_obj(actor, "Attributes"), "node.id", ""), time_nano,
-		json_str(event, "Type", ""), json_str(event, "Action", ""),
-		json_str(actor, "ID", ""));
+		json_ref_str(json_ref_obj(actor, "Attributes"), "node.id", ""), time_nano,
+		json_ref_str(event, "Type", ""), json_ref_str(event, "Action", ""),
+		json_ref_str(actor, "ID", ""));
 }

@@ -54,6 +54,7 @@ static bool one_event(const char *text, size_t len, void *arg)
 	json_t *json = json_parse(text, len, NULL);
 	int64_t time_nano = json_int(json, "timeNano", 0);
 	char *complete CLEANUP_FREE = NULL;
+	size_t complete_len;
 
 	/* An engine that does not heed the times asked for tells nothing wrong by it. */
 	if (json == NULL || time_nano < h->since || time_nano > end_for(h, h->node)) {
@@ -65,8 +66,9 @@ static bool one_event(const char *text, size_t len, void *arg)
 		h->cap = h->cap * 2 + 256;
 		h->events = xreallocarray(h->events, h->cap, sizeof(*h->events));
 	}
-	complete = json_text(json, NULL);
-	h->events[h->len++] = told_event_new(json, complete, time_nano);
+	complete = json_text(json, &complete_len);
+	json_decref(json);
+	h->events[h->len++] = told_event_new(complete, complete_len, time_nano);
 	return true;
 }
 

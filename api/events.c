@@ -16,6 +16,10 @@ struct events {
 	uint64_t count;                       /* of all that came; the number of the next */
 	int64_t dropped_nano;                 /* the latest of those that are not kept any more */
 	struct listening *listening;          /* doubly linked */
+	/* The event that was looked into last: mostly the newest, by each listener in turn. */
+	struct told_event *read;
+	struct json_ref value;
+	struct json_reader *reader;
 };
 
 /* One client that listens. */
@@ -39,15 +43,15 @@ struct listening {
 
 /* ---- Events ---- */
 
-struct told_event *told_event_new(json_t *json_take, const char *text, int64_t time_nano)
+struct told_event *told_event_new(const char *text, size_t len, int64_t time_nano)
 {
-	struct told_event *event = xcalloc(1, sizeof(*event));
+	struct told_event *event = xmalloc(sizeof(*event) + len + 1);
 
 	event->refs = 1;
-	event->json = json_take;
-	event->text = xasprintf("%s\n", text);
-	event->len = strlen(event->text);
 	event->time_nano = time_nano;
+	event->len = len + 1;
+	memcpy(event->text, text, len);
+	event->text[len] = '\n';
 	return event;
 }
 
@@ -59,11 +63,19 @@ struct told_event *told_event_ref(struct told_event *event)
 
 void told_event_unref(struct told_event *event)
 {
-	if (event == NULL || --event->refs > 0)
-		return;
-	json_decref(event->json);
-	free(event->text);
-	free(event);
+	if (event != NULL && --event->refs == 0)
+		free(event);
+}
+
+/* What it tells, good until another one is looked into. */
+static struct json_ref look_into(struct events *events, struct told_event *event)
+{
+	if (events->read != event) {
+		told_event_unref(events->read);
+		events->read = told_event_ref(event);
+		events->value = json_read(events->reader, event->text, event->len, NULL);
+	}
+	return events->value;
 }
 
 /* The number of the oldest that is kept. */
@@ -105,12 +117,12 @@ static bool is_within(const struct listening *l, const struct told_event *event)
 }
 
 /* The next that it may hear, or NULL when it heard all there is. */
-static const struct told_event *next_event(struct listening *l)
+static struct told_event *next_event(struct listening *l)
 {
 	if (l->history_at < l->history_len)
 		return l->history[l->history_at++];
 	while (l->at < l->events->count) {
-		const struct told_event *event = event_at(l->events, l->at++);
+		struct told_event *event = event_at(l->events, l->at++);
 
 		if (l->at > l->live_at || is_within(l, event))
 			return event;
@@ -118,16 +130,22 @@ static const struct told_event *next_event(struct listening *l)
 	return NULL;
 }
 
+static bool may_hear(const struct listening *l, struct told_event *event)
+{
+	return json_object_size(l->filters) == 0 ||
+	       event_filters_match(l->filters, look_into(l->events, event));
+}
+
 /* Tells as much as the client takes. */
 static void pump(struct listening *l)
 {
 	while (!l->is_over && !l->is_asking && !l->is_full) {
-		const struct told_event *event = next_event(l);
+		struct told_event *event = next_event(l);
 
 		if (event == NULL)
 			break;
 		/* In one piece: clients read an event a chunk. */
-		if (event_filters_match(l->filters, event->json))
+		if (may_hear(l, event))
 			l->is_full = !exchange_reply_write(l->r->x, event->text, event->len);
 	}
 	if (l->is_ending && !l->is_over && !l->is_asking && !l->is_full) {
@@ -161,8 +179,7 @@ static void keep(struct events *events, const struct event *event)
 	if (*place != NULL && (*place)->time_nano > events->dropped_nano)
 		events->dropped_nano = (*place)->time_nano;
 	told_event_unref(*place);
-	*place = told_event_new(
-		json_incref((json_t *)(uintptr_t)event->json), event->text, event->time_nano);
+	*place = told_event_new(event->text, event->text_len, event->time_nano);
 	events->count++;
 }
 
@@ -253,20 +270,32 @@ static int ordered_cmp(const void *a, const void *b)
 	return left->place < right->place ? -1 : left->place > right->place;
 }
 
+static char *identity_of(struct events *events, struct told_event *event)
+{
+	return event_identity(look_into(events, event), event->time_nano);
+}
+
 /* What engines told that is not kept here too. */
 static size_t add_untold(const struct listening *l, struct ordered *all, size_t len,
 	struct told_event **events, size_t events_len)
 {
 	json_t *known CLEANUP_JSON = json_object();
+	int64_t latest = 0;
 
+	for (size_t i = 0; i < events_len; i++) {
+		if (events[i]->time_nano > latest)
+			latest = events[i]->time_nano;
+	}
 	for (size_t i = 0; i < len; i++) {
-		char *identity CLEANUP_FREE =
-			event_identity(all[i].event->json, all[i].event->time_nano);
+		char *identity CLEANUP_FREE = NULL;
 
+		if (all[i].event->time_nano > latest)
+			continue; /* that is most of them */
+		identity = identity_of(l->events, all[i].event);
 		json_object_set_new(known, identity, json_true());
 	}
 	for (size_t i = 0; i < events_len; i++) {
-		char *identity CLEANUP_FREE = event_identity(events[i]->json, events[i]->time_nano);
+		char *identity CLEANUP_FREE = identity_of(l->events, events[i]);
 
 		if (!is_within(l, events[i]) || json_object_get(known, identity) != NULL) {
 			told_event_unref(events[i]);
@@ -377,6 +406,7 @@ struct events *events_new(struct api *api)
 	struct events *events = xcalloc(1, sizeof(*events));
 
 	events->api = api;
+	events->reader = json_reader_new();
 	events->listener = cluster_listen(api->config.cluster, on_event, events);
 	return events;
 }
@@ -388,5 +418,7 @@ void events_free(struct events *events)
 	event_listener_free(events->listener);
 	for (size_t i = 0; i < EVENTS_KEPT; i++)
 		told_event_unref(events->ring[i]);
+	told_event_unref(events->read);
+	json_reader_free(events->reader);
 	free(events);
 }

@@ -3,17 +3,18 @@
 #define API_EVENTS_H
 
 #include "api/api_priv.h"
+#include "lib/json_read.h"
 
-/* One event as clients get it. Counted, never changed. */
+/* One event as clients get it. Counted, never changed. It is kept as text alone, which is read
+ * again by who has to look into it: read, it would take seven times the memory. */
 struct told_event {
 	unsigned refs;
-	json_t *json;
-	char *text; /* a line, with its newline */
-	size_t len;
 	int64_t time_nano;
+	size_t len;
+	char text[]; /* a line, with its newline */
 };
 /* text: the JSON, without a newline; copied. */
-struct told_event *told_event_new(json_t *json_take, const char *text, int64_t time_nano);
+struct told_event *told_event_new(const char *text, size_t len, int64_t time_nano);
 struct told_event *told_event_ref(struct told_event *event);
 void told_event_unref(struct told_event *event);
 
@@ -21,9 +22,9 @@ void told_event_unref(struct told_event *event);
 
 /* The filters of the request, checked; NULL with err. A new reference. */
 json_t *event_filters(const struct request *r, struct err *err) MUSTCHECK;
-bool event_filters_match(const json_t *filters, const json_t *event);
+bool event_filters_match(const json_t *filters, struct json_ref event);
 /* Words by which two tellings of one event are known to be the same. Owned by the caller. */
-char *event_identity(const json_t *event, int64_t time_nano);
+char *event_identity(struct json_ref event, int64_t time_nano);
 
 /* ---- event_history.c ---- */
 

@@ -76,6 +76,7 @@ api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_api_container_filter
 check_PROGRAMS += tests/unit/test_api_deadline
+check_PROGRAMS += tests/unit/test_api_events
 check_PROGRAMS += tests/unit/test_api_images
 check_PROGRAMS += tests/unit/test_api_paced
 check_PROGRAMS += tests/unit/test_api_pins
@@ -88,6 +89,9 @@ tests_unit_test_api_deadline_SOURCES = tests/unit/test_api_deadline.c $(moved_cl
 	tests/unit/fake_engine.c tests/unit/fake_engine.h
 tests_unit_test_api_deadline_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_deadline_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_api_events_SOURCES = tests/unit/test_api_events.c tests/unit/heap.h
+tests_unit_test_api_events_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_events_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_images_SOURCES = tests/unit/test_api_images.c
 tests_unit_test_api_images_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_images_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
