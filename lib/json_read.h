@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The memory of one text as it was read; it is used again for the next one. */
+/* The memory of one text as it was read; it is used again for the next one. What a large text took
+ * is given back when a small one is read. */
 struct json_reader;
 struct json_reader *json_reader_new(void);
 void json_reader_free(struct json_reader *reader);

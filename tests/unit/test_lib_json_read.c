@@ -1,5 +1,6 @@
 #include "lib/json_read.h"
 #include "tests/unit/cmocka_all.h"
+#include "tests/unit/heap.h"
 
 #include <string.h>
 
@@ -78,6 +79,27 @@ static void test_depth_is_bounded(void **state)
 	memset(text, '[', sizeof(text));
 	assert_null(json_read(reader, text, sizeof(text), &err).document);
 	assert_int_equal(err.code, ERR_INVALID);
+}
+
+/* One large text does not cost its memory for good. */
+static void test_gives_back(void **state)
+{
+	const size_t len = (size_t)4 << 20;
+	char *text = xmalloc(len);
+	struct err err = ERR_INIT;
+	size_t before;
+
+	(void)state;
+	read_text("[]");
+	before = heap_in_use();
+	memset(text, ' ', len);
+	text[0] = '[';
+	text[len - 1] = ']';
+	assert_int_equal(json_ref_kind(json_read(reader, text, len, &err)), JSON_KIND_ARRAY);
+	assert_true(heap_in_use() > before + len);
+	read_text("[]");
+	assert_true(heap_in_use() < before + len / 4);
+	free(text);
 }
 
 static void test_gets(void **state)
@@ -214,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_depth_is_bounded),
+		cmocka_unit_test(test_gives_back),
 		cmocka_unit_test(test_gets),
 		cmocka_unit_test(test_text_with_nul_is_none),
 		cmocka_unit_test(test_keys_as_go_matches_them),
