@@ -53,6 +53,7 @@ check_PROGRAMS += \
 	tests/unit/test_lib_loop \
 	tests/unit/test_lib_loop_file \
 	tests/unit/test_lib_loop_watch \
+	tests/unit/test_lib_mem \
 	tests/unit/test_lib_regex \
 	tests/unit/test_lib_spool \
 	tests/unit/test_lib_str
@@ -78,6 +79,9 @@ tests_unit_test_lib_json_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lib_log_SOURCES = tests/unit/test_lib_log.c
 tests_unit_test_lib_log_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_log_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lib_mem_SOURCES = tests/unit/test_lib_mem.c tests/unit/heap.h
+tests_unit_test_lib_mem_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lib_mem_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lib_regex_SOURCES = tests/unit/test_lib_regex.c
 tests_unit_test_lib_regex_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lib_regex_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)

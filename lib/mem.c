@@ -1,6 +1,7 @@
 #include "lib/mem.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,6 +82,11 @@ char *xasprintf(const char *fmt, ...)
 	if (n < 0 || !p)
 		out_of_memory();
 	return p;
+}
+
+void mem_give_back(void)
+{
+	(void)malloc_trim(0);
 }
 
 void mem_cleanup_free(void *pointer_to_pointer)

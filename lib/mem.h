@@ -22,6 +22,11 @@ char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *s, size_t len) __attribute__((malloc, returns_nonnull));
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 
+/* Gives free memory back to the system, wherever it lies. free() alone does so at the end of the
+ * heap, where something small that stays keeps all that was ever in use. Takes some 0.2 ms for each
+ * MB that goes back; with nothing to give less than 1 ms at 300 MB, and 25 ms at 1.4 GB. */
+void mem_give_back(void);
+
 /* Moves ownership out of a pointer: returns its value, leaves NULL. */
 #define TAKE_PTR(p) \
 	({ \

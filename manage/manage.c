@@ -3,9 +3,15 @@
 
 #include "api/api.h"
 #include "lib/log.h"
+#include "lib/mem.h"
 #include "manage/gate.h"
 #include "manage/notify.h"
 #include "scheduler/scheduler.h"
+
+/* What a burst of clients or a fleet in trouble needed is not kept for good. Often, so that not
+ * much goes back at once; but nothing else is done meanwhile, so where it takes long it is done
+ * rarely. */
+enum { GIVE_BACK_MS = 10 * 1000, GIVE_BACK_REST = 5000 };
 
 /* ---- Discovery ---- */
 
@@ -120,6 +126,15 @@ static void make_server(struct manage *m)
 	m->server = server_new(m->loop, m->gate, NULL);
 }
 
+static void give_back(void *arg)
+{
+	struct manage *m = arg;
+	uint64_t start = m->env->now_ms(m->env), took;
+	mem_give_back();
+	took = m->env->now_ms(m->env) - start;
+	loop_timer_start(m->give_back, GIVE_BACK_MS + took * GIVE_BACK_REST);
+}
+
 struct manage *manage_new(const struct manage_config *config, struct err *err)
 {
 	if (manage_check_hosts(config->hosts, err) < 0)
@@ -141,6 +156,8 @@ struct manage *manage_new(const struct manage_config *config, struct err *err)
 	if (manage_listen(m, err) < 0)
 		goto failed;
 	warn_of_unverified_tls(config);
+	m->give_back = loop_timer_new(m->loop, give_back, m);
+	loop_timer_start(m->give_back, GIVE_BACK_MS);
 	discovery_watch(m->discovery, on_nodes, on_discovery_failure, m);
 	manage_signals_start(m);
 	return m;
@@ -168,6 +185,7 @@ void manage_free(struct manage *m)
 	scheduler_free(m->scheduler);
 	cluster_free(m->cluster);
 	client_free(m->client);
+	loop_timer_free(m->give_back);
 	tls_context_unref(m->tls);
 	loop_free(m->loop);
 	free(m);

@@ -37,6 +37,7 @@ struct manage {
 
 	enum manage_state state;
 	struct loop_timer *stop_timer;
+	struct loop_timer *give_back; /* memory, again and again */
 	struct loop_signal *signals[MANAGE_SIGNALS];
 
 	enum err_code
