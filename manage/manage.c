@@ -130,6 +130,7 @@ static void give_back(void *arg)
 {
 	struct manage *m = arg;
 	uint64_t start = m->env->now_ms(m->env), took;
+
 	mem_give_back();
 	took = m->env->now_ms(m->env) - start;
 	loop_timer_start(m->give_back, GIVE_BACK_MS + took * GIVE_BACK_REST);
