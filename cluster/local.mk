@@ -51,6 +51,7 @@ check_PROGRAMS += \
 	tests/unit/test_cluster_cursor \
 	tests/unit/test_cluster_inventory \
 	tests/unit/test_cluster_model \
+	tests/unit/test_cluster_parts \
 	tests/unit/test_cluster_places
 endif
 EXTRA_DIST += tests/unit/data/engine_20_10.json
@@ -69,6 +70,10 @@ tests_unit_test_cluster_inventory_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_cluster_model_SOURCES = tests/unit/test_cluster_model.c $(cluster_fixture)
 tests_unit_test_cluster_model_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_model_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_cluster_parts_SOURCES = \
+	tests/unit/test_cluster_parts.c $(cluster_fixture)
+tests_unit_test_cluster_parts_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_parts_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_cluster_places_SOURCES = tests/unit/test_cluster_places.c $(cluster_fixture)
 tests_unit_test_cluster_places_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_places_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
