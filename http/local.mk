@@ -63,8 +63,8 @@ tests_unit_test_http_client_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_client_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_line_SOURCES = \
 	tests/unit/chance.h \
-	tests/unit/http_fixture.h \
-	tests/unit/test_http_line.c
+	tests/unit/test_http_line.c \
+	$(moved_clock)
 tests_unit_test_http_line_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_line_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_relay_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_relay.c
