@@ -279,6 +279,27 @@ class Measure:
                          f"{len(more[key])} rounds; client, manager and engine share "
                          f"{os.cpu_count()} cores")
 
+    # ---- Placing ----
+
+    def placement(self):
+        """Decisions with a constraint, an affinity, a port and a memory reservation, over as many
+        nodes and containers in memory: the slowest of the strategies."""
+        program = os.path.join(os.path.dirname(self.bench.load_program), "place")
+        done = subprocess.run(
+            [program, str(self.fleet.count), str(self.fleet.containers), "2000"],
+            stdout=subprocess.PIPE, text=True)
+        rows = [dict(re.findall(r"(\w+)=([\d.]+)", line)) for line in done.stdout.splitlines()
+                if line.startswith("four conditions")]
+        if done.returncode != 0 or not rows:
+            raise OSError(f"place failed: {done.returncode}")
+        late = max(float(row["p99_us"]) for row in rows)
+        rate = min(float(row["decisions_per_s"]) for row in rows)
+        self.set("placement: p99 of a decision", f"{late:.0f} us", late,
+                 "100 us at 1,000, 1,000 us at 10,000",
+                 most={1000: 100, 10000: 1000}.get(self.fleet.count))
+        self.set("placement: decisions on one core", f"{rate:,.0f}/s", 1e6 / rate,
+                 "10,000/s at 10,000", most={10000: 100}.get(self.fleet.count))
+
     # ---- Creating ----
 
     def create(self):
@@ -404,6 +425,7 @@ def measure_size(bench, engines):
             m.attempt(m.streams, "attach", options.streams)
     finally:
         fleet.stop()
+    m.attempt(m.placement)
     if engines == 100:
         measure_tls(bench, engines, containers)
     if engines == 1000:
