@@ -25,7 +25,7 @@ struct fetch {
 	UT_hash_handle hh;         /* live->fetches */
 };
 
-static void start(struct fetch *fetch);
+static void start(struct fetch *fetch, bool is_urgent);
 
 /* ---- Waiting ---- */
 
@@ -102,7 +102,7 @@ static unsigned most(const struct node_live *live)
 static void pump(struct node_live *live)
 {
 	while (live->queue && live->fetching < most(live))
-		start(live->queue);
+		start(live->queue, false);
 }
 
 /* After an answer: more is asked when half of what there may be is answered, so that several go out
@@ -158,7 +158,7 @@ static void finish(struct fetch *fetch, const char *inspect, size_t len)
 	if (is_early) {
 		fetch->was_missing = true;
 		clear_answers(fetch);
-		start(fetch);
+		start(fetch, false);
 		return;
 	}
 	(void)!apply(fetch, inspect, len, &err);
@@ -167,7 +167,7 @@ static void finish(struct fetch *fetch, const char *inspect, size_t len)
 	if (fetch->is_again) {
 		fetch->is_again = fetch->was_missing = false;
 		fetch->waiters = TAKE_PTR(fetch->next_waiters);
-		start(fetch);
+		start(fetch, false);
 	} else {
 		fetch_free(fetch);
 		refill(live);
@@ -260,10 +260,12 @@ static void list_done(void *arg, const struct reply *reply, const struct err *fa
 	finish(fetch, fetch->inspect.data, fetch->inspect.len);
 }
 
-static void start(struct fetch *fetch)
+/* is_urgent: over connections of its own, where there are no others to wait for. */
+static void start(struct fetch *fetch, bool is_urgent)
 {
 	struct node_live *live = fetch->live;
 	unsigned total = live->shared->timing.inspect;
+	unsigned most_lines = !is_urgent && live->takes_lines ? lines(live) : 0;
 	char path[200];
 
 	if (!fetch->is_active) {
@@ -276,12 +278,12 @@ static void start(struct fetch *fetch)
 			"/v%s/containers/json?all=1&filters=%%7B%%22id%%22%%3A%%5B%%22%s%%22%%5D%%"
 			"7D",
 			live->api, fetch->id);
-		fetch->list_call = live_get(live, path, LIVE_OBJECT_MAX, total, list_done, fetch);
+		fetch->list_call = live_get_in_line(
+			live, path, LIVE_OBJECT_MAX, total, most_lines, list_done, fetch);
 	}
 	snprintf(path, sizeof(path), "/v%s/containers/%s/json", live->api, fetch->id);
-	/* What is asked for by itself is urgent. */
-	fetch->inspect_call = live_get_in_line(live, path, LIVE_OBJECT_MAX, total,
-		fetch->is_entry_given && live->takes_lines ? lines(live) : 0, inspect_done, fetch);
+	fetch->inspect_call = live_get_in_line(
+		live, path, LIVE_OBJECT_MAX, total, most_lines, inspect_done, fetch);
 }
 
 /* ---- Asking ---- */
@@ -317,7 +319,7 @@ void fetch_container(
 	fetch->is_entry_given = false;
 	live_wait(&fetch->waiters, done, arg);
 	if (at_once)
-		start(fetch);
+		start(fetch, true);
 	else
 		pump(live);
 }

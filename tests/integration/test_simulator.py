@@ -27,6 +27,7 @@ _RULES = [
     (r"02:42(:[0-9a-f]{2}){4}", "<mac>"),
     # Engines go on to the second kind of pools when networks have used up the first.
     (r"\b192\.168\.\d+\.\d+/20\b", "<ip>/16"),
+    (r'("IPAddress":"192\.168\.\d+\.\d+","IPPrefixLen":)20\b', r"\g<1>16"),
     (r"\b(172\.\d+|192\.168)\.\d+\.\d+\b", "<ip>"),
     (r'"[^"]*/volumes/', '"<root>/volumes/'),
     (r'"[^"]*/containers/<id>/', '"<root>/containers/'),
