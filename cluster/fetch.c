@@ -11,6 +11,7 @@
 struct fetch {
 	struct node_live *live;
 	char id[65];
+	bool is_urgent; /* asked over connections of its own, with no others to wait for */
 	bool is_active;
 	bool is_again;       /* once more when this one is done */
 	bool was_missing;    /* the list did not have it yet */
@@ -25,7 +26,7 @@ struct fetch {
 	UT_hash_handle hh;         /* live->fetches */
 };
 
-static void start(struct fetch *fetch, bool is_urgent);
+static void start(struct fetch *fetch);
 
 /* ---- Waiting ---- */
 
@@ -102,7 +103,7 @@ static unsigned most(const struct node_live *live)
 static void pump(struct node_live *live)
 {
 	while (live->queue && live->fetching < most(live))
-		start(live->queue, false);
+		start(live->queue);
 }
 
 /* After an answer: more is asked when half of what there may be is answered, so that several go out
@@ -158,7 +159,7 @@ static void finish(struct fetch *fetch, const char *inspect, size_t len)
 	if (is_early) {
 		fetch->was_missing = true;
 		clear_answers(fetch);
-		start(fetch, false);
+		start(fetch);
 		return;
 	}
 	(void)!apply(fetch, inspect, len, &err);
@@ -167,7 +168,7 @@ static void finish(struct fetch *fetch, const char *inspect, size_t len)
 	if (fetch->is_again) {
 		fetch->is_again = fetch->was_missing = false;
 		fetch->waiters = TAKE_PTR(fetch->next_waiters);
-		start(fetch, false);
+		start(fetch);
 	} else {
 		fetch_free(fetch);
 		refill(live);
@@ -260,12 +261,11 @@ static void list_done(void *arg, const struct reply *reply, const struct err *fa
 	finish(fetch, fetch->inspect.data, fetch->inspect.len);
 }
 
-/* is_urgent: over connections of its own, where there are no others to wait for. */
-static void start(struct fetch *fetch, bool is_urgent)
+static void start(struct fetch *fetch)
 {
 	struct node_live *live = fetch->live;
 	unsigned total = live->shared->timing.inspect;
-	unsigned most_lines = !is_urgent && live->takes_lines ? lines(live) : 0;
+	unsigned most_lines = !fetch->is_urgent && live->takes_lines ? lines(live) : 0;
 	char path[200];
 
 	if (!fetch->is_active) {
@@ -308,18 +308,19 @@ void fetch_container(
 	struct fetch *fetch;
 
 	HASH_FIND_STR(live->fetches, id, fetch);
-	if (fetch && fetch->is_active) {
+	if (!fetch)
+		fetch = fetch_new(live, id);
+	fetch->is_urgent |= at_once;
+	if (fetch->is_active) {
 		fetch->is_again = true;
 		live_wait(&fetch->next_waiters, done, arg);
 		return;
 	}
-	if (!fetch)
-		fetch = fetch_new(live, id);
 	buf_reset(&fetch->entry); /* it is older than this question */
 	fetch->is_entry_given = false;
 	live_wait(&fetch->waiters, done, arg);
 	if (at_once)
-		start(fetch, true);
+		start(fetch);
 	else
 		pump(live);
 }
