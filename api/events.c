@@ -34,6 +34,7 @@ struct listening {
 	size_t history_len, history_at;
 	uint64_t at;      /* number of the next event to be told */
 	uint64_t live_at; /* events before are told as far as since and until allow */
+	bool is_past;     /* until is over: later events, too, are told as far as it allows */
 	struct loop_timer *end;
 	bool is_asking; /* the engines, for history: nothing is told yet */
 	bool is_full;   /* until the client takes what waits for it */
@@ -116,15 +117,22 @@ static bool is_within(const struct listening *l, const struct told_event *event)
 	return event->time_nano >= l->since && (l->until < 0 || event->time_nano <= l->until);
 }
 
+/* Live events are told whatever their time: clocks of engines differ. */
+static bool may_be_told(const struct listening *l, uint64_t number, const struct told_event *event)
+{
+	return (number >= l->live_at && !l->is_past) || is_within(l, event);
+}
+
 /* The next that it may hear, or NULL when it heard all there is. */
 static struct told_event *next_event(struct listening *l)
 {
 	if (l->history_at < l->history_len)
 		return l->history[l->history_at++];
 	while (l->at < l->events->count) {
-		struct told_event *event = event_at(l->events, l->at++);
+		uint64_t number = l->at++;
+		struct told_event *event = event_at(l->events, number);
 
-		if (l->at > l->live_at || is_within(l, event))
+		if (may_be_told(l, number, event))
 			return event;
 	}
 	return NULL;
@@ -319,8 +327,8 @@ static void make_history(struct listening *l, struct told_event **told, size_t t
 	for (uint64_t n = oldest(events); n < events->count; n++) {
 		struct told_event *event = event_at(events, n);
 
-		/* Those that came while the engines were asked are live, whatever their time. */
-		if (n < l->live_at && !is_within(l, event))
+		/* Those that came while the engines were asked are live. */
+		if (!may_be_told(l, n, event))
 			continue;
 		all[len] = (struct ordered){.event = told_event_ref(event), .place = len};
 		len++;
@@ -374,6 +382,7 @@ static void history_told(
 void events_stream(struct request *r)
 {
 	struct events *events = r->api->events;
+	const struct env *env = r->api->config.env;
 	struct err err = ERR_INIT;
 	struct listening *l = xcalloc(1, sizeof(*l));
 
@@ -386,6 +395,7 @@ void events_stream(struct request *r)
 	}
 	l->events = events;
 	l->r = r;
+	l->is_past = l->until >= 0 && l->until < env->wall_ns(env);
 	l->live_at = events->count;
 	l->at = l->since >= 0 ? oldest(events) : events->count;
 	l->next = events->listening;

@@ -6,6 +6,7 @@ import select
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
@@ -247,6 +248,42 @@ def test_history_without_a_node(fake, manager):
     events = [json.loads(line) for line in reply.body.split(b"\n") if line]
     assert [e["Actor"]["ID"] for e in of_engines(events)] == ["good-1"]
     assert reply.header("Warning") == '199 swarm "node bad: forgotten"'
+
+
+def test_what_happens_while_engines_are_asked(fake, manager):
+    """Belongs to a stream that goes on, and not to one whose end is past."""
+    engine = fake("slow")
+    m = manager([engine])
+    may_answer = threading.Event()
+    watching = engine._answer
+
+    def history(c, request):
+        if "until=" not in request.target:
+            return watching(c, request)
+        may_answer.wait(30)
+        c.sendall(answer(200, json.dumps(event(1, "slow")).encode()))
+        return True
+
+    engine.on("GET", "^/events$", history)
+    at = event(1, "slow")["time"]
+
+    def own_of(**query):
+        return [e["Actor"]["ID"] for e in of_engines(events_of(m, since=1, **query))]
+
+    def told():
+        """Its time is after both ends: a clock that is ahead."""
+        with Listener(m.address) as listener:
+            engine.emit({**event(2, "slow"), "timeNano": 2 * 10**18})
+            wait_until(lambda: of_engines(listener.events), "the event")
+        may_answer.set()
+
+    ends = [{"until": at + 1}, {"until": f"{time.time() + 3:.3f}"}]
+    with ThreadPoolExecutor(2) as pool:
+        past, going_on = [pool.submit(own_of, **end) for end in ends]
+        wait_until(lambda: len(engine.seen("GET", "/events[?].*until=")) == 2, "both calls")
+        told()
+        assert past.result() == ["slow-1"]
+        assert going_on.result() == ["slow-1", "slow-2"]
 
 
 def test_client_that_leaves_while_engines_are_asked(fake, manager):
