@@ -17,7 +17,7 @@ struct fake_client {
 	struct fake_engine *engine;
 	int fd;
 	struct loop_watch *watch;
-	struct buf in;
+	struct buf in, out; /* out: what it has not taken yet */
 	char *held;   /* the target of a request that waits for its answer */
 	bool is_busy; /* with a request; those behind it wait */
 	bool is_stream, is_endless;
@@ -30,20 +30,42 @@ static void client_free(struct fake_client *client)
 	loop_watch_free(client->watch);
 	close(client->fd);
 	buf_reset(&client->in);
+	buf_reset(&client->out);
 	free(client->held);
 	free(client);
 }
 
+static void watch(struct fake_client *client)
+{
+	unsigned events = LOOP_READ;
+
+	if (client->out.len > 0 || client->is_endless)
+		events |= LOOP_WRITE;
+	loop_watch_set(client->watch, client->engine->is_paused ? 0 : events);
+}
+
+/* A client that has gone is noticed when it is read. */
+static void flush(struct fake_client *client)
+{
+	ssize_t n = send(client->fd, client->out.data, client->out.len, MSG_NOSIGNAL);
+
+	if (n > 0)
+		buf_consume(&client->out, (size_t)n);
+	else if (errno != EAGAIN)
+		buf_clear(&client->out);
+	watch(client);
+}
+
 static void say(struct fake_client *client, const char *data, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = send(client->fd, data, len, MSG_NOSIGNAL);
+	bool is_waiting = client->out.len > 0;
 
-		if (n <= 0)
-			return; /* the client has gone, or does not read: its business */
-		data += n;
-		len -= (size_t)n;
-	}
+	if (len == 0)
+		return;
+	if (buf_append(&client->out, data, len) != 0)
+		abort();
+	if (!is_waiting)
+		flush(client);
 }
 
 static void reply_with(struct fake_client *client, int status, const char *type, const char *body)
@@ -214,7 +236,7 @@ static bool misbehave(struct fake_client *client, enum fake_fault fault)
 	case FAKE_ENDLESS_HEADERS:
 		say(client, head, sizeof(head) - 1);
 		client->is_endless = true;
-		loop_watch_set(client->watch, LOOP_READ | LOOP_WRITE);
+		watch(client);
 		break;
 	case FAKE_TRUNCATED:
 		say(client, head, sizeof(head) - 1);
@@ -240,7 +262,7 @@ static bool misbehave(struct fake_client *client, enum fake_fault fault)
 		say(client, head, sizeof(head) - 1);
 		say(client, "\r\n[{\"Id\":\"", 10);
 		client->is_endless = true;
-		loop_watch_set(client->watch, LOOP_READ | LOOP_WRITE);
+		watch(client);
 		break;
 	case FAKE_HTTPS:
 		reply_with(client, 400, "text/plain",
@@ -328,7 +350,9 @@ static void client_ready(unsigned events, void *arg)
 	char data[4096];
 	ssize_t n;
 
-	if (client->is_endless && (events & LOOP_WRITE)) {
+	if (client->out.len > 0) {
+		flush(client);
+	} else if (client->is_endless && (events & LOOP_WRITE)) {
 		n = send(client->fd, endless, sizeof(endless) - 1, MSG_NOSIGNAL);
 		if (n == -1 && errno != EAGAIN) {
 			client_free(client);
@@ -359,8 +383,9 @@ static void accept_ready(unsigned events, void *arg)
 	client->engine = engine;
 	client->fd = fd;
 	buf_init(&client->in, 1 << 16);
+	buf_init(&client->out, 1 << 26);
 	client->watch = loop_watch_new(engine->loop, fd, client_ready, client);
-	loop_watch_set(client->watch, engine->is_paused ? 0 : LOOP_READ);
+	watch(client);
 	DL_APPEND(engine->clients, client);
 }
 
@@ -427,7 +452,7 @@ static void set_paused(struct fake_engine *engine, bool is_paused)
 
 	engine->is_paused = is_paused;
 	DL_FOREACH (engine->clients, client)
-		loop_watch_set(client->watch, is_paused ? 0 : LOOP_READ);
+		watch(client);
 }
 
 void fake_engine_pause(struct fake_engine *engine)
