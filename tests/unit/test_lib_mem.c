@@ -42,10 +42,29 @@ static void test_gives_back(void **state)
 	free(blocks);
 }
 
+/* Of any size, also where the piece was in use a moment ago. */
+static void test_zeroed(void **state)
+{
+	(void)state;
+	for (size_t size = 0; size < 5000; size += 1 + size / 8) {
+		for (int again = 0; again < 3; again++) {
+			unsigned char *p = xcalloc(1, size);
+
+			for (size_t i = 0; i < size; i++)
+				assert_int_equal(p[i], 0);
+			memset(p, 0xff, size);
+			free(p);
+		}
+	}
+	free(xcalloc(0, 0));
+	free(xcalloc(10, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gives_back),
+		cmocka_unit_test(test_zeroed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
