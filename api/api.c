@@ -238,6 +238,7 @@ static void api_free(struct handler *handler)
 	wanted_images_free(api->wanted);
 	paced_free(api->paced);
 	pins_free(api->made);
+	buf_reset(&api->edited);
 	event_listener_free(api->listener);
 	events_free(api->events);
 	str_list_free(&api->filters);
@@ -270,6 +271,7 @@ struct handler *api_new(const struct api_config *config)
 	api->wanted = wanted_images_new(config->env);
 	api->paced = paced_new(config->loop);
 	api->made = pins_new(MAKING_CLIENTS_MAX, MAKING_TTL_MS);
+	buf_init(&api->edited, API_EDITED_MAX);
 	api->listener = cluster_listen(config->cluster, on_event, api);
 	return &api->handler;
 }

@@ -13,6 +13,9 @@
 #define API_BODY_MAX (4 * 1024 * 1024) /* of JSON requests */
 #define API_REPLY_MAX \
 	(16 * 1024 * 1024) /* of replies that are collected before they are passed on */
+/* Of what is sent in their place: an inspection with the node and its labels, and with the node's
+ * address for each 0.0.0.0 that a port is bound to. */
+#define API_EDITED_MAX ((size_t)4 * (API_REPLY_MAX + 1024 * 1024))
 
 struct builds;
 struct events;
@@ -34,6 +37,7 @@ struct api {
 	struct wanted_images *wanted;  /* wanted_image.h */
 	struct paced *paced;           /* paced.h */
 	struct pins *made;             /* making.c: where clients made what is of one node */
+	struct buf edited;             /* forward.c: the reply that is being written */
 	uint64_t surveyed_ms; /* when the healthy nodes were looked at, 0 = to be done anew */
 	int max_minor;
 	struct http_headers defaults; /* what every reply has, see default_headers.c */
@@ -150,10 +154,10 @@ struct forward_spec {
 	/* IDs of nodes that are asked in turn when this one cannot be reached or breaks off: only
 	 * for what may be asked twice. Copied; NULL = none. */
 	const struct str_list *others;
-	/* May look at the reply, and return another body (owned by it) in its place, or NULL to
-	 * keep it. It is called for every status, before anything is refreshed. */
-	char *(*edit)(struct request *r, struct node *node, int status, const char *body,
-		size_t len, size_t *new_len, void *arg);
+	/* May look at the reply, and give another body in its place: appends it to out, which is
+	 * empty, and returns true. It is called for every status, before anything is refreshed. */
+	bool (*edit)(struct request *r, struct node *node, const struct reply *reply,
+		struct buf *out, void *arg);
 	void *edit_arg;
 };
 /* The request's body (at most API_BODY_MAX) is read first and sent along. */

@@ -67,8 +67,6 @@ void container_change(struct request *r)
 
 /* ---- Inspect ---- */
 
-#define INSPECT_NODE_MAX (4 * 1024 * 1024) /* what the node is said to be, its labels above all */
-
 /* A JSON string. What needs no escape, which is nearly everything, is written as it is: this runs
  * for each inspect. */
 static void append_string(struct buf *out, const char *s)
@@ -86,9 +84,11 @@ static void append_string(struct buf *out, const char *s)
 	} else {
 		json_t *json =
 			json_string(s); /* NULL when it is not text, which no engine can send */
-		char *text CLEANUP_FREE = json_text(json, NULL);
 
-		buf_append_str(out, json != NULL ? text : "\"\"");
+		if (json != NULL)
+			json_append(out, json);
+		else
+			buf_append_str(out, "\"\"");
 		json_decref(json);
 	}
 }
@@ -121,38 +121,31 @@ static void append_node(struct buf *out, const struct node *node)
 /* Puts the node in front of everything else, and its address where a port is bound to all
  * addresses. The text is not parsed: an object starts with a brace, and inside a string the quotes
  * of the pattern would be escaped. */
-static char *inspect_edit(struct request *r, struct node *node, int status, const char *body,
-	size_t len, size_t *new_len, void *arg)
+static bool inspect_edit(
+	struct request *r, struct node *node, const struct reply *reply, struct buf *out, void *arg)
 {
 	static const char any[] = "\"HostIp\":\"0.0.0.0\"";
-	const char *p, *end = body + len;
-	struct buf out;
+	const char *body = reply->body, *p, *end = body + reply->body_len;
 
 	(void)r;
 	(void)arg;
-	if (status != 200 || len < 2 || body[0] != '{')
-		return NULL;
-	buf_init(&out, len * 4 + INSPECT_NODE_MAX);
+	if (reply->status != 200 || reply->body_len < 2 || body[0] != '{')
+		return false;
 	/* Nearly always enough, so that it is not moved. */
-	if (buf_room(&out, len + 1024) == NULL)
-		return NULL;
-	buf_append_str(&out, "{\"Node\":");
-	append_node(&out, node);
+	if (buf_room(out, reply->body_len + 1024) == NULL)
+		return false;
+	buf_append_str(out, "{\"Node\":");
+	append_node(out, node);
 	if (body[1] != '}')
-		buf_append_char(&out, ',');
+		buf_append_char(out, ',');
 	body++;
 	while ((p = memmem(body, (size_t)(end - body), any, sizeof(any) - 1)) != NULL) {
-		buf_append(&out, body, (size_t)(p - body));
-		buf_printf(&out, "\"HostIp\":\"%s\"", node_ip(node));
+		buf_append(out, body, (size_t)(p - body));
+		buf_printf(out, "\"HostIp\":\"%s\"", node_ip(node));
 		body = p + sizeof(any) - 1;
 	}
-	buf_append(&out, body, (size_t)(end - body));
-	*new_len = out.len;
-	if (out.failed) {
-		buf_reset(&out);
-		return NULL;
-	}
-	return buf_take(&out);
+	buf_append(out, body, (size_t)(end - body));
+	return true;
 }
 
 void container_inspect(struct request *r)

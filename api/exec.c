@@ -11,17 +11,18 @@
 
 /* ---- Making one ---- */
 
-static char *exec_created(struct request *r, struct node *node, int status, const char *body,
-	size_t len, size_t *new_len, void *arg)
+static bool exec_created(
+	struct request *r, struct node *node, const struct reply *reply, struct buf *out, void *arg)
 {
-	json_t *json CLEANUP_JSON = status == 201 ? json_parse(body, len, NULL) : NULL;
+	json_t *json CLEANUP_JSON =
+		reply->status == 201 ? json_parse(reply->body, reply->body_len, NULL) : NULL;
 	const char *id = json_str(json, "Id", "");
 
 	(void)node;
-	(void)new_len;
+	(void)out;
 	if (strlen(id) == 64 && str_is_hex(id, 64))
 		cluster_exec_add(r->api->config.cluster, id, arg);
-	return NULL;
+	return false;
 }
 
 static void release_container(struct exchange *x, bool finished, void *arg)

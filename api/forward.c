@@ -228,15 +228,14 @@ static bool is_change_everywhere(const struct forward *f, const struct reply *re
 	return !str_eq(json_str(json, "Scope", "local"), "local");
 }
 
-/* Keeps the reply until the inventory shows what it tells. */
-static void forward_refresh(struct forward *f, const struct reply *reply)
+/* Keeps the reply, with this body, until the inventory shows what it tells. */
+static void forward_refresh(
+	struct forward *f, const struct reply *reply, const char *body, size_t len)
 {
 	http_headers_copy(&f->headers, reply->headers);
-	if (f->body == NULL) {
-		f->body = xmalloc(reply->body_len + 1);
-		memcpy(f->body, reply->body, reply->body_len);
-		f->body_len = reply->body_len;
-	}
+	f->body = xmalloc(len + 1);
+	memcpy(f->body, body, len);
+	f->body_len = len;
 	if (f->container_id != NULL) {
 		f->refreshes++;
 		f->refs++;
@@ -248,9 +247,19 @@ static void forward_refresh(struct forward *f, const struct reply *reply)
 		refresh_parts_everywhere(f);
 }
 
+/* True, and out holds another body for the reply. */
+static bool forward_edit(struct forward *f, const struct reply *reply, struct buf *out)
+{
+	return f->spec.edit != NULL && f->spec.edit(f->r, f->node, reply, out, f->spec.edit_arg) &&
+	       !out->failed;
+}
+
 static void forward_answered(void *arg, const struct reply *reply, const struct err *err)
 {
 	struct forward *f = arg;
+	struct buf *edited = &f->r->api->edited;
+	const char *body;
+	size_t len;
 
 	f->call = NULL;
 	/* From here on the reply is certain, whatever becomes of the node. */
@@ -261,17 +270,18 @@ static void forward_answered(void *arg, const struct reply *reply, const struct 
 		return;
 	}
 	f->status = reply->status;
-	if (f->spec.edit != NULL)
-		f->body = f->spec.edit(f->r, f->node, reply->status, reply->body, reply->body_len,
-			&f->body_len, f->spec.edit_arg);
-	if (reply->status < 300 && (f->container_id != NULL || f->spec.parts != 0)) {
-		forward_refresh(f, reply);
-		return;
+	if (forward_edit(f, reply, edited)) {
+		body = edited->data;
+		len = edited->len;
+	} else {
+		body = reply->body;
+		len = reply->body_len;
 	}
-	if (f->body != NULL)
-		forward_reply(f, reply->headers, f->body, f->body_len);
+	if (reply->status < 300 && (f->container_id != NULL || f->spec.parts != 0))
+		forward_refresh(f, reply, body, len);
 	else
-		forward_reply(f, reply->headers, reply->body, reply->body_len);
+		forward_reply(f, reply->headers, body, len);
+	buf_empty(edited);
 }
 
 static void forward_node_down(void *arg)

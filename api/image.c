@@ -81,20 +81,21 @@ static char *path_as_asked(const struct request *r, const char *suffix)
 /* ---- Reading ---- */
 
 /* Clients of older versions read VirtualSize, which engines that do not speak these leave out. */
-static char *add_virtual_size(struct request *r, struct node *node, int status, const char *body,
-	size_t len, size_t *new_len, void *arg)
+static bool add_virtual_size(
+	struct request *r, struct node *node, const struct reply *reply, struct buf *out, void *arg)
 {
 	json_t *json CLEANUP_JSON = NULL;
 
 	(void)node;
 	(void)arg;
-	if (status != 200 || r == NULL || r->minor >= MINOR_WITHOUT_VIRTUAL_SIZE)
-		return NULL;
-	json = json_parse(body, len, NULL);
+	if (reply->status != 200 || r->minor >= MINOR_WITHOUT_VIRTUAL_SIZE)
+		return false;
+	json = json_parse(reply->body, reply->body_len, NULL);
 	if (!json_is_object(json) || json_object_get(json, "VirtualSize") != NULL)
-		return NULL;
+		return false;
 	json_object_set_new(json, "VirtualSize", json_integer(json_int(json, "Size", 0)));
-	return json_text(json, new_len);
+	json_append(out, json);
+	return true;
 }
 
 static void forward_to_holder(struct request *r, const char *suffix, bool is_inspect)

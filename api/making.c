@@ -148,8 +148,8 @@ struct node *making_choose(struct making *m, const struct str_list *excluded, st
 /* ---- The call ---- */
 
 /* The warning, behind what the engine has to warn of itself. */
-static char *edit_warning(struct request *r, struct node *node, int status, const char *body,
-	size_t len, size_t *new_len, void *arg)
+static bool edit_warning(
+	struct request *r, struct node *node, const struct reply *reply, struct buf *out, void *arg)
 {
 	const struct making *m = arg;
 	json_t *json CLEANUP_JSON = NULL;
@@ -158,15 +158,16 @@ static char *edit_warning(struct request *r, struct node *node, int status, cons
 
 	(void)r;
 	(void)node;
-	if (status >= 300 || m->warning == NULL)
-		return NULL;
-	json = json_parse(body, len, NULL);
+	if (reply->status >= 300 || m->warning == NULL)
+		return false;
+	json = json_parse(reply->body, reply->body_len, NULL);
 	if (!json_is_object(json))
-		return NULL;
+		return false;
 	own = json_str(json, "Warning", "");
 	text = xasprintf("%s%s%s", own, own[0] != '\0' ? "; " : "", m->warning);
 	json_put(json, "Warning", json_string(text));
-	return json_text(json, new_len);
+	json_append(out, json);
+	return true;
 }
 
 void making_send(struct making *m, struct node *node, bool is_everywhere)

@@ -364,8 +364,9 @@ static void write_headers(struct buf *out, const struct http_headers *headers)
 	}
 }
 
-/* So that a head does not grow its buffer line by line. */
-#define HEAD_ROOM 1024
+/* So that a head does not grow its buffer line by line. From 1 KiB on the allocator has to look for
+ * a piece, and tidies up before it does, which costs more the more memory is in use. */
+#define HEAD_ROOM 500
 
 void head_write_reply(struct buf *out, int status, const struct http_headers *headers)
 {

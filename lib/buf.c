@@ -169,6 +169,12 @@ void buf_consume(struct buf *b, size_t len)
 		close_gap(b);
 }
 
+void buf_empty(struct buf *b)
+{
+	buf_consume(b, b->len);
+	b->failed = false;
+}
+
 void buf_clear(struct buf *b)
 {
 	close_gap(b);

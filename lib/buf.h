@@ -41,6 +41,9 @@ void buf_added(struct buf *b, size_t len);
  * becomes empty and was large. */
 void buf_consume(struct buf *b, size_t len);
 
+/* Drops all bytes, and the memory when it was large; and the failure, if there was one. */
+void buf_empty(struct buf *b);
+
 /* Drops all bytes and keeps the memory. */
 void buf_clear(struct buf *b);
 

@@ -38,6 +38,14 @@ char *json_text(const json_t *json, size_t *len_out)
 	return text;
 }
 
+int json_append(struct buf *out, const json_t *json)
+{
+	size_t len;
+	char *text CLEANUP_FREE = json_text(json, &len);
+
+	return buf_append(out, text, len);
+}
+
 static void append_escape(struct buf *out, unsigned char c)
 {
 	static const char plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";

@@ -22,6 +22,8 @@ json_t *json_parse(const char *text, size_t len, struct err *err) MUSTCHECK;
 
 /* Owned text, compact, no trailing newline. Never NULL. */
 char *json_text(const json_t *json, size_t *len_out);
+/* The same, appended to out; as buf_append when there is no room. */
+int json_append(struct buf *out, const json_t *json);
 
 /* Appends what stands between the quotes of this text as a JSON string, spelled as json_text does.
  * The text is UTF-8. */

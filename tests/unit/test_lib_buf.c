@@ -206,6 +206,27 @@ static void clear_keeps_the_memory(void **state)
 	assert_ptr_equal(b.data, memory);
 }
 
+static void empty_keeps_what_is_small(void **state)
+{
+	struct buf b CLEANUP_BUF;
+	const char *memory;
+
+	(void)state;
+	buf_init(&b, 100000);
+	buf_empty(&b);
+	buf_append_str(&b, "0123456789");
+	memory = b.data;
+	buf_empty(&b);
+	assert_int_equal(b.len, 0);
+	buf_append_str(&b, "again");
+	assert_ptr_equal(b.data, memory);
+	assert_non_null(buf_room(&b, 90000));
+	assert_int_equal(buf_append(&b, NULL, 100001), -1);
+	buf_empty(&b);
+	assert_false(b.failed);
+	assert_int_equal(b.cap, 0);
+}
+
 static void take_hands_the_bytes_over(void **state)
 {
 	CLEANUP_BUF struct buf b;
@@ -270,6 +291,7 @@ int main(void)
 		cmocka_unit_test(a_queue_keeps_order_and_size),
 		cmocka_unit_test(consuming_moves_nothing),
 		cmocka_unit_test(clear_keeps_the_memory),
+		cmocka_unit_test(empty_keeps_what_is_small),
 		cmocka_unit_test(take_hands_the_bytes_over),
 		cmocka_unit_test(every_byte_is_followed_by_nul),
 		cmocka_unit_test(memory_helpers),

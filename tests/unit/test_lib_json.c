@@ -23,11 +23,17 @@ static void what_was_parsed_is_written_again(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		CLEANUP_JSON json_t *json = parse(texts[i]);
 		CLEANUP_FREE char *text = NULL;
+		CLEANUP_BUF struct buf out;
 		size_t len;
 
 		text = json_text(json, &len);
 		assert_string_equal(text, texts[i]);
 		assert_int_equal(len, strlen(text));
+		buf_init(&out, len + 1);
+		buf_append_char(&out, '>');
+		assert_int_equal(json_append(&out, json), 0);
+		assert_string_equal(buf_str(&out) + 1, text);
+		assert_int_equal(json_append(&out, json), -1);
 	}
 }
 
