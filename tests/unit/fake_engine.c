@@ -18,8 +18,8 @@ struct fake_client {
 	int fd;
 	struct loop_watch *watch;
 	struct buf in, out; /* out: what it has not taken yet */
-	char *held;   /* the target of a request that waits for its answer */
-	bool is_busy; /* with a request; those behind it wait */
+	char *held;         /* the target of a request that waits for its answer */
+	bool is_busy;       /* with a request; those behind it wait */
 	bool is_stream, is_endless;
 	struct fake_client *prev, *next;
 };
