@@ -2,6 +2,7 @@
 #include "cluster/cursor.h"
 
 #include "cluster/fleet_priv.h"
+#include "cluster/inventory.h"
 #include "cluster/record.h"
 #include "lib/mem.h"
 
@@ -50,6 +51,78 @@ bool container_set_add_names(
 {
 	return add_range(set, &cluster->inventory.names, prefix, is_whole);
 }
+
+/* ---- Parts of names ---- */
+
+struct name_hit {
+	const char *name; /* in the text of its node */
+	uint64_t node;
+};
+
+/* Adds the names with this part to *len hits; false when they would be more than max. */
+static bool find_part(
+	const struct node *node, const char *part, struct name_hit *hits, size_t *len, size_t max)
+{
+	const struct name_text *names = &node->inventory.names;
+	size_t part_len = strlen(part);
+
+	for (size_t from = 0; from < names->len;) {
+		const char *at = memmem(names->text + from, names->len - from, part, part_len);
+		const char *before;
+
+		if (!at)
+			break;
+		if (*len == max)
+			return false;
+		before = memrchr(names->text, '\0', (size_t)(at - names->text));
+		hits[(*len)++] = (struct name_hit){
+			.name = before ? before + 1 : names->text, .node = node->inventory.seq};
+		from = (size_t)(at - names->text) + strlen(at);
+	}
+	return true;
+}
+
+/* The containers of that name on that node: links of several may be called the same. */
+static bool add_named(
+	struct container_set *set, const struct index *index, const struct name_hit *hit)
+{
+	struct index_entry *entry = index_from(index, hit->name, hit->node);
+
+	for (; entry && entry->order == hit->node && strcmp(entry->key, hit->name) == 0;
+		entry = index_next(entry)) {
+		if (set->len == CONTAINER_SET_MAX)
+			return false;
+		container_set_add(set, entry->item);
+	}
+	return true;
+}
+
+bool container_set_add_name_parts(
+	struct container_set *set, const struct cluster *cluster, const char *part)
+{
+	const struct inventory *inventory = &cluster->inventory;
+	size_t max = CONTAINER_SET_MAX - set->len, len = 0;
+	struct name_hit *hits CLEANUP_FREE = xreallocarray(NULL, CONTAINER_SET_MAX, sizeof(*hits));
+
+	/* First how many there are: to find one in the index takes as long as to search in hundreds
+	 * of names, and would be for nothing. */
+	for (size_t i = 0; i < inventory->nodes_len; i++) {
+		const struct node *node = inventory->nodes[i];
+
+		set->searched += node->inventory.names.len;
+		if (set->searched > CONTAINER_SET_SEARCH_MAX ||
+			node->inventory.names.left_out > 0 ||
+			!find_part(node, part, hits, &len, max))
+			return false;
+	}
+	for (size_t i = 0; i < len; i++) {
+		if (!add_named(set, &inventory->names, &hits[i]))
+			return false;
+	}
+	return true;
+}
+
+/* ---- Labels and nodes ---- */
 
 static bool has_label(const struct container *container, const char *key, const char *value)
 {

@@ -26,6 +26,7 @@ unsigned containers_running(void); /* those that view.is_running tells of */
 struct container_set {
 	struct container **items;
 	size_t len, cap;
+	size_t searched; /* bytes of names, for this set so far */
 };
 void container_set_add(struct container_set *set, struct container *container);
 void container_set_free(struct container_set *set);
@@ -39,6 +40,12 @@ bool container_set_add_ids(
 /* A name (without its first slash) begins with it, or is it. */
 bool container_set_add_names(struct container_set *set, const struct cluster *cluster,
 	const char *prefix, bool is_whole) MUSTCHECK;
+/* A name (without its first slash) has this text in it, which is not empty. It costs a search in
+ * all names, some 10 ms for a million; false, too, when those of one set take more than
+ * CONTAINER_SET_SEARCH_MAX bytes together. */
+#define CONTAINER_SET_SEARCH_MAX (32 * 1024 * 1024)
+bool container_set_add_name_parts(
+	struct container_set *set, const struct cluster *cluster, const char *part) MUSTCHECK;
 /* On nodes of that name, ID or address. */
 bool container_set_add_node(
 	struct container_set *set, const struct cluster *cluster, const char *node) MUSTCHECK;

@@ -77,6 +77,16 @@ struct inventory {
 	struct node *node_graves;
 };
 
+/* The names of a node's records, without their first slash, each with a NUL behind it
+ * (name_text.c). What is dead is NULs, too. */
+struct name_text {
+	char *text;
+	uint32_t len, cap;
+	uint32_t dead;              /* bytes of records that went */
+	uint32_t hole_at, hole_len; /* of the last one; hole_len 0 = there is none */
+	uint32_t left_out;          /* records whose names are not in it */
+};
+
 /* Embedded in struct node. The live half reads view; only the functions below change it. */
 struct node_inventory {
 	struct node_view view;
@@ -90,6 +100,7 @@ struct node_inventory {
 	size_t running, paused, stopped;
 	struct container **containers; /* records only */
 	size_t containers_len, containers_cap;
+	struct name_text names;              /* of these */
 	const struct container_view **views; /* records and reservations: view.containers */
 	uint32_t **view_places;              /* parallel: where each keeps its place in views */
 	size_t views_len, views_cap;

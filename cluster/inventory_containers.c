@@ -72,6 +72,7 @@ static void index_record(struct container_record *record)
 	for (size_t i = 0; i < container->names.len; i++)
 		index_insert(&inventory->names, &record->by_name[i], container->names.items[i] + 1,
 			node, container);
+	name_text_add(record);
 	record->state = container_state_number(container->state);
 	RB_INSERT(record_tree, &inventory->by_age[record->state], record);
 	inventory->age_changes++;
@@ -86,6 +87,7 @@ static void unindex_record(struct container_record *record)
 		index_remove(&inventory->swarm_ids, record->by_swarm_id);
 	for (size_t i = 0; i < record->container.names.len; i++)
 		index_remove(&inventory->names, &record->by_name[i]);
+	name_text_remove(record);
 	RB_REMOVE(record_tree, &inventory->by_age[record->state], record);
 	inventory->age_changes++;
 }

@@ -32,6 +32,7 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/inventory_containers.c \
 	cluster/inventory_nodes.c \
 	cluster/lookup.c \
+	cluster/name_text.c \
 	cluster/networks.c \
 	cluster/node_parts.c \
 	cluster/node_parts.h \

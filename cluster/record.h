@@ -23,6 +23,7 @@ struct container_record {
 	RB_ENTRY(container_record) by_age;
 	struct record_age age; /* while it is in the inventory */
 	unsigned state;        /* the tree that it is in */
+	uint32_t names_at;     /* place in node_inventory.names */
 	struct index_entry by_id;
 	struct index_entry *by_name;     /* names.len of them */
 	struct index_entry *by_swarm_id; /* NULL = it has none */
@@ -145,6 +146,9 @@ const char *project_of_entry(struct json_ref entry);
 void project_enter(struct inventory *inventory, enum project_kind kind, struct index_entry *entry,
 	const char *project, const struct node *node, void *item);
 
+/* name_text.c: the record's names go into the text of its node, and out. */
+void name_text_add(struct container_record *record);
+void name_text_remove(struct container_record *record);
 /* execs.c */
 void execs_move(struct container_record *from, struct container_record *to);
 void execs_drop(struct container_record *record);

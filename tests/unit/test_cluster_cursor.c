@@ -298,9 +298,16 @@ static void test_sets(void **state)
 	assert_int_equal(set.len, 7);
 	assert_true(container_set_add_node(&set, &fx->cluster, "10.0.0.2:2375"));
 	assert_int_equal(set.len, 9);
+	/* "web2"; "db" and "web/db". */
+	assert_true(container_set_add_name_parts(&set, &fx->cluster, "eb2"));
+	assert_int_equal(set.len, 10);
+	assert_true(container_set_add_name_parts(&set, &fx->cluster, "db"));
+	assert_int_equal(set.len, 12);
+	assert_true(container_set_add_name_parts(&set, &fx->cluster, "web2d"));
+	assert_int_equal(set.len, 12);
 	assert_true(container_set_add_node(&set, &fx->cluster, "n3"));
 	assert_true(container_set_add_labelled(&set, &fx->cluster, "tier", NULL));
-	assert_int_equal(set.len, 9);
+	assert_int_equal(set.len, 12);
 	/* Of this one not every value is in the index. */
 	assert_false(container_set_add_labelled(&set, &fx->cluster, "com.docker.swarm.id", NULL));
 	cursor = cursor_new_of(&fx->cluster, &set);
@@ -316,6 +323,104 @@ static void test_sets(void **state)
 	fixture_free(fx);
 }
 
+static const char *numbered(unsigned number)
+{
+	char digits[16];
+
+	snprintf(digits, sizeof(digits), "%04x", number);
+	return fixture_id(digits);
+}
+
+/* As many names as a container may have, of as many bytes: "/app/0007-0511xxx...". */
+static void put_long_names(struct node *node, unsigned number)
+{
+	json_t *names = json_array();
+	json_t *entry CLEANUP_JSON = json_pack(
+		"{s:s, s:s, s:o}", "Id", numbered(number), "State", "running", "Names", names);
+	struct err err = ERR_INIT;
+
+	for (unsigned i = 0; i < INVENTORY_LIST_MAX; i++) {
+		char name[INVENTORY_NAME_MAX + 1];
+
+		memset(name, 'x', INVENTORY_NAME_MAX);
+		name[snprintf(name, 32, "/app/%04u-%04u", number, i)] = 'x';
+		name[INVENTORY_NAME_MAX] = '\0';
+		json_array_append_new(names, json_string(name));
+	}
+	inventory_container_put(fixture_record(node, entry, NULL, &err));
+}
+
+static size_t found_of(struct fixture *fx, const char *part)
+{
+	struct container_set set = {.items = NULL};
+	size_t len = SIZE_MAX;
+
+	if (container_set_add_name_parts(&set, &fx->cluster, part))
+		len = set.len;
+	container_set_free(&set);
+	return len;
+}
+
+/* What an engine can make the manager keep, and a client search in, has a bound; beyond it parts of
+ * names are not known, and they are again when there is room. */
+static void test_more_names_than_there_is_room_for(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	const struct name_text *names = &node->inventory.names;
+	struct container_set set = {.items = NULL};
+	unsigned count = 0, gone = 0;
+
+	(void)state;
+	while (names->left_out < 3 && count < 1000)
+		put_long_names(node, count++);
+	assert_in_range(names->len, 15 * 1024 * 1024, 16 * 1024 * 1024);
+	assert_int_equal(found_of(fx, "0000-0"), SIZE_MAX);
+	/* One that has no place goes, then those that have one, until the others find room. */
+	assert_true(inventory_container_remove(node, numbered(--count)));
+	assert_int_equal(names->left_out, 2);
+	while (names->left_out > 0)
+		assert_true(inventory_container_remove(node, numbered(gone++)));
+	inventory_sweep(&fx->cluster.inventory);
+	assert_int_equal(found_of(fx, "0000-0"), 0);
+	assert_int_equal(found_of(fx, "-0511x"), count - gone);
+	assert_int_equal(found_of(fx, "xxx"), SIZE_MAX);
+	while (container_set_add_name_parts(&set, &fx->cluster, "nosuch"))
+		assert_true(set.searched <= CONTAINER_SET_SEARCH_MAX);
+	assert_in_range(
+		set.searched, CONTAINER_SET_SEARCH_MAX, CONTAINER_SET_SEARCH_MAX + names->len);
+	container_set_free(&set);
+	while (gone < count)
+		assert_true(inventory_container_remove(node, numbered(--count)));
+	assert_null(names->text);
+	assert_int_equal(names->len + names->cap, 0);
+	fixture_free(fx);
+}
+
+/* Too many to be found one by one, of one name or of several. */
+static void test_many_of_a_name(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct container_set set = {.items = NULL};
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "c%u", i);
+		fixture_put(node,
+			&(struct sketch){.id = numbered(i), .name = name, .link = "app/alias"});
+	}
+	assert_true(container_set_add_name_parts(&set, &fx->cluster, "c9"));
+	assert_int_equal(set.len, 11);
+	/* Each of them by each of them. */
+	assert_false(container_set_add_name_parts(&set, &fx->cluster, "alias"));
+	assert_int_equal(set.len, CONTAINER_SET_MAX);
+	container_set_free(&set);
+	fixture_free(fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +428,8 @@ int main(void)
 		cmocka_unit_test(test_order_is_told_anew),
 		cmocka_unit_test(test_node_goes),
 		cmocka_unit_test(test_sets),
+		cmocka_unit_test(test_more_names_than_there_is_room_for),
+		cmocka_unit_test(test_many_of_a_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,7 @@ struct model_container {
 	unsigned node;
 	char id[65], swarm_id[65]; /* swarm_id "" = none */
 	char name[16];             /* "" = none */
+	char link[16];             /* likewise; others may have the same */
 	const char *state;
 	int64_t memory, nano_cpus, created;
 };
@@ -55,6 +56,7 @@ struct model {
 	struct model_reservation reservations[RESERVATIONS];
 	struct {
 		unsigned conflicts, reserved, ambiguous, found, missing, covered, expired;
+		unsigned parts_many, parts_none;
 	} seen;
 };
 
@@ -226,6 +228,85 @@ static void check_name(struct model *m)
 	reservation_cancel(reservation);
 }
 
+static bool has_part(const struct model_container *c, const char *part)
+{
+	return strstr(c->name, part) || strstr(c->link, part);
+}
+
+/* How many containers are found by this name on its node. */
+static size_t same_named(const struct model *m, unsigned node, const char *name)
+{
+	size_t count = 0;
+
+	for (unsigned i = 0; i < CONTAINERS; i++) {
+		const struct model_container *c = &m->containers[i];
+
+		count += c->exists && c->node == node &&
+			 (strcmp(c->name, name) == 0 || strcmp(c->link, name) == 0);
+	}
+	return count;
+}
+
+static bool is_in(const struct container_set *set, const struct container *container)
+{
+	for (size_t i = 0; i < set->len; i++) {
+		if (set->items[i] == container)
+			return true;
+	}
+	return false;
+}
+
+/* Some part of a name that a container may have, or of a link. */
+static void check_parts(struct model *m)
+{
+	struct container_set set = {.items = NULL};
+	char name[16], text[32], part[32];
+	size_t count = 0;
+	unsigned from;
+
+	random_name(m, name);
+	snprintf(text, sizeof(text), "l%u/%s", roll(m, 4), name);
+	from = roll(m, 4);
+	snprintf(part, sizeof(part), "%.*s", (int)(1 + roll(m, 4)), text + from);
+	assert_true(container_set_add_name_parts(&set, &m->fx->cluster, part));
+	for (unsigned i = 0; i < CONTAINERS; i++) {
+		const struct model_container *c = &m->containers[i];
+
+		if (!c->exists)
+			continue;
+		assert_int_equal(
+			is_in(&set, inventory_container_get(m->nodes[c->node].node, c->id)),
+			has_part(c, part));
+		count += strstr(c->name, part) ? same_named(m, c->node, c->name) : 0;
+		count += strstr(c->link, part) ? same_named(m, c->node, c->link) : 0;
+	}
+	assert_int_equal(set.len, count);
+	for (size_t i = 0; i < set.len; i++)
+		assert_ptr_equal(set.items[i],
+			inventory_container_get(set.items[i]->node, set.items[i]->view.id));
+	m->seen.parts_many += set.len > 10;
+	m->seen.parts_none += set.len == 0;
+	container_set_free(&set);
+}
+
+/* What is kept for the lookup of parts follows the containers, and does not outgrow them. */
+static void check_name_text(const struct model *m, unsigned index)
+{
+	const struct name_text *names = &m->nodes[index].node->inventory.names;
+	size_t live = 0;
+
+	for (unsigned i = 0; i < CONTAINERS; i++) {
+		const struct model_container *c = &m->containers[i];
+
+		if (!c->exists || c->node != index)
+			continue;
+		live += c->name[0] ? strlen(c->name) + 1 : 0;
+		live += c->link[0] ? strlen(c->link) + 1 : 0;
+	}
+	assert_int_equal(names->len - names->dead, live);
+	assert_true(2 * names->len <= 3 * live && 2 * names->cap <= 4 * live);
+}
+
 static void check_node(const struct model *m, unsigned index)
 {
 	const struct node *node = m->nodes[index].node;
@@ -342,6 +423,7 @@ static void put(struct model *m, struct model_container *c)
 	fixture_put(m->nodes[c->node].node, &(struct sketch){.id = c->id,
 						    .swarm_id = c->swarm_id[0] ? c->swarm_id : NULL,
 						    .name = c->name[0] ? c->name : NULL,
+						    .link = c->link[0] ? c->link : NULL,
 						    .state = c->state,
 						    .memory = c->memory,
 						    .nano_cpus = c->nano_cpus,
@@ -356,6 +438,9 @@ static void random_body(struct model *m, struct model_container *c)
 	random_name(m, c->name);
 	if (roll(m, 10) == 0)
 		c->name[0] = '\0';
+	c->link[0] = '\0';
+	if (roll(m, 5) == 0)
+		snprintf(c->link, sizeof(c->link), "l%u/c%u", roll(m, 4), roll(m, NAMES));
 	c->state = states[roll(m, 4)];
 	c->memory = roll(m, 1000);
 	c->nano_cpus = (int64_t)roll(m, 4) * 500000000;
@@ -603,11 +688,14 @@ static void test_histories(void **state)
 		check_totals(m);
 		check_random_keys(m);
 		check_name(m);
+		check_parts(m);
 		check_images(m);
 		if (i % 20 == 0) {
 			for (unsigned node = 0; node < NODES; node++) {
-				if (m->nodes[node].node)
-					check_node(m, node);
+				if (!m->nodes[node].node)
+					continue;
+				check_node(m, node);
+				check_name_text(m, node);
 			}
 			check_orders(m);
 		}
@@ -617,6 +705,7 @@ static void test_histories(void **state)
 	assert_true(m->seen.conflicts > 1000 && m->seen.reserved > 500);
 	assert_true(m->seen.ambiguous > 1000 && m->seen.found > 10000 && m->seen.missing > 1000);
 	assert_true(m->seen.covered > 200 && m->seen.expired > 20);
+	assert_true(m->seen.parts_many > 1000 && m->seen.parts_none > 1000);
 	for (unsigned i = 0; i < RESERVATIONS; i++)
 		reservation_cancel(m->reservations[i].reservation);
 	fixture_free(m->fx);
