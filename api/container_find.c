@@ -1,4 +1,5 @@
 #include "api/container_find.h"
+#include "api/pattern.h"
 #include "cluster/cluster.h"
 #include "lib/str.h"
 
@@ -39,6 +40,12 @@ bool container_pattern_names_node(const char *pattern)
 	return strchr(pattern, '/') != NULL;
 }
 
+/* Whether what stands before may be there often, or not at all. */
+static bool is_repeated(const char *behind)
+{
+	return *behind != '\0' && strchr(REPEATS, *behind) != NULL;
+}
+
 /* The text that whatever matches begins with, behind the first slash of names, which is no part of
  * the index. is_whole: and there is nothing behind it. NULL when that cannot be told. Owned. */
 static char *beginning_of(const char *pattern, bool *is_whole)
@@ -53,7 +60,7 @@ static char *beginning_of(const char *pattern, bool *is_whole)
 		p++;
 		p += *p == '?';
 		/* No slash, or many. */
-		if (*p != '\0' && strchr(REPEATS, *p) != NULL)
+		if (is_repeated(p))
 			return NULL;
 	}
 	text = xstrdup(p);
@@ -67,10 +74,64 @@ static char *beginning_of(const char *pattern, bool *is_whole)
 		p = at;
 	}
 	*is_whole = str_eq(p, "$");
-	if (len > 0 && *p != '\0' && strchr(REPEATS, *p) != NULL)
+	if (len > 0 && is_repeated(p))
 		len--;
 	text[len] = '\0';
 	return text;
+}
+
+/* The last character of "[0-9]" or "{2}"; NULL when it is no such thing, and who knows what. */
+static const char *end_of_brackets(const char *p)
+{
+	if (*p == '{') {
+		p += 1 + strspn(p + 1, "0123456789,");
+		return *p == '}' ? p : NULL;
+	}
+	p += p[1] == '^';
+	/* The first one is a character like others. */
+	p += p[1] == ']';
+	return strchr(p + 1, ']');
+}
+
+/* The longest of the texts that are in the name of whatever matches, as far as it is clear which
+ * these are; NULL when none is. Owned. */
+static char *part_of(const char *pattern)
+{
+	const char *longest = NULL;
+	size_t longest_len = 0;
+
+	if (container_pattern_names_node(pattern)) {
+		/* An expression may find what is behind its slash in the name of the node. */
+		if (!pattern_is_plain(pattern))
+			return NULL;
+		pattern = strrchr(pattern, '/') + 1;
+	}
+	if (strpbrk(pattern, "|(\\") != NULL || strstr(pattern, "[:") != NULL)
+		return NULL;
+	while (pattern != NULL && *pattern != '\0') {
+		/* Names have no first slash in the index. */
+		const char *text = pattern + (*pattern == '/');
+		const char *end = pattern + pattern_plain_len(pattern);
+		size_t len = (size_t)(end - text);
+
+		if (len > 0 && is_repeated(end))
+			len--;
+		if (len > longest_len) {
+			longest = text;
+			longest_len = len;
+		}
+		if (*end == '[' || *end == '{')
+			end = end_of_brackets(end);
+		pattern = end != NULL && *end != '\0' ? end + 1 : end;
+	}
+	return longest != NULL ? xstrndup(longest, longest_len) : NULL;
+}
+
+static bool find_part(const struct cluster *cluster, const char *value, struct container_set *set)
+{
+	char *part CLEANUP_FREE = part_of(value);
+
+	return part != NULL && container_set_add_name_parts(set, cluster, part);
 }
 
 bool container_find_name(
@@ -81,12 +142,12 @@ bool container_find_name(
 	const char *slash = text != NULL ? strchr(text, '/') : NULL;
 
 	if (str_is_empty(text) || text[0] == '/')
-		return false;
+		return find_part(cluster, value, set);
 	if (container_pattern_names_node(value)) {
 		char *node CLEANUP_FREE = NULL;
 
 		if (slash == NULL)
-			return false;
+			return find_part(cluster, value, set);
 		node = xstrndup(text, (size_t)(slash - text));
 		is_found = container_find_node(cluster, node, set);
 	}

@@ -28,12 +28,14 @@ bool pattern_budget_is_spent(const struct pattern_budget *budget)
 	return budget->steps == 0;
 }
 
-/* Most are: parts of a name. */
-static bool is_plain(const char *text)
+size_t pattern_plain_len(const char *text)
 {
-	return text[strspn(text,
-		       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/")] ==
-	       '\0';
+	return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/");
+}
+
+bool pattern_is_plain(const char *text)
+{
+	return text[pattern_plain_len(text)] == '\0';
 }
 
 int pattern_compile(struct pattern *pattern, struct pattern_budget *budget, const char *text,
@@ -42,7 +44,7 @@ int pattern_compile(struct pattern *pattern, struct pattern_budget *budget, cons
 	size_t cost;
 
 	pattern->text = text;
-	pattern->is_plain = is_plain(text);
+	pattern->is_plain = pattern_is_plain(text);
 	if (pattern->is_plain)
 		return 0;
 	pattern->regex = regex_new(text, NULL);

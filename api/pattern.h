@@ -12,6 +12,12 @@
 
 struct regex;
 
+/* Of how many bytes in front it is clear that they mean themselves: letters, digits, '_', '-', '/'.
+ * What follows may still say how often the last one comes. */
+size_t pattern_plain_len(const char *text);
+/* All of it. Most are: parts of a name. */
+bool pattern_is_plain(const char *text);
+
 /* Of one list: what its expressions may still cost. */
 struct pattern_budget {
 	size_t cost;    /* compiled size, all together */

@@ -257,6 +257,10 @@ def listed(manager, three):
     [
         ({"name": ["web"]}, ["web"]),
         ({"name": ["node-2/d"]}, ["db"]),
+        ({"name": ["b"]}, ["db", "web"]),
+        ({"name": ["/eb"]}, []),
+        ({"name": ["/we", "nosuch"]}, ["web"]),
+        ({"name": ["[a-e]b$"]}, ["db", "web"]),
         ({"label": ["tier"]}, ["db", "web"]),
         ({"label": ["tier=front"]}, ["web"]),
         ({"label": ["tier=front", "x=2"]}, []),

@@ -4,6 +4,7 @@
 #include "lib/json.h"
 #include "tests/unit/cluster_fixture.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,6 +35,22 @@ static char *some_id(void)
 	return id;
 }
 
+static const char *const name_patterns[] = {"web", "^web", "^/web-1$", "^/?web-1$", "^web-1",
+	"^web-1$", "^web.?$", "^we?b", "^web-1*", "^web-1?", "^web-1{2}", "^web-1+", "^(web|db_)1",
+	"^web-1|db_1", "^/n1/web", "n1/web-1", "^n1/", "^n[12]/web", "^n4/web-2", "^/n4/web-2.$",
+	"^n1", "^app1/web$", "^/app1/", "^app", "^web\\-1$", "^n1\\-web\\.1", "^n1\\x2dweb",
+	"^\\Qweb-\\E1", "^/+web-1", "^/*web-1", "^/{0,1}web-1", "^//web", "^web-[0-9]+$", "", "^",
+	"$", "^$", "^/$", "^/", "web-1$", "(?i)^web1", "^(?i)web1", "^web(", "[", "^web\\",
+	"^web\\d", "\\Aweb-1", "^\\/web-1$", "^n1\\/web", "^n1/?web", "^n1/*web", "^n1\\/*web",
+	"^web\xc3\xa9?", "web1", "^WEB1$", "^n9/web", "^ web",
+	/* Parts of names. */
+	"eb-1", "/web", "/web-1", "//web", "n1-web", "n1/web", "n1/web-1", "/n1/web-1", "n1//web",
+	"n1/", "app1/web", "web$", "web.1", ".*web.*", "^.*web-1", "web-[0-9]+", "web-?1", "web-*1",
+	"web-+1", "web-*?1", "web-{1}1", "web-{0}1", "web{1}-1", "web{", "web{1", "web{x}1",
+	"web{[}-1]", "[web]-1", "[]web]-1", "[^]w]eb-1", "[^]-1", "[[]w]eb", "[[:alpha:]xyz]b_1",
+	"[[:alpha:]", "we[b-]1", "[/]web-1", "n1.web-1", "n.*/web-1", ".?/n1", "n1/?web",
+	"web-1|db_1", "(web-)?1", "web\\-1", "web\\d1", "web-1\\", "web^1", "web$1"};
+
 static void add_container(struct node *node, unsigned number)
 {
 	static const char *const states[] = {"created", "running", "running", "paused",
@@ -44,11 +61,15 @@ static void add_container(struct node *node, unsigned number)
 	json_t *entry CLEANUP_JSON = json_pack("{s:s, s:i, s:s, s:o, s:o, s:s}", "Id", id,
 		"Created", (int)roll(40), "State", states[roll(ARRAY_LEN(states))], "Names",
 		names_json, "Labels", of, "Image", "busybox");
+	const char *pattern = name_patterns[roll(ARRAY_LEN(name_patterns))];
 	struct err err = ERR_INIT;
 	struct container *container;
 
 	/* Names of other nodes too, as of machines whose engines were used without a manager. */
 	json_array_append_new(names_json, json_sprintf("/%s%u", names[roll(5)], number / 2));
+	/* No engine has such names, but what is no expression is compared. */
+	if (roll(20) == 0 && isalpha((unsigned char)pattern[0]))
+		json_array_append_new(names_json, json_sprintf("/%s", pattern));
 	if (roll(8) == 0)
 		json_array_append_new(names_json, json_sprintf("/app%u/web", roll(4)));
 	if (roll(20) == 0)
@@ -90,14 +111,6 @@ static struct fixture *fleet(void)
 	return fx;
 }
 
-static const char *const name_patterns[] = {"web", "^web", "^/web-1$", "^/?web-1$", "^web-1",
-	"^web-1$", "^web.?$", "^we?b", "^web-1*", "^web-1?", "^web-1{2}", "^web-1+", "^(web|db_)1",
-	"^web-1|db_1", "^/n1/web", "n1/web-1", "^n1/", "^n[12]/web", "^n4/web-2", "^/n4/web-2.$",
-	"^n1", "^app1/web$", "^/app1/", "^app", "^web\\-1$", "^n1\\-web\\.1", "^n1\\x2dweb",
-	"^\\Qweb-\\E1", "^/+web-1", "^/*web-1", "^/{0,1}web-1", "^//web", "^web-[0-9]+$", "", "^",
-	"$", "^$", "^/$", "^/", "web-1$", "(?i)^web1", "^(?i)web1", "^web(", "[", "^web\\",
-	"^web\\d", "\\Aweb-1", "^\\/web-1$", "^n1\\/web", "^n1/?web", "^n1/*web", "^n1\\/*web",
-	"^web\xc3\xa9?", "web1", "^WEB1$", "^n9/web", "^ web"};
 static const char *const labels[] = {"tier", "tier=front", "tier=front", "tier=nosuch", "nosuch",
 	"nosuch=", PROJECT_LABEL, PROJECT_LABEL "=", "com.docker.swarm.id",
 	"com.docker.swarm.id=nosuch", "", "=", "rare", "rare=1", "rare=a=b"};
@@ -167,6 +180,9 @@ static void add_filter(struct fixture *fx, json_t *filters)
 	}
 }
 
+/* Filters that found something without looking at all containers. */
+static unsigned served;
+
 static void check(struct fixture *fx, const json_t *filters, bool all)
 {
 	struct err err = ERR_INIT;
@@ -174,6 +190,7 @@ static void check(struct fixture *fx, const json_t *filters, bool all)
 	const struct cursor_range everything = {CONTAINERS_ALL, INT64_MIN, INT64_MAX};
 	struct cursor *plain, *cursor;
 	struct container *wanted, *have;
+	size_t looks = 0, found = 0;
 
 	/* The same ID on two nodes, or a prefix of several. */
 	if (filter == NULL && json_object_get(filters, "before") == NULL &&
@@ -191,7 +208,8 @@ static void check(struct fixture *fx, const json_t *filters, bool all)
 			;
 		while ((have = cursor_next(cursor)) &&
 			!((all || have->view.is_running) && container_filter_match(filter, have)))
-			;
+			looks++;
+		found += have != NULL;
 		if (wanted != have) {
 			char *text = json_text(filters, NULL);
 
@@ -200,6 +218,7 @@ static void check(struct fixture *fx, const json_t *filters, bool all)
 				wanted ? wanted->names.items[0] : "nothing");
 		}
 	} while (wanted != NULL);
+	served += found > 0 && looks + found < CONTAINERS;
 	assert_false(container_filter_is_spent(filter));
 	cursor_free(plain);
 	cursor_free(cursor);
@@ -223,6 +242,37 @@ static void test_like_a_walk_over_all(void **state)
 			add_filter(fx, filters);
 		check(fx, filters, roll(2));
 	}
+	fixture_free(fx);
+}
+
+/* Some expression, or a text that is none. */
+static void some_pattern(char *out, size_t size)
+{
+	static const char *const pieces[] = {"web", "web-", "w", "b", "-", "1", "2", "db_", "db_1",
+		"n1-web.", "WEB", "app1", "n1", "n1/", "app1/", "/", ".", ".", "^", "$", "?", "*",
+		"+", "{1}", "{0,1}", "{", "}", "[", "]", "[0-9]", "[^]w]", "[]b]", "[b-]",
+		"[[:digit:]]", "|", "(", ")", "\\", "\\-", "(?i)", "\xc3\xa9"};
+	size_t len = 0;
+
+	for (unsigned n = 1 + roll(4); n > 0; n--)
+		len += strlcpy(out + len, pieces[roll(ARRAY_LEN(pieces))], size - len);
+}
+
+static void test_patterns_like_a_walk(void **state)
+{
+	struct fixture *fx = fleet();
+
+	(void)state;
+	served = 0;
+	for (int i = 0; i < CASES; i++) {
+		json_t *filters CLEANUP_JSON = json_object();
+		char pattern[64];
+
+		some_pattern(pattern, sizeof(pattern));
+		add_value(filters, "name", pattern);
+		check(fx, filters, true);
+	}
+	assert_in_range(served, CASES / 10, CASES);
 	fixture_free(fx);
 }
 
@@ -262,7 +312,12 @@ static void test_looks_at_little(void **state)
 	snprintf(pattern, sizeof(pattern), "^%s$", c->names.items[0]);
 	assert_in_range(looked_at(fx, "name", pattern), 1, 4);
 	assert_in_range(looked_at(fx, "name", "^web-1"), 1, CONTAINERS / 4);
-	assert_int_equal(looked_at(fx, "name", "web-1"), CONTAINERS);
+	assert_in_range(looked_at(fx, "name", "web-1"), 1, CONTAINERS / 4);
+	assert_in_range(looked_at(fx, "name", "n1/web-1"), 1, CONTAINERS / 4);
+	assert_in_range(looked_at(fx, "name", ".*eb-1[0-9]{2}$"), 1, CONTAINERS / 4);
+	assert_in_range(looked_at(fx, "name", "[^a]eb-1.*1"), 1, CONTAINERS / 4);
+	assert_int_equal(looked_at(fx, "name", "nosuch"), 0);
+	assert_int_equal(looked_at(fx, "name", "n./web-1"), CONTAINERS);
 	assert_in_range(looked_at(fx, "label", PROJECT_LABEL "=p1"), 1, CONTAINERS / 10);
 	assert_in_range(looked_at(fx, "label", "rare"), 1, CONTAINERS / 25);
 	assert_int_equal(looked_at(fx, "label", "nosuch"), 0);
@@ -297,6 +352,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_like_a_walk_over_all),
+		cmocka_unit_test(test_patterns_like_a_walk),
 		cmocka_unit_test(test_looks_at_little),
 		cmocka_unit_test(test_cost),
 	};
