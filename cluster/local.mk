@@ -99,16 +99,26 @@ cluster_libswarm_cluster_a_SOURCES += \
 if HAVE_CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_cluster_json_split \
+	tests/unit/test_cluster_events \
 	tests/unit/test_cluster_node \
+	tests/unit/test_cluster_trouble \
 	tests/unit/test_cluster_turns
 endif
 tests_unit_test_cluster_json_split_SOURCES = tests/unit/test_cluster_json_split.c
 tests_unit_test_cluster_json_split_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_json_split_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_cluster_node_SOURCES = tests/unit/test_cluster_node.c \
-	tests/unit/fake_engine.c tests/unit/fake_engine.h
+# A cluster and its engines, on a clock that stands still while the program may not run.
+live_fixture = tests/unit/live_fixture.c tests/unit/live_fixture.h \
+	tests/unit/fake_engine.c tests/unit/fake_engine.h tests/unit/running_clock.c
+tests_unit_test_cluster_events_SOURCES = tests/unit/test_cluster_events.c $(live_fixture)
+tests_unit_test_cluster_events_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_events_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_cluster_node_SOURCES = tests/unit/test_cluster_node.c $(live_fixture)
 tests_unit_test_cluster_node_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_node_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_cluster_trouble_SOURCES = tests/unit/test_cluster_trouble.c $(live_fixture)
+tests_unit_test_cluster_trouble_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_trouble_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
 # A clock that the test moves; timers of the loop go by it.
 moved_clock = tests/unit/moved_clock.c tests/unit/moved_clock.h tests/unit/http_fixture.h
 tests_unit_test_cluster_turns_SOURCES = tests/unit/test_cluster_turns.c $(moved_clock) \

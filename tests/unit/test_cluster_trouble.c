@@ -1,0 +1,363 @@
+/* Engines in trouble: dead, slow, paused, restarted, telling nonsense, or all the same. */
+#include "tests/unit/live_fixture.h"
+
+#include <string.h>
+
+/* ---- Gone, or silent ---- */
+
+static bool first_has_error(struct fixture *f)
+{
+	return node_error(fixture_node(f, f->engines[0]))[0] != '\0';
+}
+
+static void test_dead_stream(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+	struct fake_container *c = fake_engine_add(engine, "web");
+
+	f->cluster->live->refresh_min = 50;
+	f->cluster->live->refresh_max = 100;
+	fixture_connect(f);
+	fixture_run(f, 300);
+	assert_int_equal(engine->streams, 1);
+	snprintf(c->state, sizeof(c->state), "exited");
+	fake_engine_event(engine, c, "die", true);
+	WAIT_UNTIL(f, engine->streams >= 2);
+	WAIT_UNTIL(f, fixture_count(f, "container die ") == 1);
+	assert_string_equal(cluster_container_find(f->cluster, "web", NULL)->state, "exited");
+	assert_int_equal(fixture_count(f, "swarm "), 1);
+}
+
+static void went_down(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+static bool first_is_down(struct fixture *f)
+{
+	return node_state(fixture_node(f, f->engines[0])) != NODE_HEALTHY;
+}
+
+static bool first_has_no_error(struct fixture *f)
+{
+	return !first_has_error(f);
+}
+
+static void test_pause(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+	struct fake_engine *other = fixture_engine(f, "ID-B", "beta");
+	struct node_waiter *waiter;
+	struct node *node;
+	struct fake_container *c = fake_engine_add(engine, "web");
+	struct cluster_totals totals;
+	unsigned downs = 0;
+
+	fake_engine_add(other, "db");
+	fixture_connect(f);
+	node = fixture_node(f, engine);
+	waiter = node_on_down(node, went_down, &downs);
+
+	/* Short: nothing changes. */
+	fake_engine_pause(engine);
+	node_report_failure(node, NULL);
+	WAIT_UNTIL(f, first_has_error(f));
+	assert_true(fixture_is_healthy(f));
+	assert_non_null(strstr(node_error(node), "/_ping"));
+	fake_engine_resume(engine);
+	WAIT_UNTIL(f, first_has_no_error(f));
+	assert_true(fixture_is_healthy(f));
+	assert_int_equal(fixture_count(f, "swarm "), 2);
+	assert_int_equal(downs, 0);
+
+	/* Long: one change each way; the containers stay known. */
+	fake_engine_pause(engine);
+	WAIT_UNTIL(f, first_is_down(f));
+	fixture_run(f, 300);
+	assert_int_equal(node_state(node), NODE_UNHEALTHY);
+	assert_int_equal(node_state(fixture_node(f, other)), NODE_HEALTHY);
+	assert_int_equal(downs, 1);
+	assert_true(node_retry_in_ms(node) >= 0);
+	assert_non_null(cluster_container_find(f->cluster, "web", NULL));
+	cluster_totals(f->cluster, &totals);
+	assert_int_equal(totals.nodes_healthy, 1);
+	assert_int_equal(totals.containers, 2);
+	snprintf(c->state, sizeof(c->state), "exited");
+	fake_engine_event(engine, c, "die", true);
+	fake_engine_resume(engine);
+	WAIT_UNTIL(f, fixture_is_healthy(f));
+	assert_string_equal(cluster_container_find(f->cluster, "web", NULL)->state, "exited");
+	fixture_run(f, 200);
+	assert_int_equal(fixture_count(f, "swarm engine_connect"), 2);
+	assert_int_equal(fixture_count(f, "swarm engine_disconnect"), 1);
+	assert_int_equal(fixture_count(f, "swarm engine_reconnect"), 1);
+	assert_int_equal(fixture_count(f, "container die"), 1);
+	assert_int_equal(downs, 1);
+	node_waiter_free(waiter);
+}
+
+static void test_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+	struct node *node;
+
+	fixture_connect(f);
+	node = fixture_node(f, engine);
+	fake_engine_stop(engine);
+	WAIT_UNTIL(f, node_error(node)[0]);
+	assert_true(fixture_is_healthy(f)); /* a quick restart of an engine is no outage */
+	WAIT_UNTIL(f, fixture_is_down(f));
+	assert_int_equal(node_state(node), NODE_DISCONNECTED);
+	assert_true(node_error(node)[0] != '\0');
+	fake_engine_start(engine);
+	WAIT_UNTIL(f, fixture_is_healthy(f));
+	assert_int_equal(fixture_count(f, "swarm engine_disconnect"), 1);
+	assert_int_equal(fixture_count(f, "swarm engine_reconnect"), 1);
+}
+
+static void test_quick_restart(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+
+	fixture_connect(f);
+	fake_engine_stop(engine);
+	fake_engine_add(engine, "new");
+	fixture_run(f, 50);
+	fake_engine_start(engine);
+	WAIT_UNTIL(f, cluster_container_find(f->cluster, "new", NULL));
+	assert_int_equal(fixture_count(f, "swarm "), 1);
+	assert_int_equal(fake_engine_open_streams(engine), 1);
+}
+
+/* ---- Nonsense ---- */
+
+static bool second_is_healthy(struct fixture *f)
+{
+	return node_state(fixture_node(f, f->engines[1])) == NODE_HEALTHY;
+}
+
+/* Every fault in every answer: the node is not healthy, and says why; its neighbour never minds. */
+static void check_fault(struct fixture *f, const char *path, enum fake_fault fault, bool is_told)
+{
+	struct fake_engine *bad = fixture_engine(f, "ID-A", "alpha");
+
+	fixture_engine(f, "ID-B", "beta");
+	bad->fault_path = path;
+	bad->fault = fault;
+	fixture_discover(f);
+	WAIT_UNTIL(f, is_told ? fixture_is_healthy(f) : first_has_error(f));
+	assert_int_equal(node_state(fixture_node(f, bad)), is_told ? NODE_HEALTHY : NODE_PENDING);
+	WAIT_UNTIL(f, second_is_healthy(f));
+	bad->fault = FAKE_NONE;
+	WAIT_UNTIL(f, fixture_is_healthy(f));
+}
+
+static void test_hostile(void **state)
+{
+	static const char *const paths[] = {"/version", "/info", "/events", "/containers/json",
+		"/images/json", "/networks", "/volumes"};
+	size_t i;
+	int fault;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(paths); i++) {
+		for (fault = FAKE_SILENCE; fault <= FAKE_HTTPS; fault++) {
+			void *own = NULL;
+			bool is_told = (fault == FAKE_ERROR || fault == FAKE_HTTPS) && i >= 4;
+
+			fixture_setup_fast(&own);
+			check_fault(own, paths[i], fault, is_told);
+			assert_int_equal(fixture_teardown(&own), 0);
+		}
+	}
+}
+
+static uint64_t now_ms(void)
+{
+	return env_system()->now_ms(env_system());
+}
+
+/* The same once it was healthy: hysteresis first, then unhealthy, and back. */
+static void test_turns_hostile(void **state)
+{
+	static const int faults[] = {
+		FAKE_SILENCE, FAKE_GARBAGE, FAKE_ERROR, FAKE_ENDLESS_HEADERS, FAKE_CLOSE};
+	struct fixture *f = *state;
+	struct fake_engine *bad = fixture_engine(f, "ID-A", "alpha");
+	size_t i;
+
+	fixture_engine(f, "ID-B", "beta");
+	fixture_connect(f);
+	bad->fault_path = "/";
+	for (i = 0; i < ARRAY_LEN(faults); i++) {
+		struct node *node = fixture_node(f, bad);
+		uint64_t start;
+
+		WAIT_UNTIL(f, !node->live->probe);
+		start = now_ms();
+		bad->fault = faults[i];
+		WAIT_UNTIL(f, node_state(node) != NODE_HEALTHY);
+		assert_int_equal(node_state(node), NODE_UNHEALTHY);
+		assert_true(now_ms() - start >= f->timing->down_after);
+		assert_int_equal(node_state(fixture_node(f, f->engines[1])), NODE_HEALTHY);
+		bad->fault = FAKE_NONE;
+		WAIT_UNTIL(f, fixture_is_healthy(f));
+	}
+	assert_int_equal(fixture_count(f, "swarm engine_disconnect"), ARRAY_LEN(faults));
+	assert_int_equal(fixture_count(f, "swarm engine_reconnect"), ARRAY_LEN(faults));
+}
+
+/* Garbage within the stream of an engine that is fine otherwise: unhealthy in the end. */
+static void test_garbage_events(void **state)
+{
+	static const char *const garbage[] = {
+		"garbage\n", "{\"a\":}\n", "[{}]", "{\"a\":1,\"a\":2}"};
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+	unsigned i;
+
+	fixture_connect(f);
+	for (i = 0; i < 400 && fixture_is_healthy(f); i++) {
+		const char *text = garbage[i % ARRAY_LEN(garbage)];
+
+		fake_engine_send(engine, text, strlen(text));
+		fixture_run(f, 5);
+	}
+	assert_false(fixture_is_healthy(f));
+	assert_int_equal(node_state(fixture_node(f, engine)), NODE_UNHEALTHY);
+	assert_non_null(strstr(node_error(fixture_node(f, engine)), "event stream"));
+	WAIT_UNTIL(f, fixture_is_healthy(f));
+}
+
+/* One bad record is left out, the rest is there. */
+static void test_bad_record(void **state)
+{
+	static const int faults[] = {
+		FAKE_NOT_JSON, FAKE_WRONG_TYPE, FAKE_SILENCE, FAKE_ERROR, FAKE_EMPTY};
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+	struct cluster_totals totals;
+	size_t i;
+
+	fake_engine_add(engine, "good");
+	for (i = 0; i < ARRAY_LEN(faults); i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "bad%zu", i);
+		fake_engine_add(engine, name)->fault = faults[i];
+	}
+	snprintf(fake_engine_add(engine, "no-id")->id, 65, "XYZ");
+	fixture_connect(f);
+	cluster_totals(f->cluster, &totals);
+	assert_non_null(cluster_container_find(f->cluster, "good", NULL));
+	/* What the engine cannot inspect is known by its list entry. */
+	assert_non_null(cluster_container_find(f->cluster, "bad3", NULL));
+	assert_int_equal(totals.containers, 2);
+}
+
+static void test_errors_differ(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *tls = fixture_engine(f, "ID-A", "alpha");
+	struct fake_engine *html = fixture_engine(f, "ID-B", "beta");
+	struct fake_engine *silent = fixture_engine(f, "ID-C", "gamma");
+	struct fake_engine *refused = fixture_engine(f, "ID-D", "delta");
+	struct fake_engine *swarm = fixture_engine(f, "", "epsilon");
+	struct node *const *nodes;
+	size_t len, i, j;
+
+	tls->fault_path = html->fault_path = silent->fault_path = "/version";
+	tls->fault = FAKE_HTTPS;
+	html->fault = FAKE_NOT_JSON;
+	silent->fault = FAKE_SILENCE;
+	fake_engine_stop(refused);
+	fixture_discover(f);
+	for (i = 0; i < f->engines_len; i++)
+		WAIT_UNTIL(f, node_error(fixture_node(f, f->engines[i]))[0]);
+	assert_non_null(strstr(node_error(fixture_node(f, tls)), "TLS"));
+	assert_non_null(strstr(node_error(fixture_node(f, html)), "not a Docker engine"));
+	assert_non_null(strstr(node_error(fixture_node(f, swarm)), "no valid ID"));
+	nodes = cluster_nodes(f->cluster, &len);
+	assert_int_equal(len, 5);
+	for (i = 0; i < len; i++) {
+		assert_int_equal(node_state(nodes[i]), NODE_PENDING);
+		assert_true(node_error(nodes[i])[0] != '\0');
+		assert_true(node_retry_in_ms(nodes[i]) <= (int64_t)f->timing->backoff_max);
+		for (j = 0; j < i; j++)
+			assert_string_not_equal(node_error(nodes[i]), node_error(nodes[j]));
+	}
+}
+
+/* ---- Identity ---- */
+
+static void test_twins(void **state)
+{
+	struct fixture *f = *state;
+	size_t i, len;
+	struct node *const *nodes;
+
+	for (i = 0; i < 3; i++)
+		fake_engine_add(fixture_engine(f, "SAME", "same"), "web");
+	fixture_connect(f);
+	nodes = cluster_nodes(f->cluster, &len);
+	assert_int_equal(len, 3);
+	assert_string_not_equal(node_view(nodes[0])->id, node_view(nodes[1])->id);
+	assert_string_not_equal(node_view(nodes[1])->id, node_view(nodes[2])->id);
+	assert_int_equal(fixture_count(f, "engine_connect"), 3);
+	for (i = 0; i < len; i++) {
+		size_t n;
+
+		node_containers(nodes[i], &n);
+		assert_int_equal(n, 1);
+		assert_true(cluster_node_find(f->cluster, node_view(nodes[i])->id) == nodes[i]);
+	}
+}
+
+static void test_new_identity(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+	struct node *node;
+
+	fake_engine_add(engine, "old");
+	fixture_connect(f);
+	node = fixture_node(f, engine);
+	fake_engine_stop(engine);
+	snprintf(engine->id, sizeof(engine->id), "ID-Z");
+	snprintf(engine->name, sizeof(engine->name), "zeta");
+	engine->containers[0].is_gone = true;
+	fake_engine_add(engine, "new");
+	fake_engine_start(engine);
+	WAIT_UNTIL(f, cluster_container_find(f->cluster, "new", NULL));
+	assert_true(fixture_is_healthy(f));
+	assert_string_equal(node_view(node)->engine_id, "ID-Z");
+	assert_ptr_equal(cluster_node_find(f->cluster, "zeta"), node);
+	assert_null(cluster_node_find(f->cluster, "alpha"));
+	WAIT_UNTIL(f, !cluster_container_find(f->cluster, "old", NULL));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define FAST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_fast, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FAST(test_dead_stream),
+		FAST(test_pause),
+		FAST(test_refused),
+		FAST(test_quick_restart),
+		cmocka_unit_test(test_hostile),
+		FAST(test_turns_hostile),
+		FAST(test_garbage_events),
+		FAST(test_bad_record),
+		FAST(test_errors_differ),
+		TEST(test_twins),
+		FAST(test_new_identity),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
