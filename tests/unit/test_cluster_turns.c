@@ -1,6 +1,6 @@
 /* How little is asked of many engines at once: turns to connect and to be read, containers one by
- * one while others wait, probes that get rarer. What counts is which questions engines have before
- * them, on a clock that the test moves. */
+ * one while others wait, those that are waited for at once, probes that get rarer. What counts is
+ * which questions engines have before them, on a clock that the test moves. */
 #include "cluster/live.h"
 #include "lib/log.h"
 #include "tests/unit/fake_engine.h"
@@ -376,6 +376,125 @@ static void old_engines_are_asked_one_thing_at_a_time(void **state)
 	world_stop(&w);
 }
 
+/* ---- Containers that somebody waits for ---- */
+
+/* An engine whose connections for containers are taken, by events about all that it has but one:
+ * more than are asked for at once, so that some are queued. The last of these, and the one without
+ * an event, are what the tests ask for. */
+struct busy {
+	struct world w;
+	struct fake_engine *engine;
+	struct node *node;
+	struct fake_container *queued, *unasked;
+	unsigned answers;
+};
+
+static void count_answer(void *arg, const struct err *err)
+{
+	struct busy *busy = arg;
+
+	(void)err;
+	busy->answers++;
+}
+
+static void ask(struct busy *busy, const struct fake_container *container)
+{
+	node_refresh_container(busy->node, container->id, count_answer, busy);
+}
+
+static bool are_answered(void *arg)
+{
+	const struct busy *busy = arg;
+
+	return busy->answers == busy->w.wanted;
+}
+
+static bool are_seen(void *arg)
+{
+	const struct busy *busy = arg;
+
+	return busy->node->live->watch.seen == busy->w.wanted;
+}
+
+static void expect_seen(struct busy *busy, size_t events)
+{
+	busy->w.wanted = events;
+	wait_for(&busy->w.f, are_seen, busy);
+}
+
+static void busy_start(struct busy *busy)
+{
+	char *addr CLEANUP_FREE = NULL;
+	struct world *w = &busy->w;
+
+	world_start(w);
+	busy->answers = 0;
+	add_engines(w, 1, CONTAINERS + 1, NULL);
+	busy->engine = w->engines[0];
+	discover(w);
+	expect_healthy(w, 1);
+	addr = fake_engine_addr(busy->engine);
+	busy->node = cluster_node_find(w->cluster, addr);
+	busy->queued = &busy->engine->containers[CONTAINERS - 1];
+	busy->unasked = &busy->engine->containers[CONTAINERS];
+	busy->engine->fault = FAKE_HOLD;
+	busy->engine->fault_path = "/containers/0";
+	for (size_t i = 0; i < CONTAINERS; i++)
+		fake_engine_event(busy->engine, &busy->engine->containers[i], "start", false);
+	expect_seen(busy, CONTAINERS);
+	expect_held(w, LIVE_LINES_MAX);
+	assert_int_equal(busy->node->live->fetches_len, CONTAINERS);
+	assert_int_equal(busy->node->live->fetching, LIVE_LINES_MAX * LIVE_LINE_LEN);
+}
+
+static void busy_stop(struct busy *busy, unsigned answers)
+{
+	release(busy->engine);
+	busy->w.wanted = answers;
+	wait_for(&busy->w.f, are_answered, busy);
+	world_stop(&busy->w);
+}
+
+static void a_container_that_is_waited_for_waits_for_no_others(void **state)
+{
+	struct busy busy;
+
+	(void)state;
+	busy_start(&busy);
+	ask(&busy, busy.unasked);
+	expect_held(&busy.w, LIVE_LINES_MAX + 1);
+	busy_stop(&busy, 1);
+}
+
+static void a_container_that_is_queued_is_asked_at_once_when_it_is_waited_for(void **state)
+{
+	struct busy busy;
+
+	(void)state;
+	busy_start(&busy);
+	ask(&busy, busy.queued);
+	expect_held(&busy.w, LIVE_LINES_MAX + 1);
+	busy_stop(&busy, 1);
+}
+
+/* The second question waits for the answer to the first, and an event comes meanwhile. */
+static void an_event_does_not_make_a_container_less_urgent(void **state)
+{
+	struct busy busy;
+
+	(void)state;
+	busy_start(&busy);
+	ask(&busy, busy.unasked);
+	ask(&busy, busy.unasked);
+	fake_engine_event(busy.engine, busy.unasked, "start", false);
+	expect_seen(&busy, CONTAINERS + 1);
+	expect_held(&busy.w, LIVE_LINES_MAX + 1);
+	fake_engine_release(busy.engine);
+	expect_held(&busy.w, LIVE_LINES_MAX + 1);
+	assert_int_equal(busy.answers, 1);
+	busy_stop(&busy, 2);
+}
+
 /* ---- Probes ---- */
 
 /* Pings of all, beside the one of each that belongs to its connection. */
@@ -459,6 +578,9 @@ int main(void)
 		cmocka_unit_test(containers_are_asked_over_one_connection_while_others_wait),
 		cmocka_unit_test(a_few_connections_are_used_when_nobody_waits),
 		cmocka_unit_test(old_engines_are_asked_one_thing_at_a_time),
+		cmocka_unit_test(a_container_that_is_waited_for_waits_for_no_others),
+		cmocka_unit_test(a_container_that_is_queued_is_asked_at_once_when_it_is_waited_for),
+		cmocka_unit_test(an_event_does_not_make_a_container_less_urgent),
 		cmocka_unit_test(probes_get_rarer_with_the_number_of_nodes),
 		cmocka_unit_test(probes_are_made_together),
 	};
