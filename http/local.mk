@@ -41,9 +41,11 @@ http_libswarm_http_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += \
+	tests/unit/test_http_answers \
 	tests/unit/test_http_client \
 	tests/unit/test_http_framing \
 	tests/unit/test_http_head \
+	tests/unit/test_http_idle \
 	tests/unit/test_http_line \
 	tests/unit/test_http_relay \
 	tests/unit/test_http_server \
@@ -58,9 +60,16 @@ tests_unit_test_http_head_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_server_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_server.c
 tests_unit_test_http_server_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_server_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_http_client_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_client.c
+client_fixture = tests/unit/client_fixture.c tests/unit/client_fixture.h tests/unit/http_fixture.h
+tests_unit_test_http_answers_SOURCES = tests/unit/test_http_answers.c $(client_fixture)
+tests_unit_test_http_answers_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_answers_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_client_SOURCES = tests/unit/test_http_client.c $(client_fixture)
 tests_unit_test_http_client_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_client_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_idle_SOURCES = tests/unit/test_http_idle.c $(client_fixture)
+tests_unit_test_http_idle_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_idle_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_line_SOURCES = \
 	tests/unit/chance.h \
 	tests/unit/test_http_line.c \
