@@ -107,9 +107,9 @@ endif
 tests_unit_test_cluster_json_split_SOURCES = tests/unit/test_cluster_json_split.c
 tests_unit_test_cluster_json_split_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_json_split_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
-# A cluster and its engines, on a clock that stands still while the program may not run.
+# A cluster and its engines.
 live_fixture = tests/unit/live_fixture.c tests/unit/live_fixture.h \
-	tests/unit/fake_engine.c tests/unit/fake_engine.h tests/unit/running_clock.c
+	tests/unit/fake_engine.c tests/unit/fake_engine.h $(running_clock)
 tests_unit_test_cluster_events_SOURCES = tests/unit/test_cluster_events.c $(live_fixture)
 tests_unit_test_cluster_events_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_events_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)

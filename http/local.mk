@@ -51,20 +51,24 @@ check_PROGRAMS += \
 	tests/unit/test_http_server \
 	tests/unit/test_http_tls
 endif
+# Deadlines pass only while the program runs or has nothing to do.
+running_clock = tests/unit/running_clock.c
 tests_unit_test_http_framing_SOURCES = tests/unit/test_http_framing.c
 tests_unit_test_http_framing_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_framing_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_head_SOURCES = tests/unit/test_http_head.c
 tests_unit_test_http_head_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_head_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_http_server_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_server.c
+tests_unit_test_http_server_SOURCES = \
+	tests/unit/test_http_server.c tests/unit/http_fixture.h $(running_clock)
 tests_unit_test_http_server_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_server_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 client_fixture = tests/unit/client_fixture.c tests/unit/client_fixture.h tests/unit/http_fixture.h
 tests_unit_test_http_answers_SOURCES = tests/unit/test_http_answers.c $(client_fixture)
 tests_unit_test_http_answers_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_answers_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_http_client_SOURCES = tests/unit/test_http_client.c $(client_fixture)
+tests_unit_test_http_client_SOURCES = \
+	tests/unit/test_http_client.c $(client_fixture) $(running_clock)
 tests_unit_test_http_client_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_client_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_idle_SOURCES = tests/unit/test_http_idle.c $(client_fixture)
@@ -79,6 +83,7 @@ tests_unit_test_http_line_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_relay_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_relay.c
 tests_unit_test_http_relay_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_relay_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_http_tls_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_tls.c
+tests_unit_test_http_tls_SOURCES = \
+	tests/unit/test_http_tls.c tests/unit/http_fixture.h $(running_clock)
 tests_unit_test_http_tls_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_test_http_tls_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
