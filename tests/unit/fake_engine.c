@@ -389,7 +389,8 @@ static void accept_ready(unsigned events, void *arg)
 	DL_APPEND(engine->clients, client);
 }
 
-static void listen_on(struct fake_engine *engine)
+/* A socket at the engine's port; at any when it has none yet. */
+static int bind_socket(struct fake_engine *engine)
 {
 	struct sockaddr_in addr = {
 		.sin_family = AF_INET,
@@ -397,15 +398,22 @@ static void listen_on(struct fake_engine *engine)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int one = 1;
 
-	engine->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	setsockopt(engine->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(engine->fd, (struct sockaddr *)&addr, len) == -1 ||
-		listen(engine->fd, 128) == -1 ||
-		getsockname(engine->fd, (struct sockaddr *)&addr, &len) == -1)
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&addr, len) == -1 ||
+		getsockname(fd, (struct sockaddr *)&addr, &len) == -1)
 		abort();
 	engine->port = ntohs(addr.sin_port);
+	return fd;
+}
+
+static void listen_on(struct fake_engine *engine)
+{
+	engine->fd = bind_socket(engine);
+	if (listen(engine->fd, 128) == -1)
+		abort();
 	engine->watch = loop_watch_new(engine->loop, engine->fd, accept_ready, engine);
 	loop_watch_set(engine->watch, LOOP_READ);
 }
@@ -426,6 +434,7 @@ struct fake_engine *fake_engine_new(struct loop *loop, const char *id, const cha
 			  "\"local\"}],\"Warnings\":null}";
 	snprintf(engine->id, sizeof(engine->id), "%s", id);
 	snprintf(engine->name, sizeof(engine->name), "%s", name);
+	engine->port_fd = bind_socket(engine);
 	listen_on(engine);
 	return engine;
 }
@@ -510,6 +519,7 @@ void fake_engine_free(struct fake_engine *engine)
 	size_t i;
 
 	fake_engine_stop(engine);
+	close(engine->port_fd);
 	for (i = 0; i < engine->history_len; i++)
 		free(engine->history[i]);
 	free(engine);

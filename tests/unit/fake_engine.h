@@ -38,7 +38,8 @@ struct fake_container {
 struct fake_client;
 struct fake_engine {
 	struct loop *loop;
-	int fd; /* -1 = not listening: refused */
+	int fd;      /* -1 = not listening: refused */
+	int port_fd; /* never listens; keeps the port from others while the engine is stopped */
 	uint16_t port;
 	struct loop_watch *watch;
 	struct fake_client *clients;
