@@ -37,6 +37,8 @@ static void call_unlink_all(struct call *call)
 {
 	struct client *client = call->endpoint->client;
 
+	if (client->looked_at == call)
+		client->looked_at = call->all_next;
 	if (call->is_endless)
 		DL_DELETE2(client->endless_calls, call, all_prev, all_next);
 	else
@@ -268,14 +270,14 @@ static void janitor(void *arg)
 {
 	struct client *client = arg;
 	uint64_t now = loop_now_ms(client->loop);
-	struct call *call = client->calls, *next;
+	struct call *call;
 
-	for (; call != NULL; call = next) {
-		next = call->all_next;
+	/* The owner of one that ends may end any other. */
+	client->looked_at = client->calls;
+	while ((call = client->looked_at) != NULL) {
+		client->looked_at = call->all_next;
 		if (is_late(call, now)) {
 			end_late(call, now);
-			/* Its owner may have ended any other: look from the start again. */
-			next = client->calls;
 		} else if (may_go_on_for_ever(call)) {
 			call_unlink_all(call);
 			call->is_endless = true;

@@ -22,6 +22,7 @@ struct client {
 	struct loop_timer *janitor;
 	struct call *calls;         /* all that run, doubly linked, but for */
 	struct call *endless_calls; /* those that the janitor need not look at any more */
+	struct call *looked_at;     /* by the janitor next, while it goes round */
 	struct curl *curl;          /* libcurl's side; made when it is first needed */
 	char *scratch;              /* CALL_READ_SIZE bytes and a NUL, for one read at a time */
 	/* Of idle.c: connections of all endpoints, the one to be closed next first. */

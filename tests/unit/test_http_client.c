@@ -323,6 +323,82 @@ static void answers_without_a_deadline_are_set_aside(void **state)
 	world_stop(&w);
 }
 
+/* Many that are late at once, of which each that ends takes others with it: those before, behind,
+ * and next to it. None is told twice or missed. */
+enum { LATE = 200 };
+
+struct late {
+	struct call *calls[LATE];
+	struct late_owner {
+		struct late *late;
+		size_t i;
+	} owners[LATE];
+	unsigned told, cancelled;
+	struct loop *loop;
+	uint64_t first_ms, last_ms;
+};
+
+static void cancel_late(struct late *late, size_t i)
+{
+	if (i >= LATE || late->calls[i] == NULL)
+		return;
+	call_cancel(TAKE_PTR(late->calls[i]));
+	late->cancelled++;
+}
+
+static void on_late(void *arg, const struct reply *reply, const struct err *err)
+{
+	struct late_owner *owner = arg;
+	struct late *late = owner->late;
+	size_t i = owner->i;
+
+	(void)reply;
+	(void)err;
+	late->calls[i] = NULL;
+	late->last_ms = loop_now_ms(late->loop);
+	if (late->told++ == 0)
+		late->first_ms = late->last_ms;
+	if (i % 3 == 0) {
+		cancel_late(late, i - 1);
+		cancel_late(late, i + 1);
+	}
+	if (i % 5 == 0) {
+		cancel_late(late, i - 7);
+		cancel_late(late, i + 7);
+	}
+	if (i % 7 == 0)
+		cancel_late(late, LATE - 1 - i);
+}
+
+static bool is_none_left(void *arg)
+{
+	const struct late *late = arg;
+
+	return late->told + late->cancelled == LATE;
+}
+
+static void late_calls_may_end_each_other(void **state)
+{
+	const struct call_request request = {
+		.method = "GET", .target = "/hold", .total_timeout_ms = 100};
+	struct late late = {.told = 0};
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	late.loop = w.f.loop;
+	for (size_t i = 0; i < LATE; i++) {
+		late.owners[i] = (struct late_owner){.late = &late, .i = i};
+		late.calls[i] = call_collect(w.good, &request, 100, on_late, &late.owners[i]);
+	}
+	wait_for(&w.f, is_none_left, &late);
+	assert_true(late.told > LATE / 4 && late.cancelled > LATE / 4);
+	assert_int_equal(late.first_ms, late.last_ms); /* all in one round */
+	assert_null(w.client->calls);
+	fixture_settle(&w.f);
+	world_stop(&w);
+}
+
 static void freeing_the_client_ends_its_calls(void **state)
 {
 	struct world w;
@@ -489,6 +565,7 @@ int main(void)
 		cmocka_unit_test(uploads_of_another_length_break_off),
 		cmocka_unit_test(early_answers_to_uploads_are_heard),
 		cmocka_unit_test(answers_without_a_deadline_are_set_aside),
+		cmocka_unit_test(late_calls_may_end_each_other),
 		cmocka_unit_test(freeing_the_client_ends_its_calls),
 		cmocka_unit_test(nothing_is_left_open),
 		cmocka_unit_test(raw_calls_become_streams_or_answers),
