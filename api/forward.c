@@ -104,11 +104,20 @@ static struct node *fallback_next(struct fallback *fallback, const struct reques
 	return NULL;
 }
 
+/* Holds this one in place of the one before. */
+static void node_change(struct node **held, struct node *node)
+{
+	node_ref(node);
+	if (*held != NULL)
+		node_unref(*held);
+	*held = node;
+}
+
 /* ---- Collected ---- */
 
 struct forward {
 	struct request *r; /* NULL when the client has gone */
-	struct node *node;
+	struct node *node; /* referenced: it may leave while the body is still to come */
 	struct forward_spec spec;
 	struct fallback fallback;
 	char *container_id;
@@ -126,6 +135,7 @@ static void forward_unref(struct forward *f)
 {
 	if (--f->refs > 0)
 		return;
+	node_unref(f->node);
 	http_headers_free(&f->headers);
 	fallback_reset(&f->fallback);
 	free(f->container_id);
@@ -164,7 +174,7 @@ static void forward_fail(struct forward *f, const struct err *why)
 	forward_stop(f);
 	if (next != NULL) {
 		log_info("asked elsewhere: node=%s error=%s", node_view(next)->name, err.msg);
-		f->node = next;
+		node_change(&f->node, next);
 		forward_send(f, f->fallback.body, f->fallback.body_len);
 	} else if (f->r != NULL)
 		request_fail(f->r, &err);
@@ -300,7 +310,7 @@ static struct forward *forward_new(struct request *r, const struct forward_spec 
 	struct forward *f = xcalloc(1, sizeof(*f));
 
 	f->r = r;
-	f->node = spec->node;
+	node_change(&f->node, spec->node);
 	f->spec = *spec;
 	f->container_id = spec->container_id != NULL ? xstrdup(spec->container_id) : NULL;
 	f->refs = 1;
@@ -359,7 +369,7 @@ void forward_collected_with(
 
 struct pipe {
 	struct request *r;
-	struct node *node;
+	struct node *node; /* referenced */
 	char *path;
 	struct fallback fallback;
 	struct call *call;
@@ -374,6 +384,7 @@ static void pipe_unref(struct pipe *p)
 {
 	if (--p->refs > 0)
 		return;
+	node_unref(p->node);
 	fallback_reset(&p->fallback);
 	free(p->path);
 	free(p);
@@ -416,7 +427,7 @@ static void pipe_fail(struct pipe *p, const struct err *why)
 		return;
 	}
 	log_info("asked elsewhere: node=%s error=%s", node_view(next)->name, err.msg);
-	p->node = next;
+	node_change(&p->node, next);
 	pipe_send(p, p->fallback.body, p->fallback.body_len, false);
 }
 
@@ -562,7 +573,7 @@ static struct pipe *pipe_new(struct request *r, struct node *node, char *path_ta
 	struct pipe *p = xcalloc(1, sizeof(*p));
 
 	p->r = r;
-	p->node = node;
+	node_change(&p->node, node);
 	p->path = path_take;
 	p->parts = parts;
 	p->refs = 1;

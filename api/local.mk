@@ -78,6 +78,7 @@ check_PROGRAMS += tests/unit/test_api_container_filter
 check_PROGRAMS += tests/unit/test_api_deadline
 check_PROGRAMS += tests/unit/test_api_events
 check_PROGRAMS += tests/unit/test_api_images
+check_PROGRAMS += tests/unit/test_api_lifetimes
 check_PROGRAMS += tests/unit/test_api_paced
 check_PROGRAMS += tests/unit/test_api_pins
 endif
@@ -85,8 +86,10 @@ tests_unit_test_api_container_filter_SOURCES = \
 	tests/unit/test_api_container_filter.c $(cluster_fixture)
 tests_unit_test_api_container_filter_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_container_filter_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_api_deadline_SOURCES = tests/unit/test_api_deadline.c $(moved_clock) \
+# A manager and its engines.
+manager_fixture = tests/unit/manager_fixture.c tests/unit/manager_fixture.h $(moved_clock) \
 	tests/unit/fake_engine.c tests/unit/fake_engine.h
+tests_unit_test_api_deadline_SOURCES = tests/unit/test_api_deadline.c $(manager_fixture)
 tests_unit_test_api_deadline_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_deadline_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_events_SOURCES = tests/unit/test_api_events.c tests/unit/heap.h
@@ -95,6 +98,9 @@ tests_unit_test_api_events_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_images_SOURCES = tests/unit/test_api_images.c
 tests_unit_test_api_images_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_images_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_api_lifetimes_SOURCES = tests/unit/test_api_lifetimes.c $(manager_fixture)
+tests_unit_test_api_lifetimes_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_lifetimes_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 # Exchanges are played by the test.
 tests_unit_test_api_paced_SOURCES = \
 	tests/unit/test_api_paced.c \

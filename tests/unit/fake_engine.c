@@ -20,6 +20,7 @@ struct fake_client {
 	struct buf in, out; /* out: what it has not taken yet */
 	char *held;         /* the target of a request that waits for its answer */
 	bool is_busy;       /* with a request; those behind it wait */
+	bool is_change;     /* that is no GET */
 	bool is_stream, is_endless;
 	struct fake_client *prev, *next;
 };
@@ -272,13 +273,32 @@ static bool misbehave(struct fake_client *client, enum fake_fault fault)
 	return true;
 }
 
+/* A container that is there from now on; no event. */
+static void answer_create(struct fake_client *client, const char *path)
+{
+	const char *name = strstr(path, "name=");
+	char *plain CLEANUP_FREE =
+		name ? xstrndup(name + 5, strcspn(name + 5, "&")) : xstrdup("unnamed");
+	char body[128];
+
+	client->engine->creates++;
+	snprintf(body, sizeof(body), "{\"Id\":\"%s\",\"Warnings\":[]}",
+		fake_engine_add(client->engine, plain)->id);
+	reply_with(client, 201, "application/json", body);
+}
+
 /* Of a target without its version. */
 static void answer_path(struct fake_client *client, const char *path)
 {
 	struct fake_engine *engine = client->engine;
 	char version[160];
 
-	if (str_has_prefix(path, "/_ping")) {
+	if (client->is_change) {
+		if (str_has_prefix(path, "/containers/create"))
+			answer_create(client, path);
+		else
+			reply(client, "{}");
+	} else if (str_has_prefix(path, "/_ping")) {
 		engine->pings++;
 		reply_with(client, 200, "text/plain", "OK");
 	} else if (str_has_prefix(path, "/version")) {
@@ -328,13 +348,21 @@ static bool answer(struct fake_client *client, const char *target)
 /* The requests that are here, one after the other. */
 static void serve(struct fake_client *client)
 {
-	char target[1024], *end;
+	char method[16], target[1024], *end;
 
 	while (!client->is_busy && client->in.len > 0 &&
 		(end = strstr(client->in.data, "\r\n\r\n"))) {
-		if (sscanf(client->in.data, "GET %1023s ", target) != 1)
+		const char *length = strcasestr(client->in.data, "\r\nContent-Length:");
+		size_t len = (size_t)(end + 4 - client->in.data);
+
+		if (length && length < end)
+			len += strtoul(length + 17, NULL, 10);
+		if (client->in.len < len)
+			return;
+		if (sscanf(client->in.data, "%15s %1023s ", method, target) != 2)
 			abort();
-		buf_consume(&client->in, (size_t)(end + 4 - client->in.data));
+		client->is_change = strcmp(method, "GET") != 0;
+		buf_consume(&client->in, len);
 		if (!answer(client, target))
 			return;
 	}

@@ -1,5 +1,5 @@
-/* An engine for tests of cluster/: speaks just enough of the API over a plain socket, byte by byte,
- * so that it can also misbehave in every way a peer can. On the loop of the test. */
+/* An engine for tests of cluster/ and api/: speaks just enough of the API over a plain socket, byte
+ * by byte, so that it can also misbehave in every way a peer can. On the loop of the test. */
 #ifndef TESTS_UNIT_FAKE_ENGINE_H
 #define TESTS_UNIT_FAKE_ENGINE_H
 
@@ -56,7 +56,7 @@ struct fake_engine {
 	size_t history_len;
 	bool splits_events; /* sends them one byte at a time */
 	bool has_since;     /* of the last GET /events */
-	unsigned requests, pings, infos, lists, filtered, inspects, parts, streams;
+	unsigned requests, pings, infos, lists, filtered, inspects, parts, streams, creates;
 };
 
 struct fake_engine *fake_engine_new(struct loop *loop, const char *id, const char *name);

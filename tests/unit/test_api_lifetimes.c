@@ -1,0 +1,186 @@
+/* What a request needs may go while its body is still under way: the node, the container, or the
+ * client. For each route that waits for a body, and under the sanitizers. */
+#include "tests/unit/manager_fixture.h"
+
+#define EXEC_ID "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+
+struct route {
+	const char *line; /* method and target */
+	const char *body;
+};
+
+static const struct route routes[] = {
+	{"POST /containers/one/update", "{\"Memory\": 1}"},
+	{"POST /containers/one/kill?signal=TERM", "{}"},
+	{"POST /containers/one/start", "{}"},
+	{"POST /containers/one/stop?t=1", "{}"},
+	{"POST /containers/one/rename?name=three", "{}"},
+	{"POST /containers/one/resize?h=1&w=1", "{}"},
+	{"POST /containers/one/wait", "{}"},
+	{"POST /containers/one/exec", "{\"Cmd\": [\"true\"]}"},
+	{"POST /containers/one/copy", "{\"Resource\": \"/x\"}"},
+	{"PUT /containers/one/archive?path=/", "ustar ustar ustar"},
+	{"DELETE /containers/one", "{}"},
+	{"POST /exec/" EXEC_ID "/start", "{\"Detach\": true}"},
+	{"POST /exec/" EXEC_ID "/resize?h=1&w=1", "{}"},
+	{"POST /commit?container=one", "{\"Cmd\": []}"},
+	{"POST /containers/create?name=four", "{\"Image\": \"busybox\"}"},
+	{"POST /networks/create", "{\"Name\": \"net\"}"},
+	{"POST /networks/alpha%2Fbridge/connect", "{\"Container\": \"one\"}"},
+	{"POST /networks/alpha%2Fbridge/disconnect", "{\"Container\": \"one\"}"},
+	{"POST /volumes/create", "{\"Name\": \"vol\"}"},
+	{"PUT /volumes/alpha%2Fv1", "{\"Spec\": 1}"},
+	{"POST /images/busybox/push", "{\"aux\": 1}"},
+	{"POST /images/busybox/tag?repo=x&tag=y", "{}"},
+	{"DELETE /images/busybox", "{}"},
+	{"POST /images/create?fromImage=busybox&tag=2", "{}"},
+	{"POST /images/create?fromImage=busybox&tag=2&node=alpha", "{}"},
+	{"POST /images/load", "ustar ustar ustar"},
+	{"POST /images/load?node=alpha", "ustar ustar ustar"},
+	{"POST /auth", "{\"username\": \"u\"}"},
+	{"POST /build?t=x", "ustar ustar ustar"},
+	{"POST /plugins/alpha%2Fp/enable", "{}"},
+	{"POST /plugins/alpha%2Fp/set", "[\"a=b\"]"},
+	{"POST /plugins/pull?remote=r&name=alpha%2Fp", "[{\"Name\": \"x\"}]"},
+};
+
+static bool has_no_node(void *arg)
+{
+	struct manager *m = arg;
+	size_t len;
+
+	cluster_nodes(m->cluster, &len);
+	return len == 0;
+}
+
+static struct container *container_one(struct manager *m)
+{
+	struct container *one = cluster_container_find(m->cluster, "one", NULL);
+
+	assert_non_null(one);
+	return one;
+}
+
+static bool has_no_container(void *arg)
+{
+	struct manager *m = arg;
+
+	return cluster_container_find(m->cluster, "one", NULL) == NULL;
+}
+
+static void nodes_go(struct manager *m)
+{
+	manager_set_engines(m, NULL, NULL);
+	wait_for(&m->f, has_no_node, m);
+}
+
+static void container_goes(struct manager *m)
+{
+	m->alpha->containers[0].is_gone = true;
+	fake_engine_event(m->alpha, &m->alpha->containers[0], "destroy", false);
+	wait_for(&m->f, has_no_container, m);
+}
+
+static void client_goes(struct manager *m)
+{
+	manager_reconnect(m);
+}
+
+/* Sends all of the request but the last byte of its body; gives what is left. */
+static const char *send_most(struct manager *m, const struct route *route)
+{
+	size_t len = strlen(route->body);
+	char *head CLEANUP_FREE =
+		xasprintf("%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: "
+			  "application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
+			route->line, len, (int)len - 1, route->body);
+
+	raw_send(&m->caller, head);
+	wait_for(&m->f, raw_is_sent, &m->caller);
+	/* The manager waits for the rest now. */
+	fixture_settle(&m->f);
+	return route->body + len - 1;
+}
+
+static void expect_answer(struct manager *m, const struct route *route)
+{
+	const char *answer;
+
+	if (!fixture_run(&m->f, FIXTURE_DEADLINE_MS, raw_is_over, &m->caller))
+		fail_msg("no end of: %s", route->line);
+	answer = buf_str(&m->caller.in);
+	if (strncmp(answer, "HTTP/1.1 ", 9) != 0)
+		fail_msg("%s: %s", route->line, answer);
+	/* What was freed has other bytes in it. */
+	for (const char *p = answer; *p != '\0'; p++) {
+		if ((unsigned char)*p >= 0x7f)
+			fail_msg("%s: %s", route->line, answer);
+	}
+}
+
+static void run_all(void (*goes)(struct manager *m))
+{
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		struct manager m;
+		const char *rest;
+
+		manager_start(&m);
+		cluster_exec_add(m.cluster, EXEC_ID, container_one(&m));
+		rest = send_most(&m, &routes[i]);
+		goes(&m);
+		fixture_settle(&m.f);
+		if (goes != client_goes) {
+			raw_send(&m.caller, rest);
+			expect_answer(&m, &routes[i]);
+		}
+		manager_stop(&m);
+	}
+}
+
+static void test_nodes_go(void **state)
+{
+	(void)state;
+	run_all(nodes_go);
+}
+
+static void test_container_goes(void **state)
+{
+	(void)state;
+	run_all(container_goes);
+}
+
+static void test_client_goes(void **state)
+{
+	(void)state;
+	run_all(client_goes);
+}
+
+/* The client is told which node it was, in the words of its time. */
+static void test_node_is_named(void **state)
+{
+	const struct route update = {"POST /containers/one/update", "{\"Memory\": 1}"};
+	struct manager m;
+	const char *rest;
+
+	(void)state;
+	manager_start(&m);
+	rest = send_most(&m, &update);
+	nodes_go(&m);
+	fixture_settle(&m.f);
+	raw_send(&m.caller, rest);
+	raw_expect(&m.f, &m.caller, "HTTP/1.1 502 ");
+	raw_expect(&m.f, &m.caller, "(node alpha: it was removed from the cluster)");
+	manager_stop(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_node_is_named),
+		cmocka_unit_test(test_nodes_go),
+		cmocka_unit_test(test_container_goes),
+		cmocka_unit_test(test_client_goes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
