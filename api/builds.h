@@ -32,7 +32,7 @@ void builds_set_session(const struct request *r, const char *uuid, const struct 
 struct build_run;
 struct build_run *build_run_new(const struct request *r, const struct node *node, bool is_grpc);
 /* The call is over: the node's images are refreshed, and the run is freed. For hijack_spec.over. */
-void build_run_over(void *run);
+void build_run_over(void *arg);
 /* The call is over, and the images were refreshed already. */
 void build_run_free(struct build_run *run);
 

@@ -101,8 +101,8 @@ void sim_fault_order(struct sim_request *r);
 /* True: the request has been dealt with. */
 bool sim_fault_apply(struct sim_request *r);
 /* For the host's timers. */
-void sim_fault_timer(void *host);
-void sim_fault_take_down(void *host);
+void sim_fault_timer(void *arg);
+void sim_fault_take_down(void *arg);
 
 /* What happens by itself (sim_chance.c); nothing until rates are set. hosts may become more, up to
  * hosts_len, until then. */

@@ -421,7 +421,7 @@ void sim_hex(uint64_t seed, char out[SIM_ID_LEN + 1]);
 int64_t sim_now(const struct sim_engine *e);
 
 /* Containers: sim_container.c. name NULL or "" = one is made up. */
-int sim_container_create(struct sim_engine *e, const char *name, const json_t *body,
+int sim_container_create(struct sim_engine *e, const char *name, const json_t *request,
 	struct sim_container **out, struct err *err) MUSTCHECK;
 /* Another one on the same engine that was asked for in the same words, but for its name. */
 int sim_container_create_like(const struct sim_container *model, const char *name,

@@ -116,8 +116,7 @@ static void pull_write(struct buf *b, const struct sim_image *image, const char 
 	const char *tail = name + strcspn(name, "@");
 	const char *slash = strrchr(name, '/');
 	const char *tag = *tail ? tail + 1 : strchr(slash ? slash : name, ':') + 1;
-	CLEANUP_FREE char *from = xasprintf("Pulling from %s",
-		str_has_prefix(repo, "docker.io/") ? path_of(repo) : path_of(repo));
+	CLEANUP_FREE char *from = xasprintf("Pulling from %s", path_of(repo));
 	CLEANUP_FREE char *end = xasprintf("Status: %s for %s",
 		known ? "Image is up to date" : "Downloaded newer image", name);
 	char digest[SIM_ID_LEN + 1];

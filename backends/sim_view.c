@@ -224,7 +224,7 @@ void sim_stats_write(struct buf *b, const struct sim_container *c, bool first)
 				"\"online_cpus\":%u,\"throttling_data\":{\"periods\":0,"
 				"\"throttled_periods\":0,\"throttled_time\":0}}",
 				(long long)(at / 100), (long long)(at / 100),
-				(long long)(at * o->cpus), o->cpus);
+				(long long)at * o->cpus, o->cpus);
 		}
 		buf_printf(b,
 			",\"memory_stats\":{\"usage\":1048576,\"max_usage\":1048576,\"stats\":{"

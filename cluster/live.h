@@ -357,7 +357,7 @@ void watch_check(struct node_live *live);
 /* ---- event.c ---- */
 
 /* Adds what the manager adds, and gives it to the listeners. */
-void event_publish(struct node_live *live, json_t *event);
+void event_publish(struct node_live *live, json_t *json);
 /* engine_connect, engine_reconnect, engine_disconnect */
 void event_publish_engine(struct node_live *live, const char *action);
 /* The fields of an event in the form of any API version: borrowed, "" when missing. */

@@ -102,7 +102,7 @@ bool row_is_same(const struct record_draft *draft, const struct container *conta
 /* ---- container_status.c ---- */
 
 /* Nanoseconds since 1970 of an RFC 3339 time; 0 when it is malformed, before 1970 or after 2261. */
-int64_t time_parse_ns(const char *text);
+int64_t time_parse_ns(const char *s);
 
 /* ---- schema.c ---- */
 

@@ -41,7 +41,7 @@ void loop_turn_free(struct loop_turn *turn);
  * object to be freed with loop_prepare_free. It does not keep loop_run from returning. */
 struct loop_prepare;
 struct loop_prepare *loop_prepare_new(struct loop *loop, void (*fn)(void *arg), void *arg);
-void loop_prepare_free(struct loop_prepare *prepare);
+void loop_prepare_free(struct loop_prepare *hook);
 
 /* Timers. One shot; start again for more. Starting a running timer moves it. The delay counts from
  * the call, never less. */
