@@ -17,8 +17,8 @@ swarm_SOURCES = \
 	cli/simulate_command.c \
 	cli/tls_options.c \
 	cli/token_server_command.c
-# Handlers of backends/ stand on cluster/ too, so they come in front of it.
-swarm_LDADD = backends/libswarm_backends.a join/libswarm_join.a $(MANAGE_LIBS)
+# Handlers of simulator/ stand on cluster/ too, so they come in front of it.
+swarm_LDADD = simulator/libswarm_simulator.a join/libswarm_join.a $(MANAGE_LIBS)
 
 dist_man1_MANS = swarm.1
 

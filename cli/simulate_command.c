@@ -1,7 +1,7 @@
 /* `swarm simulate`: Docker engines in memory, for trying things and for tests. */
-#include "backends/simulator.h"
 #include "cli/commands.h"
 #include "lib/log.h"
+#include "simulator/simulator.h"
 
 #include <errno.h>
 #include <stdio.h>
