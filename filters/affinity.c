@@ -5,10 +5,10 @@
 static void add(struct expr *expr, const struct fleet *fleet, struct bitset *out)
 {
 	const char *key = expr_key(expr);
+	struct fleet_query query;
+	size_t at = 0;
 
-	for (size_t i = 0; i < expr_queries(expr); i++) {
-		struct fleet_query query = expr_query(expr, i);
-
+	while (expr_next_query(expr, &at, &query)) {
 		if (str_eq(key, "container"))
 			fleet_add_containers(fleet, &query, out);
 		else if (str_eq(key, "image"))

@@ -5,15 +5,15 @@
 
 static void add(struct expr *expr, const struct fleet *fleet, struct bitset *out)
 {
+	struct fleet_query query;
+	size_t at = 0;
+
 	if (str_eq(expr_key(expr), "node")) {
 		expr_add_nodes(expr, fleet, out);
 		return;
 	}
-	for (size_t i = 0; i < expr_queries(expr); i++) {
-		struct fleet_query query = expr_query(expr, i);
-
+	while (expr_next_query(expr, &at, &query))
 		fleet_add_node_labels(fleet, expr_key(expr), &query, out);
-	}
 }
 
 static void apply(struct filter_request *request, struct filter_pass *pass)

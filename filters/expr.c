@@ -12,7 +12,7 @@ struct expr {
 	bool is_negated;
 	struct pattern *patterns;
 	size_t patterns_len;
-	uint64_t *budget; /* NULL = no bound */
+	const uint64_t *budget; /* NULL = no bound */
 };
 
 static bool is_alpha(char c)
@@ -158,7 +158,7 @@ bool expr_is_negated(const struct expr *expr)
 bool expr_match(struct expr *expr, const char *text)
 {
 	for (size_t i = 0; i < expr->patterns_len; i++) {
-		if (pattern_match(&expr->patterns[i], text, expr->budget))
+		if (pattern_match(&expr->patterns[i], text))
 			return true;
 	}
 	return false;
@@ -166,24 +166,23 @@ bool expr_match(struct expr *expr, const char *text)
 
 static bool query_match(void *arg, const char *text)
 {
-	return expr_match(arg, text);
+	return pattern_match(arg, text);
 }
 
-size_t expr_queries(const struct expr *expr)
+bool expr_next_query(struct expr *expr, size_t *at, struct fleet_query *out)
 {
-	return expr->patterns_len;
-}
+	struct pattern *pattern;
 
-struct fleet_query expr_query(struct expr *expr, size_t at)
-{
-	const struct pattern *pattern = &expr->patterns[at];
-
-	return (struct fleet_query){
+	if (*at == expr->patterns_len || (expr->budget != NULL && *expr->budget == 0))
+		return false;
+	pattern = &expr->patterns[(*at)++];
+	*out = (struct fleet_query){
 		.prefix = pattern_prefix(pattern),
 		.is_exact = pattern_is_literal(pattern),
 		.match = query_match,
-		.arg = expr,
+		.arg = pattern,
 	};
+	return true;
 }
 
 size_t expr_cost(const struct expr *expr)
@@ -198,4 +197,6 @@ size_t expr_cost(const struct expr *expr)
 void expr_set_budget(struct expr *expr, uint64_t *budget)
 {
 	expr->budget = budget;
+	for (size_t i = 0; i < expr->patterns_len; i++)
+		expr->patterns[i].budget = budget;
 }

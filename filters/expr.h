@@ -22,7 +22,8 @@
 #define EXPR_TERMS_MAX 64
 /* Compiled size of all regular expressions of one request together, in steps (regex_cost). */
 #define EXPR_COST_MAX 20000
-/* Steps that matching all expressions of one request may take: at the worst some 100 ms. */
+/* Steps that matching all expressions of one request may take, of a quarter of a nanosecond each:
+ * bytes of text times the compiled size for regular expressions, see pattern.h for globs. */
 #define EXPR_STEPS_MAX UINT64_C(50000000)
 
 struct expr;
@@ -48,16 +49,16 @@ bool expr_is_negated(const struct expr *expr); /* `!=` */
  * regular expressions are remembered. */
 bool expr_match(struct expr *expr, const char *text);
 
-/* The same for the texts of a fleet, as questions to it: one for each alternative of the value.
- * Good as long as the expression. */
-size_t expr_queries(const struct expr *expr);
-struct fleet_query expr_query(struct expr *expr, size_t at);
+/* The same for the texts of a fleet, as questions to it: one for each alternative of the value,
+ * each about this alternative alone. *at is 0 for the first. False: there is none left, or no step
+ * of the budget. Good as long as the expression. */
+bool expr_next_query(struct expr *expr, size_t *at, struct fleet_query *out);
 
 /* Compiled size of the regular expressions in it. */
 size_t expr_cost(const struct expr *expr);
 /* From now on matching takes its steps from here (borrowed, shared by the expressions of a
- * request). A search that could need more than is left is not made: it sets the budget to 0 and
- * does not match. */
+ * request). A match that could need more than is left is not tried: it sets the budget to 0 and
+ * fails. */
 void expr_set_budget(struct expr *expr, uint64_t *budget);
 
 #endif

@@ -205,9 +205,9 @@ void expr_list_reason(const struct expr_list *list, size_t why, struct buf *out)
 
 void expr_add_nodes(struct expr *expr, const struct fleet *fleet, struct bitset *out)
 {
-	for (size_t i = 0; i < expr_queries(expr); i++) {
-		struct fleet_query query = expr_query(expr, i);
+	struct fleet_query query;
+	size_t at = 0;
 
+	while (expr_next_query(expr, &at, &query))
 		fleet_add_nodes(fleet, &query, out);
-	}
 }

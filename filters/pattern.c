@@ -34,6 +34,19 @@ void pattern_clear(struct pattern *pattern)
 	*pattern = (struct pattern){0};
 }
 
+/* False, and nothing is left, when there are fewer. */
+static bool take_steps(const struct pattern *pattern, uint64_t steps)
+{
+	if (pattern->budget == NULL)
+		return true;
+	if (steps >= *pattern->budget) {
+		*pattern->budget = 0;
+		return false;
+	}
+	*pattern->budget -= steps;
+	return true;
+}
+
 /* The pieces between the stars: the first at the start, the last at the end, each of the others at
  * the first place behind the one before. Taking the first place never loses a match. */
 static bool glob_match(const struct pattern *pattern, const char *text)
@@ -43,6 +56,8 @@ static bool glob_match(const struct pattern *pattern, const char *text)
 	size_t left = strlen(text);
 	size_t len = strlen(piece);
 
+	if (!take_steps(pattern, PATTERN_GLOB_STEPS + pattern->len + left))
+		return false;
 	if (left < len || memcmp(text, piece, len) != 0)
 		return false;
 	for (;;) {
@@ -73,33 +88,25 @@ static size_t text_hash(const char *text)
 	return hash ^ hash >> 15;
 }
 
-static bool search(struct pattern *pattern, const char *text, size_t len, uint64_t *budget)
+static bool search(const struct pattern *pattern, const char *text, size_t len)
 {
-	if (budget != NULL) {
-		uint64_t steps = (uint64_t)regex_cost(pattern->regex) * (len + 1);
-
-		if (steps >= *budget) {
-			*budget = 0;
-			return false;
-		}
-		*budget -= steps;
-	}
-	return regex_search(pattern->regex, text, len);
+	return take_steps(pattern, (uint64_t)regex_cost(pattern->regex) * (len + 1)) &&
+	       regex_search(pattern->regex, text, len);
 }
 
-static bool regex_match(struct pattern *pattern, const char *text, uint64_t *budget)
+static bool regex_match(struct pattern *pattern, const char *text)
 {
 	struct pattern_memo *slot;
 	size_t len = strlen(text);
 
 	if (len >= PATTERN_MEMO_TEXT)
-		return search(pattern, text, len, budget);
+		return search(pattern, text, len);
 	if (pattern->memo == NULL)
 		pattern->memo = xcalloc(PATTERN_MEMO, sizeof(*pattern->memo));
 	slot = &pattern->memo[text_hash(text) % PATTERN_MEMO];
 	if (!slot->is_used || strcmp(slot->text, text) != 0) {
 		memcpy(slot->text, text, len + 1);
-		slot->is_match = search(pattern, text, len, budget);
+		slot->is_match = search(pattern, text, len);
 		slot->is_used = true;
 	}
 	return slot->is_match;
@@ -121,10 +128,10 @@ size_t pattern_cost(const struct pattern *pattern)
 	return pattern->regex == NULL ? 0 : regex_cost(pattern->regex);
 }
 
-bool pattern_match(struct pattern *pattern, const char *text, uint64_t *budget)
+bool pattern_match(struct pattern *pattern, const char *text)
 {
 	if (pattern->regex != NULL)
-		return regex_match(pattern, text, budget);
+		return regex_match(pattern, text);
 	if (pattern->is_glob)
 		return glob_match(pattern, text);
 	return strcmp(pattern->text, text) == 0;

@@ -94,6 +94,39 @@ int create_fields_check(const json_t *object, const char *where, struct err *err
 	return 0;
 }
 
+/* Counted before anything is done with them. */
+static const struct {
+	const char *in; /* NULL = the request itself */
+	const char *key;
+	size_t max;
+} counts[] = {
+	{NULL, "Env", CREATE_ENV_MAX},
+	{NULL, "ExposedPorts", CREATE_PORTS_MAX},
+	{NULL, "Labels", CREATE_LABELS_MAX},
+	{"HostConfig", "Binds", CREATE_MOUNTS_MAX},
+	{"HostConfig", "Links", CREATE_DEPENDENCIES_MAX},
+	{"HostConfig", "Mounts", CREATE_MOUNTS_MAX},
+	{"HostConfig", "PortBindings", CREATE_PORTS_MAX},
+	{"HostConfig", "VolumesFrom", CREATE_DEPENDENCIES_MAX},
+	{"NetworkingConfig", "EndpointsConfig", CREATE_PLACES_MAX},
+};
+
+static int counts_check(const json_t *body, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		const char *in = counts[i].in;
+		const json_t *value =
+			json_get(in == NULL ? body : json_get(body, in), counts[i].key);
+
+		if (json_array_size(value) > counts[i].max ||
+			json_object_size(value) > counts[i].max)
+			return err_set(err, ERR_INVALID, "%s%s%s has more than %zu entries",
+				in == NULL ? "" : in, in == NULL ? "" : ".", counts[i].key,
+				counts[i].max);
+	}
+	return 0;
+}
+
 /* 1 to 65535 in decimal digits, up to `end`. */
 static bool port_number(const char *text, const char *end, uint16_t *out)
 {
@@ -152,7 +185,9 @@ static int port_add(struct view_port **ports, size_t *len, struct view_port port
 	if (*len == CREATE_PORTS_MAX)
 		return err_set(
 			err, ERR_INVALID, "%s has more than %d ports", field, CREATE_PORTS_MAX);
-	*ports = xreallocarray(*ports, *len + 1, sizeof(**ports));
+	/* At powers of two: no copy for each. */
+	if ((*len & (*len - 1)) == 0)
+		*ports = xreallocarray(*ports, *len == 0 ? 1 : *len * 2, sizeof(**ports));
 	(*ports)[(*len)++] = port;
 	return 0;
 }
@@ -214,6 +249,7 @@ static int read_bindings(struct create_request *request, const json_t *host, str
 	json_t *bindings;
 	const char *key;
 	json_t *list;
+	size_t count = 0;
 
 	if (create_field(host, "HostConfig.", "PortBindings", JSON_OBJECT, &bindings, err) < 0)
 		return -1;
@@ -229,6 +265,10 @@ static int read_bindings(struct create_request *request, const json_t *host, str
 		if (!json_is_array(list) && !json_is_null(list))
 			return err_set(err, ERR_INVALID,
 				"HostConfig.PortBindings must hold lists of objects");
+		count += json_array_size(list);
+		if (count > CREATE_PORTS_MAX)
+			return err_set(err, ERR_INVALID,
+				"HostConfig.PortBindings has more than %d ports", CREATE_PORTS_MAX);
 		json_array_foreach (list, i, binding) {
 			if (read_binding(request, binding, protocol, err) < 0)
 				return -1;
@@ -315,6 +355,7 @@ int create_read_fields(struct create_request *request, struct err *err)
 	json_t *host;
 
 	if (create_fields_check(request->body, "the request", err) < 0 ||
+		counts_check(request->body, err) < 0 ||
 		create_field(request->body, "", "HostConfig", JSON_OBJECT, &host, err) < 0 ||
 		create_fields_check(host, "HostConfig", err) < 0 ||
 		read_bindings(request, host, err) < 0 || read_exposed(request, err) < 0 ||

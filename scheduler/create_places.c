@@ -1,5 +1,5 @@
 /* Networks and volumes that a create request names: where they are decides where it can go. */
-#include "filters/text.h"
+#include "filters/expr.h"
 #include "lib/json.h"
 #include "scheduler/create_priv.h"
 
@@ -25,10 +25,16 @@ static int place_add(struct str_list *list, const char *field, const char *name,
 	return 0;
 }
 
-static void constraint_add(struct create_request *request, const char *term)
+static int constraint_add(struct create_request *request, const char *term, struct err *err)
 {
-	if (!str_list_has(&request->constraints, term))
-		str_list_add(&request->constraints, term);
+	if (str_list_has(&request->constraints, term))
+		return 0;
+	if (request->constraints.len == EXPR_TERMS_MAX)
+		return err_set(err, ERR_INVALID,
+			"too many constraint expressions: at most %d, and each `node/name` is one",
+			EXPR_TERMS_MAX);
+	str_list_add(&request->constraints, term);
+	return 0;
 }
 
 /* ---- Networks ---- */
@@ -45,18 +51,19 @@ static bool is_everywhere(const char *network)
 	return false;
 }
 
-/* "node/network": the engine gets the network's own name, and the node is preferred. */
-static const char *network_local_name(struct create_request *request, const char *name)
+/* "node/network": *local is the network's own name, for the engine, and the node is preferred. NULL
+ * for a plain name. */
+static int network_local_name(
+	struct create_request *request, const char *name, const char **local, struct err *err)
 {
 	const char *slash;
-	const char *local = name_behind_node(name, &slash);
 	CLEANUP_FREE char *term = NULL;
 
-	if (local == NULL)
-		return NULL;
+	*local = name_behind_node(name, &slash);
+	if (*local == NULL)
+		return 0;
 	term = xasprintf("node==~%.*s", (int)(slash - name), name);
-	constraint_add(request, term);
-	return local;
+	return constraint_add(request, term, err);
 }
 
 static int network_add(
@@ -85,8 +92,9 @@ static int read_network_mode(struct create_request *request, json_t *host, struc
 	/* Without a network of its own a container binds nothing. */
 	if (str_eq(text, "host") || str_eq(text, "none"))
 		request->placement.want.ports_len = 0;
-	local = network_local_name(request, text);
-	if (network_add(request, "HostConfig.NetworkMode", local == NULL ? text : local, err) < 0)
+	if (network_local_name(request, text, &local, err) < 0 ||
+		network_add(request, "HostConfig.NetworkMode", local == NULL ? text : local, err) <
+			0)
 		return -1;
 	if (local != NULL)
 		json_put(host, "NetworkMode", json_string(local));
@@ -110,9 +118,12 @@ static int read_endpoints(struct create_request *request, struct err *err)
 	if (endpoints == NULL)
 		return 0;
 	json_object_foreach (endpoints, key, value) {
-		const char *local = network_local_name(request, key);
-		const char *name = local == NULL ? key : local;
+		const char *local;
+		const char *name;
 
+		if (network_local_name(request, key, &local, err) < 0)
+			return -1;
+		name = local == NULL ? key : local;
 		if (network_add(request, "NetworkingConfig.EndpointsConfig", name, err) < 0)
 			return -1;
 		json_object_set(renamed, name, value);
@@ -123,38 +134,23 @@ static int read_endpoints(struct create_request *request, struct err *err)
 
 /* ---- Volumes ---- */
 
-/* The name that the engine is to get, for a volume that is named; the node of "node/name" is meant
- * whether or not it has the volume yet. NULL when what is named is no volume. */
-static const char *volume_name(struct create_request *request, const char *source)
-{
-	const char *slash;
-	const char *local = name_behind_node(source, &slash);
-	CLEANUP_FREE char *term = NULL;
-
-	if (source[0] == '\0' || source[0] == '/')
-		return NULL;
-	if (local == NULL)
-		return source;
-	term = xasprintf("node==%.*s", (int)(slash - source), source);
-	constraint_add(request, term);
-	return local;
-}
-
-/* One volume by the text that names it; *rename is set when the engine is to get another text. */
+/* One volume by the text that names it, if it does. *rename is set when the engine is to get
+ * another text: the node of "node/name" is meant whether or not it has the volume yet. */
 static int volume_read(struct create_request *request, const char *field, const char *source,
 	const char **rename, struct err *err)
 {
-	const char *name = volume_name(request, source);
+	const char *slash;
+	CLEANUP_FREE char *term = NULL;
 
 	*rename = NULL;
-	if (name == NULL)
+	if (source[0] == '\0' || source[0] == '/')
 		return 0;
 	request->names_volumes = true;
-	if (name != source) {
-		*rename = name;
-		return 0;
-	}
-	return place_add(&request->volumes, field, name, err);
+	*rename = name_behind_node(source, &slash);
+	if (*rename == NULL)
+		return place_add(&request->volumes, field, source, err);
+	term = xasprintf("node==%.*s", (int)(slash - source), source);
+	return constraint_add(request, term, err);
 }
 
 /* "name:/path", "name:/path:ro", "/path:/path", "C:\path:C:\path" */

@@ -25,6 +25,9 @@
 #define CREATE_DEPENDENCIES_MAX 64
 #define CREATE_PLACES_MAX 256 /* volumes, and networks, that one request names */
 #define CREATE_PORTS_MAX 4096
+#define CREATE_MOUNTS_MAX 1000 /* of Binds, and of Mounts */
+#define CREATE_ENV_MAX 10000
+#define CREATE_LABELS_MAX 10000
 #define CREATE_FIELDS_MAX 1000
 
 struct create_request;

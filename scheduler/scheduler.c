@@ -204,7 +204,7 @@ ssize_t scheduler_select(struct scheduler *scheduler, const struct fleet *fleet,
 	(void)fleet_order(fleet, &len);
 	if (filter_request_is_exhausted(request)) {
 		err_set(err, ERR_INVALID,
-			"the regular expressions of this request take too much work in a cluster "
+			"the patterns of this request take too much work in a cluster "
 			"of %zu nodes",
 			len);
 	} else if (bitset_is_empty(&pass.candidates)) {

@@ -307,6 +307,38 @@ static void test_memory_of_results(void **state)
 	expr_free(NULL);
 }
 
+/* Each alternative is a question of its own, and takes no more steps than for its own text. */
+static void test_alternatives_ask_for_themselves(void **state)
+{
+	struct expr *expr = expr_new("whitelist", "node==*a*|*b*|*c*", EXPR_CHOICES, NULL);
+	uint64_t budget = 1000000, all = budget, one = 0;
+	struct fleet_query query;
+	size_t at = 0, queries = 0;
+
+	(void)state;
+	assert_non_null(expr);
+	expr_set_budget(expr, &budget);
+	while (expr_next_query(expr, &at, &query)) {
+		static const char *const texts[] = {"xa", "xb", "xc"};
+
+		for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+			assert_int_equal(query.match(query.arg, texts[i]), i == queries);
+		if (queries++ == 0)
+			one = all - budget;
+	}
+	assert_int_equal(queries, 3);
+	assert_true(one > 0);
+	assert_int_equal(all - budget, 3 * one);
+	/* Where no steps are left, nothing is asked any more. */
+	budget = 1;
+	at = 0;
+	assert_true(expr_next_query(expr, &at, &query));
+	assert_false(query.match(query.arg, "xa"));
+	assert_int_equal(budget, 0);
+	assert_false(expr_next_query(expr, &at, &query));
+	expr_free(expr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_choices),
 		cmocka_unit_test(test_time_is_bounded),
 		cmocka_unit_test(test_memory_of_results),
+		cmocka_unit_test(test_alternatives_ask_for_themselves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

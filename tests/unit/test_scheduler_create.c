@@ -524,6 +524,60 @@ static void test_too_many_places(void **state)
 	buf_reset(&body);
 }
 
+/* What is counted is not looked at one by one first. */
+static void test_counts_first(void **state)
+{
+	enum { COUNT = 100000 };
+	/* What stands in front of all, before and behind the number of each, and behind all. */
+	static const struct {
+		const char *begin, *before, *after, *end;
+	} table[] = {
+		{"{\"Env\":[", "\"constraint:n", "==1\"", "]}"},
+		{"{\"Env\":[", "\"n", "=1\"", "]}"},
+		{"{\"Labels\":{", "\"n", "\":\"\"", "}}"},
+		{"{\"ExposedPorts\":{", "\"", "/tcp\":{}", "}}"},
+		{"{\"HostConfig\":{\"Binds\":[", "\"n", "/v:/x\"", "]}}"},
+		{"{\"HostConfig\":{\"Binds\":[", "\"vv:/", "\"", "]}}"},
+		{"{\"hostconfig\":{\"binds\":[", "\"/a:/", "\"", "]}}"},
+		{"{\"HostConfig\":{\"Mounts\":[", "{\"Target\":\"/", "\"}", "]}}"},
+		{"{\"HostConfig\":{\"Links\":[", "\"n", "\"", "]}}"},
+		{"{\"HostConfig\":{\"VolumesFrom\":[", "\"n", "\"", "]}}"},
+		{"{\"HostConfig\":{\"PortBindings\":{", "\"", "/tcp\":[]", "}}}"},
+		{"{\"HostConfig\":{\"PortBindings\":{\"80/tcp\":[",
+			"{\"HostPort\":\"\",\"x\":", "}", "]}}}"},
+		{"{\"NetworkingConfig\":{\"EndpointsConfig\":{", "\"n", "/v\":{}", "}}}"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct buf body;
+
+		buf_init(&body, SIZE_MAX);
+		buf_append_str(&body, table[i].begin);
+		for (int k = 0; k < COUNT; k++)
+			buf_printf(&body, "%s%s%d%s", k > 0 ? "," : "", table[i].before, k,
+				table[i].after);
+		buf_append_str(&body, table[i].end);
+		bad(body.data, ERR_INVALID, "more than");
+		buf_reset(&body);
+	}
+}
+
+/* Each node that a name brings along is a term, and there are no more of them than of others. */
+static void test_nodes_of_names_are_terms(void **state)
+{
+	struct buf body;
+
+	(void)state;
+	buf_init(&body, SIZE_MAX);
+	buf_append_str(&body, "{\"HostConfig\":{\"Binds\":[");
+	for (int i = 0; i <= EXPR_TERMS_MAX; i++)
+		buf_printf(&body, "%s\"n%d/v:/x\"", i > 0 ? "," : "", i);
+	buf_append_str(&body, "]}}");
+	bad(body.data, ERR_INVALID, "each `node/name` is one");
+	buf_reset(&body);
+}
+
 static void test_added_terms(void **state)
 {
 	struct create_request *request = good("{\"Env\":[\"affinity:image==x1\"]}");
@@ -701,6 +755,8 @@ int main(void)
 		cmocka_unit_test(test_volumes),
 		cmocka_unit_test(test_volumes_of_a_node),
 		cmocka_unit_test(test_too_many_places),
+		cmocka_unit_test(test_counts_first),
+		cmocka_unit_test(test_nodes_of_names_are_terms),
 		cmocka_unit_test(test_added_terms),
 		cmocka_unit_test(test_wrong_types),
 		cmocka_unit_test(test_ambiguous_fields),
