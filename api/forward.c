@@ -188,10 +188,7 @@ static void forward_reply(
 	if (r == NULL)
 		return;
 	forward_stop(f);
-	/* Whole as it is: it needs none of libmicrohttpd's help. */
-	exchange_reply_start(r->x, f->status, headers, (int64_t)len);
-	exchange_reply_write(r->x, body, len);
-	exchange_reply_end(r->x);
+	exchange_reply(r->x, f->status, headers, body, len);
 }
 
 static void forward_refreshed(void *arg, const struct err *err)

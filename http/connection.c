@@ -4,9 +4,7 @@
 #include "lib/log.h"
 #include "lib/str.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define READ_SIZE (64 * 1024)
 #define PUMP_TURNS 16             /* most rounds of one pump, so that others get their turn */
@@ -14,14 +12,10 @@
 #define OUT_MAX \
 	(64 * 1024 * 1024) /* of replies that wait for the client; whole ones may be long lists */
 #define LINGER_MS 2000
-#define IDLE_MHD_MS \
-	(20 * 1000) /* an idle connection gives its socketpair back, well before MHD_TIMEOUT_S */
-#define COLLECT_STALL_MS (60 * 1000) /* likewise, a collected body must make progress */
+#define COLLECT_STALL_MS (60 * 1000) /* a collected body must make progress */
 #define ENDED_GRACE_MS 1000          /* a client that sent its end has this long to get its reply */
 
 static void connection_ready(unsigned events, void *arg);
-static void mhd_fd_ready(unsigned events, void *arg);
-static void reply_done(struct connection *c);
 
 static void connection_set_state(struct connection *c, enum connection_state state)
 {
@@ -36,10 +30,8 @@ void connection_open(struct server *server, struct stream *stream, const char *p
 	c->server = server;
 	c->stream = stream;
 	c->peer = xstrdup(peer);
-	c->mhd_fd = -1;
 	buf_init(&c->in, server->limits.head_max + READ_SIZE);
 	buf_init(&c->out, OUT_MAX);
-	buf_init(&c->to_mhd, READ_SIZE * 2);
 	c->may_read = true;
 	connection_set_state(c, CONNECTION_HEAD);
 	c->next = server->connections;
@@ -48,7 +40,6 @@ void connection_open(struct server *server, struct stream *stream, const char *p
 	server->connections = c;
 	server->connections_len++;
 	server_wake_janitor(server);
-	c->is_linked = true;
 	stream_on_ready(stream, connection_ready, c);
 	connection_pump(c);
 }
@@ -59,23 +50,8 @@ static void connection_free(void *arg)
 
 	buf_reset(&c->in);
 	buf_reset(&c->out);
-	buf_reset(&c->to_mhd);
 	free(c->peer);
 	free(c);
-}
-
-static void connection_drop_mhd(struct connection *c)
-{
-	if (c->mhd_fd == -1)
-		return;
-	if (c->exchange != NULL && c->exchange->mhd != NULL)
-		mhd_abandon(c->exchange->mhd);
-	loop_watch_free(TAKE_PTR(c->mhd_watch));
-	mhd_forget(c->server->mhd, c);
-	close(c->mhd_fd);
-	c->mhd_fd = -1;
-	buf_reset(&c->to_mhd);
-	mhd_wake(c->server->mhd);
 }
 
 static void connection_unlink(struct connection *c)
@@ -89,7 +65,6 @@ static void connection_unlink(struct connection *c)
 	if (c->next != NULL)
 		c->next->prev = c->prev;
 	server->connections_len--;
-	c->is_linked = false;
 }
 
 void connection_close(struct connection *c, const char *reason)
@@ -101,17 +76,9 @@ void connection_close(struct connection *c, const char *reason)
 	connection_set_state(c, CONNECTION_DEAD);
 	if (c->exchange != NULL)
 		exchange_finish(c->exchange, false);
-	connection_drop_mhd(c);
 	stream_close(TAKE_PTR(c->stream));
 	connection_unlink(c);
 	loop_defer(c->server->loop, connection_free, c);
-}
-
-void connection_detach_mhd(struct connection *c)
-{
-	/* Between two requests it has nothing to do with this one, and serves the next. */
-	if (c->exchange->envelope_sent)
-		connection_drop_mhd(c);
 }
 
 /* ---- Out: to the client ---- */
@@ -119,8 +86,6 @@ void connection_detach_mhd(struct connection *c)
 /* Sends what waits; false when the connection broke. */
 static bool flush_out(struct connection *c)
 {
-	bool was_high = c->out.len > EXCHANGE_HIGH_WATER / 2;
-
 	while (c->out.len > 0) {
 		ssize_t n = stream_write(c->stream, c->out.data, c->out.len);
 
@@ -133,7 +98,7 @@ static bool flush_out(struct connection *c)
 		buf_consume(&c->out, (size_t)n);
 		c->changed_ms = loop_now_ms(c->server->loop);
 	}
-	if (c->exchange != NULL && (was_high || c->exchange->wants_drain) &&
+	if (c->exchange != NULL && c->exchange->wants_drain &&
 		c->out.len <= EXCHANGE_HIGH_WATER / 2)
 		exchange_drained(c->exchange);
 	return c->state != CONNECTION_DEAD;
@@ -154,51 +119,6 @@ size_t connection_send(struct connection *c, const char *data, size_t len)
 	return sent;
 }
 
-/* Replies of libmicrohttpd on their way to the client. False when the connection is finished or
- * broke. */
-static bool drain_mhd(struct connection *c)
-{
-	char data[READ_SIZE];
-	bool is_its;
-
-	if (!c->may_drain && !c->mhd_replied)
-		return true;
-	for (int i = 0; c->mhd_fd != -1 && c->out.len < EXCHANGE_HIGH_WATER && i < PUMP_TURNS;
-		i++) {
-		ssize_t n = recv(c->mhd_fd, data, sizeof(data), 0);
-
-		if (n > 0) {
-			if (buf_append(&c->out, data, (size_t)n) != 0) {
-				connection_close(c, "the reply is too large");
-				return false;
-			}
-			continue;
-		}
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-			c->may_drain = false;
-			if (c->mhd_replied && c->exchange != NULL) {
-				c->mhd_replied = false;
-				reply_done(c);
-			}
-			return true;
-		}
-		/* Its end: after the last reply of this connection, or it gave up. An exchange that
-		 * it was never given goes on without it. */
-		is_its = c->exchange != NULL && c->exchange->envelope_sent;
-		if (is_its && !c->mhd_replied) {
-			connection_close(c, "the reply broke off");
-			return false;
-		}
-		c->mhd_replied = false;
-		connection_drop_mhd(c);
-		if (is_its)
-			reply_done(c);
-	}
-	return c->state != CONNECTION_DEAD;
-}
-
 /* The reply is in out, whole; what comes next is another request, or the end. */
 static void reply_done(struct connection *c)
 {
@@ -209,6 +129,13 @@ static void reply_done(struct connection *c)
 		connection_set_state(c, c->keep_alive ? CONNECTION_HEAD : CONNECTION_CLOSING);
 }
 
+/* What came before the failure is still of use, as far as it fits. */
+static void break_off(struct connection *c)
+{
+	buf_consume(&c->out, connection_send(c, c->out.data, c->out.len));
+	connection_close(c, "the reply cannot be completed");
+}
+
 /* What the exchange's functions left to be done. False when the connection is over. */
 static bool finish_exchange(struct connection *c)
 {
@@ -216,22 +143,21 @@ static bool finish_exchange(struct connection *c)
 
 	if (x == NULL)
 		return true;
-	if (x->is_upgraded) {
+	switch (x->reply) {
+	case EXCHANGE_REPLY_NONE:
+	case EXCHANGE_REPLY_STARTED:
+		break;
+	case EXCHANGE_REPLY_ENDED:
+		reply_done(c);
+		break;
+	case EXCHANGE_REPLY_ABORTED:
+		break_off(c);
+		break;
+	case EXCHANGE_REPLY_UPGRADED:
 		exchange_finish(x, true);
 		connection_close(c, "upgraded");
-		return false;
+		break;
 	}
-	if (x->is_aborted) {
-		ssize_t n = 1;
-
-		/* What came before the failure is still of use, as far as it fits. */
-		for (; c->out.len > 0 && n > 0; buf_consume(&c->out, n > 0 ? (size_t)n : 0))
-			n = stream_write(c->stream, c->out.data, c->out.len);
-		connection_close(c, "the reply cannot be completed");
-		return false;
-	}
-	if (x->is_ended)
-		reply_done(c);
 	return c->state != CONNECTION_DEAD;
 }
 
@@ -296,118 +222,51 @@ static bool parse_head(struct connection *c)
 static void body_failed(struct connection *c, const struct err *err)
 {
 	struct exchange *x = c->exchange;
-	bool started = x->is_streaming;
 
-	if (started) {
+	if (x->reply != EXCHANGE_REPLY_NONE) {
 		connection_close(c, err->msg);
 		return;
 	}
 	c->keep_alive = false;
-	connection_drop_mhd(c);
 	exchange_finish(x, false);
 	refuse(c, 400, err->msg);
 }
 
-/* libmicrohttpd has to be given the request first. */
-static bool needs_envelope(const struct connection *c)
-{
-	const struct exchange *x = c->exchange;
-
-	return c->state == CONNECTION_ACTIVE && x != NULL && !x->envelope_sent &&
-	       (x->has_whole_reply || x->body_mode == EXCHANGE_BODY_COLLECT);
-}
-
-/* A piece of a collected body, framed anew for libmicrohttpd. */
-static size_t give_to_mhd(struct connection *c, const char *data, size_t len)
+/* Takes the framing off what has come, and gives what it holds to whoever takes the body. False
+ * when it can go no further now. */
+static bool feed_body(struct connection *c)
 {
 	struct exchange *x = c->exchange;
-	size_t room = c->to_mhd.max - c->to_mhd.len;
+	struct err err = ERR_INIT;
+	const char *body;
+	size_t len, left;
+	ssize_t used = framing_feed(&c->framing, c->in.data, c->in.len, &body, &len, &err);
 
-	if (room < 64)
-		return 0;
-	if (len > room - 32)
-		len = room - 32;
-	if (x->head.body_length == -1)
-		buf_printf(&c->to_mhd, "%zx\r\n", len);
-	buf_append(&c->to_mhd, data, len);
-	if (x->head.body_length == -1)
-		buf_append(&c->to_mhd, "\r\n", 2);
-	return len;
-}
-
-/* True when bytes went out, so that more of the body fits. */
-static bool flush_to_mhd(struct connection *c)
-{
-	bool moved = false;
-
-	while (c->to_mhd.len > 0 && c->mhd_fd != -1) {
-		ssize_t n = send(c->mhd_fd, c->to_mhd.data, c->to_mhd.len, MSG_NOSIGNAL);
-
-		if (n == -1) {
-			if (errno == EINTR)
-				continue;
-			break; /* full: its watch tells; broken: reading it tells */
-		}
-		buf_consume(&c->to_mhd, (size_t)n);
-		mhd_wake(c->server->mhd);
-		moved = true;
-	}
-	return moved;
+	if (used < 0)
+		body_failed(c, &err);
+	if (used <= 0)
+		return false;
+	c->changed_ms = loop_now_ms(c->server->loop);
+	left = len > 0 ? len - exchange_give_body(x, body, len) : 0;
+	if (c->state == CONNECTION_DEAD)
+		return false;
+	framing_give_back(&c->framing, left);
+	buf_consume(&c->in, (size_t)used - left);
+	return (size_t)used > left;
 }
 
 /* Moves the request's body to whoever takes it. True when something moved. */
 static bool move_body(struct connection *c)
 {
+	struct exchange *x = c->exchange;
 	bool moved = false;
 
-	if (c->exchange != NULL && c->exchange->body_mode == EXCHANGE_BODY_STREAM &&
-		framing_is_done(&c->framing) && !c->exchange->sink_has_end)
-		exchange_body_ended(c->exchange); /* there was no body at all */
-	while (c->state == CONNECTION_ACTIVE && c->exchange != NULL &&
-		!framing_is_done(&c->framing)) {
-		struct exchange *x = c->exchange;
-		struct err err = ERR_INIT;
-		const char *body;
-		size_t len, taken;
-		ssize_t used;
-
-		if (x->body_mode == EXCHANGE_BODY_UNCLAIMED || x->sink_is_full || needs_envelope(c))
+	while (c->exchange == x && exchange_wants_body(x)) {
+		if (framing_is_done(&c->framing))
+			exchange_body_ended(x);
+		else if (!feed_body(c))
 			break;
-		used = framing_feed(&c->framing, c->in.data, c->in.len, &body, &len, &err);
-		if (used < 0) {
-			body_failed(c, &err);
-			return true;
-		}
-		if (used == 0)
-			break;
-		c->changed_ms = loop_now_ms(c->server->loop);
-		taken = 0;
-		if (len > 0 && x->body_mode == EXCHANGE_BODY_COLLECT) {
-			if (x->head.body_length == -1 && x->body_max < len) {
-				exchange_reply_error(x, 413,
-					"the request's body is larger than %zu bytes", x->body.max);
-				return true;
-			}
-			taken = give_to_mhd(c, body, len);
-			x->body_max -= x->head.body_length == -1 ? taken : 0;
-		} else if (len > 0) {
-			taken = exchange_give_body(x, body, len);
-		}
-		if (c->state == CONNECTION_DEAD)
-			return true;
-		framing_give_back(&c->framing, len - taken);
-		buf_consume(&c->in, (size_t)used - (len - taken));
-		moved |= (size_t)used > len - taken;
-		if (c->exchange != x)
-			return true;
-		if (framing_is_done(&c->framing)) {
-			if (x->body_mode == EXCHANGE_BODY_STREAM)
-				exchange_body_ended(x);
-			else if (x->head.body_length == -1)
-				buf_append(&c->to_mhd, "0\r\n\r\n", 5);
-		} else if (taken < len) {
-			break;
-		}
+		moved = true;
 	}
 	return moved;
 }
@@ -516,46 +375,6 @@ static void update_watches(struct connection *c)
 		events |= LOOP_WRITE;
 	c->wanted = events;
 	stream_want(c->stream, events);
-	if (c->mhd_watch != NULL) {
-		events = c->out.len < EXCHANGE_HIGH_WATER ? LOOP_READ : 0;
-		if (c->to_mhd.len > 0)
-			events |= LOOP_WRITE;
-		loop_watch_set(c->mhd_watch, events);
-	}
-}
-
-/* The request as libmicrohttpd gets it: only what frames it. The rest of its head stays with the
- * exchange. */
-static bool send_envelope(struct connection *c)
-{
-	struct exchange *x = c->exchange;
-	struct err err = ERR_INIT;
-	bool has_body = x->body_mode == EXCHANGE_BODY_COLLECT;
-
-	if (c->mhd_fd == -1) {
-		if (mhd_attach(c, &err) != 0) {
-			log_error("%s", err.msg);
-			connection_close(c, err.msg);
-			return false;
-		}
-		c->mhd_watch = loop_watch_new(c->server->loop, c->mhd_fd, mhd_fd_ready, c);
-	}
-	c->mhd_replied = false;
-	/* Of the method, only this much changes how a reply is framed. */
-	buf_printf(&c->to_mhd, "%s / HTTP/1.1\r\nHost: swarm\r\n",
-		str_eq(x->head.method, "HEAD") ? "HEAD"
-		: has_body                     ? "POST"
-					       : "GET");
-	if (has_body && x->head.body_length == -1)
-		buf_append_str(&c->to_mhd, "Transfer-Encoding: chunked\r\n");
-	else if (has_body)
-		buf_printf(&c->to_mhd, "Content-Length: %lld\r\n", (long long)x->head.body_length);
-	if (has_body && x->head.expects_continue)
-		buf_append_str(&c->to_mhd, "Expect: 100-continue\r\n");
-	if (!x->head.keep_alive)
-		buf_append_str(&c->to_mhd, "Connection: close\r\n");
-	buf_append(&c->to_mhd, "\r\n", 2);
-	return true;
 }
 
 static bool pump_once(struct connection *c)
@@ -564,17 +383,8 @@ static bool pump_once(struct connection *c)
 
 	if (!finish_exchange(c))
 		return false;
-	if (needs_envelope(c)) {
-		c->exchange->envelope_sent = true;
-		if (!send_envelope(c))
-			return false;
-		moved = true;
-	}
-	if (!drain_mhd(c) || !flush_out(c))
+	if (!flush_out(c))
 		return false;
-	/* drain_mhd stopped for want of room, and nothing may ever come to be read again. */
-	if (c->mhd_replied && c->out.len < EXCHANGE_HIGH_WATER)
-		moved = true;
 	if (c->state == CONNECTION_HEAD && c->out.len == 0) {
 		if (c->in.len > 0 && parse_head(c))
 			moved = true;
@@ -583,10 +393,7 @@ static bool pump_once(struct connection *c)
 	}
 	if (c->state == CONNECTION_ACTIVE)
 		moved |= move_body(c);
-	if (flush_to_mhd(c))
-		moved |= c->in.len > 0;
 	if (c->state == CONNECTION_CLOSING && c->out.len == 0) {
-		connection_drop_mhd(c);
 		stream_shutdown_write(c->stream);
 		connection_set_state(c, CONNECTION_LINGER);
 	}
@@ -656,15 +463,6 @@ static void connection_ready(unsigned events, void *arg)
 	connection_pump(c);
 }
 
-static void mhd_fd_ready(unsigned events, void *arg)
-{
-	struct connection *c = arg;
-
-	if (events & LOOP_READ)
-		c->may_drain = true;
-	connection_pump(c);
-}
-
 /* The client has ended, but the rest of its request is here and waits for whom it is meant for. */
 static bool body_is_still_to_be_taken(const struct connection *c)
 {
@@ -672,10 +470,26 @@ static bool body_is_still_to_be_taken(const struct connection *c)
 
 	if (framing_is_done(&c->framing) || c->in.len == 0)
 		return false;
-	if (x->body_mode == EXCHANGE_BODY_UNCLAIMED)
+	if (x->body_state == EXCHANGE_BODY_UNCLAIMED)
 		return c->framing.state != FRAMING_LENGTH ||
 		       c->framing.remaining <= (int64_t)c->in.len;
-	return x->sink_is_full;
+	return x->body_state == EXCHANGE_BODY_HELD;
+}
+
+/* The client owes more of the body. */
+static bool body_is_awaited(const struct connection *c)
+{
+	if (framing_is_done(&c->framing))
+		return false;
+	switch (c->exchange->body_state) {
+	case EXCHANGE_BODY_COLLECT:
+	case EXCHANGE_BODY_STREAM:
+		return true;
+	case EXCHANGE_BODY_HELD:
+		return c->client_hung_up;
+	default:
+		return false;
+	}
 }
 
 void connection_check(struct connection *c, uint64_t now)
@@ -696,8 +510,6 @@ void connection_check(struct connection *c, uint64_t now)
 			connection_pump(c);
 		} else if (c->in.len == 0 && since > limits->idle_timeout_ms) {
 			connection_close(c, "idle");
-		} else if (since > IDLE_MHD_MS) {
-			connection_drop_mhd(c);
 		}
 		break;
 	case CONNECTION_ACTIVE:
@@ -705,10 +517,9 @@ void connection_check(struct connection *c, uint64_t now)
 			connection_close(c, "the client ended it");
 		else if (c->out.len > 0 && since > limits->body_timeout_ms)
 			connection_close(c, "the client does not read its reply");
-		else if (!framing_is_done(&c->framing) && x->body_mode != EXCHANGE_BODY_UNCLAIMED &&
-			 (!x->sink_is_full || c->client_hung_up) &&
-			 since > (x->body_mode == EXCHANGE_BODY_COLLECT ? COLLECT_STALL_MS
-									: limits->body_timeout_ms))
+		else if (body_is_awaited(c) &&
+			 since > (x->body_state == EXCHANGE_BODY_COLLECT ? COLLECT_STALL_MS
+									 : limits->body_timeout_ms))
 			connection_close(c, "the request's body did not come in time");
 		break;
 	case CONNECTION_CLOSING:

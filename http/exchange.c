@@ -21,7 +21,6 @@ struct exchange *exchange_new(struct connection *c, struct head *head)
 	x->head = *head;
 	memset(head, 0, sizeof(*head));
 	x->id = ++last_id;
-	x->body_complete = x->head.body_length == 0;
 	return x;
 }
 
@@ -30,9 +29,7 @@ static void exchange_free(void *arg)
 	struct exchange *x = arg;
 
 	head_free(&x->head);
-	http_headers_free(&x->reply_headers);
 	buf_reset(&x->body);
-	free(x->reply_body);
 	free(x);
 }
 
@@ -41,8 +38,6 @@ void exchange_finish(struct exchange *x, bool finished)
 	struct connection *c = x->connection;
 	struct exchange_end *end;
 
-	if (x->mhd != NULL)
-		mhd_abandon(x->mhd);
 	c->exchange = NULL;
 	while ((end = x->ends) != NULL) {
 		x->ends = end->next;
@@ -107,42 +102,60 @@ uint64_t exchange_id(const struct exchange *x)
 	return x->id;
 }
 
+/* A client that has begun to send its body waits for nobody. */
+static void send_continue(struct exchange *x)
+{
+	struct connection *c = x->connection;
+
+	if (x->head.expects_continue && c->in.len == 0)
+		buf_append_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+static void refuse_body(struct exchange *x, size_t max)
+{
+	exchange_reply_error(x, 413, "the request's body is larger than %zu bytes", max);
+}
+
 void exchange_read_body(struct exchange *x, size_t max, exchange_body_fn *done, void *arg)
 {
-	assert(x->body_mode == EXCHANGE_BODY_UNCLAIMED);
+	assert(x->body_state == EXCHANGE_BODY_UNCLAIMED);
 	if (x->head.body_length == 0) {
 		done(x, "", 0, arg);
 		return;
 	}
 	if (x->head.body_length > (int64_t)max) {
-		exchange_reply_error(x, 413, "the request's body is larger than %zu bytes", max);
+		refuse_body(x, max);
 		return;
 	}
-	x->body_mode = EXCHANGE_BODY_COLLECT;
+	x->body_state = EXCHANGE_BODY_COLLECT;
 	buf_init(&x->body, max);
-	x->body_max = max;
 	x->body_fn = done;
 	x->body_arg = arg;
+	send_continue(x);
 	connection_pump_soon(x->connection);
 }
 
 void exchange_stream_body(struct exchange *x, exchange_sink_fn *sink, void *arg)
 {
-	struct connection *c = x->connection;
-
-	assert(x->body_mode == EXCHANGE_BODY_UNCLAIMED);
-	x->body_mode = EXCHANGE_BODY_STREAM;
+	assert(x->body_state == EXCHANGE_BODY_UNCLAIMED);
+	x->body_state = EXCHANGE_BODY_STREAM;
 	x->sink = sink;
 	x->body_arg = arg;
-	if (x->head.expects_continue)
-		buf_append_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
-	connection_pump_soon(c);
+	send_continue(x);
+	connection_pump_soon(x->connection);
 }
 
 void exchange_body_resume(struct exchange *x)
 {
-	x->sink_is_full = false;
+	if (x->body_state == EXCHANGE_BODY_HELD)
+		x->body_state = EXCHANGE_BODY_STREAM;
 	connection_pump_soon(x->connection);
+}
+
+bool exchange_wants_body(const struct exchange *x)
+{
+	return (x->body_state == EXCHANGE_BODY_COLLECT || x->body_state == EXCHANGE_BODY_STREAM) &&
+	       x->reply <= EXCHANGE_REPLY_STARTED;
 }
 
 size_t exchange_give_body(struct exchange *x, const char *data, size_t len)
@@ -150,19 +163,25 @@ size_t exchange_give_body(struct exchange *x, const char *data, size_t len)
 	struct connection *c = x->connection;
 	size_t taken;
 
-	if (x->is_ended || x->is_aborted)
+	if (x->body_state == EXCHANGE_BODY_COLLECT) {
+		if (buf_append(&x->body, data, len) != 0)
+			refuse_body(x, x->body.max);
 		return len;
+	}
 	taken = x->sink(x, data, len, x->body_arg);
 	if (c->exchange == x && taken < len)
-		x->sink_is_full = true;
+		x->body_state = EXCHANGE_BODY_HELD;
 	return taken;
 }
 
 void exchange_body_ended(struct exchange *x)
 {
-	x->body_complete = true;
-	x->sink_has_end = true;
-	if (!x->is_ended && !x->is_aborted)
+	bool is_collected = x->body_state == EXCHANGE_BODY_COLLECT;
+
+	x->body_state = EXCHANGE_BODY_TAKEN;
+	if (is_collected)
+		x->body_fn(x, buf_str(&x->body), x->body.len, x->body_arg);
+	else
 		x->sink(x, NULL, 0, x->body_arg);
 }
 
@@ -170,10 +189,9 @@ void exchange_body_ended(struct exchange *x)
 
 static bool has_reply(const struct exchange *x)
 {
-	return x->has_whole_reply || x->is_streaming || x->is_ended || x->is_upgraded;
+	return x->reply != EXCHANGE_REPLY_NONE;
 }
 
-/* The head of a reply that the connection writes itself. */
 void exchange_set_defaults(struct exchange *x, const struct http_headers *defaults)
 {
 	x->defaults = defaults;
@@ -198,6 +216,7 @@ static const char *date_of_now(struct server *server)
 	return server->date;
 }
 
+/* The head of a reply, but for what frames its body. */
 static void write_head(struct exchange *x, int status, const struct http_headers *headers)
 {
 	struct connection *c = x->connection;
@@ -212,42 +231,12 @@ static void write_head(struct exchange *x, int status, const struct http_headers
 	head_write_field(&c->out, "Date", date_of_now(c->server));
 }
 
-/* A whole reply that libmicrohttpd cannot make: the body has not been read, or went past it. */
-static void reply_directly(struct exchange *x, int status, const struct http_headers *headers,
-	const void *body, size_t len)
-{
-	exchange_reply_start(x, status, headers, (int64_t)len);
-	if (len > 0)
-		exchange_reply_write(x, body, len);
-	exchange_reply_end(x);
-}
-
 void exchange_reply(struct exchange *x, int status, const struct http_headers *headers,
 	const void *body, size_t len)
 {
-	assert(!has_reply(x));
-	/* libmicrohttpd would give a 304 a length that is not that of the body it stands for. */
-	if (!x->body_complete || x->body_mode == EXCHANGE_BODY_STREAM || status == 304) {
-		reply_directly(x, status, headers, body, len);
-		return;
-	}
-	x->has_whole_reply = true;
-	x->status = status;
-	http_headers_copy(&x->reply_headers, headers);
-	http_headers_strip_hop(&x->reply_headers);
-	for (size_t i = 0; x->defaults != NULL && i < x->defaults->len; i++) {
-		const struct http_header *item = &x->defaults->items[i];
-
-		if (is_missing(&x->reply_headers, item->name))
-			http_headers_add(&x->reply_headers, item->name, item->value);
-	}
-	x->reply_body = xmalloc(len + 1);
-	if (len > 0)
-		memcpy(x->reply_body, body, len);
-	x->reply_len = len;
-	if (x->mhd != NULL)
-		mhd_reply_ready(x->mhd);
-	connection_pump_soon(x->connection);
+	exchange_reply_start(x, status, headers, (int64_t)len);
+	exchange_reply_write(x, body, len);
+	exchange_reply_end(x);
 }
 
 void exchange_reply_json(struct exchange *x, int status, json_t *json)
@@ -297,12 +286,11 @@ void exchange_reply_start(
 	struct connection *c = x->connection;
 
 	assert(!has_reply(x));
-	connection_detach_mhd(c);
-	x->is_streaming = true;
+	x->reply = EXCHANGE_REPLY_STARTED;
 	x->drops_body = str_eq(x->head.method, "HEAD") || status == 204 || status == 304;
 	x->is_chunked = length < 0 && !x->head.is_http10 && !x->drops_body;
 	x->reply_left = length;
-	if (!x->body_complete || (length < 0 && x->head.is_http10))
+	if (!framing_is_done(&c->framing) || (length < 0 && x->head.is_http10))
 		c->keep_alive = false;
 	write_head(x, status, headers);
 	if (x->is_chunked)
@@ -320,6 +308,9 @@ static void write_piece(struct exchange *x, const char *data, size_t len)
 	struct connection *c = x->connection;
 	struct buf *out = &c->out;
 
+	/* Copying so much costs more than a call of its own for the head in front of it. */
+	if (!x->is_chunked && len >= EXCHANGE_HIGH_WATER && !(c->wanted & LOOP_WRITE))
+		buf_consume(out, connection_send(c, out->data, out->len));
 	/* Nothing is before it, and nothing to be put around it: it need not be copied. */
 	if (!x->is_chunked && out->len == 0 && len >= SEND_AT_ONCE) {
 		size_t sent = connection_send(c, data, len);
@@ -336,7 +327,7 @@ static void write_piece(struct exchange *x, const char *data, size_t len)
 	if (x->is_chunked)
 		buf_append(out, "\r\n", 2);
 	if (out->failed)
-		x->is_aborted = true;
+		x->reply = EXCHANGE_REPLY_ABORTED;
 	/* Much is sent while it is in the processor's caches, little with what else there is. */
 	if (out->len >= SEND_AT_ONCE && !(c->wanted & LOOP_WRITE))
 		buf_consume(out, connection_send(c, out->data, out->len));
@@ -347,14 +338,14 @@ bool exchange_reply_write(struct exchange *x, const void *data, size_t len)
 {
 	struct buf *out = &x->connection->out;
 
-	assert(x->is_streaming && !x->is_ended);
+	assert(x->reply == EXCHANGE_REPLY_STARTED || x->reply == EXCHANGE_REPLY_ABORTED);
 	if (x->reply_left >= 0) {
 		/* More than was announced would be read as the next reply. */
 		if ((int64_t)len > x->reply_left)
 			len = (size_t)x->reply_left;
 		x->reply_left -= (int64_t)len;
 	}
-	if (len > 0 && !x->drops_body && !x->is_aborted)
+	if (len > 0 && !x->drops_body && x->reply == EXCHANGE_REPLY_STARTED)
 		write_piece(x, data, len);
 	x->wants_drain = out->len > EXCHANGE_HIGH_WATER;
 	return !x->wants_drain;
@@ -362,14 +353,16 @@ bool exchange_reply_write(struct exchange *x, const void *data, size_t len)
 
 void exchange_reply_end(struct exchange *x)
 {
-	assert(x->is_streaming && !x->is_ended);
+	assert(x->reply == EXCHANGE_REPLY_STARTED || x->reply == EXCHANGE_REPLY_ABORTED);
+	if (x->reply == EXCHANGE_REPLY_ABORTED)
+		return;
 	if (x->reply_left > 0 && !x->drops_body) {
 		exchange_reply_abort(x, "shorter than announced");
 		return;
 	}
 	if (x->is_chunked)
 		buf_append_str(&x->connection->out, "0\r\n\r\n");
-	x->is_ended = true;
+	x->reply = EXCHANGE_REPLY_ENDED;
 	connection_pump_soon(x->connection);
 }
 
@@ -379,9 +372,11 @@ void exchange_reply_abort(struct exchange *x, const char *reason)
 		exchange_reply_error(x, 502, "%s", reason);
 		return;
 	}
+	if (x->reply == EXCHANGE_REPLY_UPGRADED)
+		return;
 	log_info("reply broken off: %s peer=%s exchange=%llu", reason, x->connection->peer,
 		(unsigned long long)x->id);
-	x->is_aborted = true;
+	x->reply = EXCHANGE_REPLY_ABORTED;
 	connection_pump_soon(x->connection);
 }
 
@@ -401,7 +396,7 @@ void exchange_drained(struct exchange *x)
 	if (!x->wants_drain)
 		return;
 	x->wants_drain = false;
-	if (x->drain != NULL && !x->is_ended && !x->is_aborted)
+	if (x->drain != NULL && x->reply == EXCHANGE_REPLY_STARTED)
 		x->drain(x, x->drain_arg);
 }
 
@@ -411,8 +406,7 @@ struct stream *exchange_upgrade(struct exchange *x, int status, const struct htt
 	struct stream *stream;
 	ssize_t written;
 
-	assert(!has_reply(x) && x->body_complete);
-	connection_detach_mhd(c);
+	assert(!has_reply(x) && framing_is_done(&c->framing));
 	write_head(x, status, headers);
 	if (status == 101)
 		buf_printf(&c->out, "Connection: Upgrade\r\nUpgrade: %s\r\n",
@@ -420,10 +414,12 @@ struct stream *exchange_upgrade(struct exchange *x, int status, const struct htt
 							      : "tcp");
 	buf_append_str(&c->out, "\r\n");
 	written = stream_write(c->stream, c->out.data, c->out.len);
-	/* So few bytes fit into the socket of a client that waits for them. */
+	/* So few bytes fit into the socket of a client that waits for them. What else is said would
+	 * follow the part of a head. */
 	if (written != (ssize_t)c->out.len) {
+		buf_reset(&c->out);
+		x->reply = EXCHANGE_REPLY_STARTED;
 		exchange_reply_abort(x, "the client does not read");
-		x->is_aborted = true;
 		return NULL;
 	}
 	buf_reset(&c->out);
@@ -433,7 +429,7 @@ struct stream *exchange_upgrade(struct exchange *x, int status, const struct htt
 	if (c->in.len > 0)
 		stream_unread(stream, c->in.data, c->in.len);
 	buf_reset(&c->in);
-	x->is_upgraded = true;
+	x->reply = EXCHANGE_REPLY_UPGRADED;
 	connection_pump_soon(c);
 	return stream;
 }

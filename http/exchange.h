@@ -1,5 +1,5 @@
 /* An exchange: one request of a client and the reply to it. Handlers see only this; what carries it
- * (a listener, a socket, TLS, libmicrohttpd) is the server's business.
+ * (a listener, a socket, TLS) is the server's business.
  *
  * Life: the server hands a new exchange to the first handler. It lives until its reply has ended,
  * it was upgraded, or the client has gone; then the functions given to exchange_on_end run, and the

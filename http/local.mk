@@ -1,4 +1,4 @@
-# HTTP: server (libmicrohttpd), client (libcurl), TLS (OpenSSL), raw streams.
+# HTTP: server, client, TLS (OpenSSL), calls to stores (libcurl), raw streams.
 
 noinst_LIBRARIES += http/libswarm_http.a
 http_libswarm_http_a_SOURCES = \
@@ -21,7 +21,6 @@ http_libswarm_http_a_SOURCES = \
 	http/headers.c \
 	http/idle.c \
 	http/line.c \
-	http/mhd.c \
 	http/raw_call.c \
 	http/relay.c \
 	http/relay.h \
@@ -36,7 +35,7 @@ http_libswarm_http_a_SOURCES = \
 	http/tls_stream.c
 EXTRA_DIST += docs/internals/http.md
 # The only folder that sees these libraries' headers.
-http_libswarm_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(MICROHTTPD_CFLAGS) $(CURL_CFLAGS) $(OPENSSL_CFLAGS)
+http_libswarm_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(CURL_CFLAGS) $(OPENSSL_CFLAGS)
 http_libswarm_http_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA

@@ -208,14 +208,13 @@ static void janitor(void *arg)
 	}
 	if (server->connections_len < server->limits.connections_max)
 		set_full(server, false);
-	mhd_wake(server->mhd); /* it looks at its deadlines only when it runs */
 	server_wake_janitor(server);
 }
 
 /* A server without connections has no deadlines: thousands of idle ones cost nothing. */
 void server_wake_janitor(struct server *server)
 {
-	if ((server->connections_len > 0 || server->is_full || !mhd_is_empty(server->mhd)) &&
+	if ((server->connections_len > 0 || server->is_full) &&
 		!loop_timer_is_active(server->janitor))
 		loop_timer_start(server->janitor, JANITOR_MS);
 }
@@ -435,7 +434,6 @@ void server_free(struct server *server)
 	}
 	while (server->connections != NULL)
 		connection_close(server->connections, "the server ends");
-	mhd_free(server->mhd);
 	loop_timer_free(server->janitor);
 	while ((l = server->listeners) != NULL) {
 		server->listeners = l->next;

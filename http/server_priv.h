@@ -1,10 +1,8 @@
-/* What the server's files share: listeners (server.c), client connections (connection.c), exchanges
- * (exchange.c) and libmicrohttpd (mhd.c).
+/* What the server's files share: listeners (server.c), client connections (connection.c) and
+ * exchanges (exchange.c).
  *
- * A connection reads and checks request heads, keeps one exchange at a time, and writes to the
- * client. Small things go through libmicrohttpd, over a socketpair: it takes the framing off bodies
- * that are collected, and makes whole replies. Streams (long replies, long bodies, raw connections)
- * never enter it; the connection frames them itself. */
+ * A connection reads and checks request heads, keeps one exchange at a time, takes the framing off
+ * its body, and writes what the exchange's functions leave in `out` to the client. */
 #ifndef HTTP_SERVER_PRIV_H
 #define HTTP_SERVER_PRIV_H
 
@@ -15,15 +13,12 @@
 
 #include <time.h>
 
-struct mhd;
-struct mhd_request;
 struct connection;
 
 struct server {
 	struct loop *loop;
 	struct handler *handler;
 	struct server_limits limits;
-	struct mhd *mhd; /* made by the first reply that needs it */
 	struct listener *listeners;
 	struct connection *connections; /* doubly linked */
 	size_t connections_len;
@@ -64,18 +59,10 @@ struct connection {
 	bool client_hung_up;    /* the same, with bytes that may still be unread */
 	bool keep_alive;
 	bool is_pumping, pump_again, pump_is_deferred;
-	bool is_linked;
 	bool may_read;       /* the client's stream may have something */
-	bool may_drain;      /* libmicrohttpd's end may have something */
 	unsigned wanted;     /* what its stream was asked to tell */
 	uint64_t changed_ms; /* last progress that the deadlines look at */
 	unsigned long requests;
-	/* libmicrohttpd's side: our end of the socketpair, -1 = none. */
-	int mhd_fd;
-	int mhd_far_fd; /* libmicrohttpd's end, valid as a key only */
-	struct loop_watch *mhd_watch;
-	struct buf to_mhd;
-	bool mhd_replied; /* it has sent the whole reply */
 };
 
 void connection_open(struct server *server, struct stream *stream_take, const char *peer);
@@ -89,17 +76,27 @@ void connection_pump_soon(struct connection *c);
 /* Sends to the client at once, as far as it goes, when nothing waits in front of the data; how many
  * bytes. Calls nobody back. */
 size_t connection_send(struct connection *c, const char *data, size_t len);
-/* Cuts libmicrohttpd off: from now on the connection itself writes the reply of this exchange. */
-void connection_detach_mhd(struct connection *c);
 /* Deadlines; called a few times a second. */
 void connection_check(struct connection *c, uint64_t now_ms);
 
 /* ---- exchange.c ---- */
 
-enum exchange_body_mode {
-	EXCHANGE_BODY_UNCLAIMED,
-	EXCHANGE_BODY_COLLECT, /* by way of libmicrohttpd */
-	EXCHANGE_BODY_STREAM,
+/* Of the request's body. */
+enum exchange_body_state {
+	EXCHANGE_BODY_UNCLAIMED, /* nobody has asked for it; also when there is none */
+	EXCHANGE_BODY_COLLECT,   /* goes into `body`, until it is there whole */
+	EXCHANGE_BODY_STREAM,    /* goes to the sink */
+	EXCHANGE_BODY_HELD,      /* the sink is full */
+	EXCHANGE_BODY_TAKEN,     /* who asked for it has had its end */
+};
+
+/* What the exchange's functions leave for the next pump to see. */
+enum exchange_reply {
+	EXCHANGE_REPLY_NONE,
+	EXCHANGE_REPLY_STARTED,
+	EXCHANGE_REPLY_ENDED,
+	EXCHANGE_REPLY_ABORTED,
+	EXCHANGE_REPLY_UPGRADED,
 };
 
 struct exchange_end {
@@ -112,58 +109,30 @@ struct exchange {
 	struct connection *connection;
 	struct head head;
 	uint64_t id;
-	enum exchange_body_mode body_mode;
-	bool body_complete;
-	/* Collected bodies. */
-	struct buf body;
-	size_t body_max;
+	enum exchange_body_state body_state;
+	struct buf body; /* collected */
 	exchange_body_fn *body_fn;
-	/* Streamed bodies. */
 	exchange_sink_fn *sink;
-	bool sink_is_full, sink_has_end;
-	void *body_arg;
-	/* The reply. */
-	bool envelope_sent;   /* libmicrohttpd has been given the request */
-	bool has_whole_reply; /* status, headers and body wait for libmicrohttpd */
-	int status;
+	void *body_arg; /* of the one or the other */
+	enum exchange_reply reply;
 	const struct http_headers *defaults; /* of the reply; may be NULL. Borrowed */
-	struct http_headers reply_headers;
-	char *reply_body;
-	size_t reply_len;
-	bool is_streaming, is_chunked, drops_body;
-	bool is_ended, is_aborted, is_upgraded; /* seen by the next pump */
-	int64_t reply_left;                     /* of a known length */
+	bool is_chunked, drops_body;
+	int64_t reply_left; /* of a known length */
 	void (*drain)(struct exchange *x, void *arg);
 	void *drain_arg;
 	bool wants_drain;
 	struct exchange_end *ends;
-	struct mhd_request *mhd; /* while libmicrohttpd has the request */
 };
 
 struct exchange *exchange_new(struct connection *c, struct head *head_take);
 /* Runs the end functions and frees it at the end of the turn; connection->exchange becomes NULL. */
 void exchange_finish(struct exchange *x, bool finished);
-/* Bytes of the body for a streaming sink; how many it took. */
+/* Somebody takes what comes of the body, or waits for its end. */
+bool exchange_wants_body(const struct exchange *x);
+/* Bytes of the body; how many were taken. */
 size_t exchange_give_body(struct exchange *x, const char *data, size_t len);
 void exchange_body_ended(struct exchange *x);
 /* out has drained below half of the high-water mark. */
 void exchange_drained(struct exchange *x);
-
-/* ---- mhd.c ---- */
-
-/* NULL: there are no descriptors left. The others take NULL for one that has nothing to do. */
-struct mhd *mhd_new(struct server *server, struct err *err);
-void mhd_free(struct mhd *mhd);
-bool mhd_is_empty(const struct mhd *mhd); /* no connection, not even one that it is to forget */
-/* Gives the connection a socketpair with libmicrohttpd behind it. */
-int mhd_attach(struct connection *c, struct err *err);
-/* The connection is about to close its end. */
-void mhd_forget(struct mhd *mhd, const struct connection *c);
-/* Runs libmicrohttpd before the loop waits next. */
-void mhd_wake(struct mhd *mhd);
-/* The whole reply of this exchange is ready. */
-void mhd_reply_ready(struct mhd_request *request);
-/* The exchange or its connection has gone, or replies otherwise. */
-void mhd_abandon(struct mhd_request *request);
 
 #endif

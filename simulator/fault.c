@@ -78,7 +78,7 @@ static void fault_request(struct sim_request *r, const json_t *body)
 			break;
 		sim_fault_begin(
 			host, (enum sim_fault)i, i ? (uint64_t)(seconds * 1000) : 0, (unsigned)ms);
-		sim_reply_whole(r, 204, NULL, "", 0);
+		exchange_reply(r->x, 204, NULL, "", 0);
 		return;
 	}
 	sim_reply_text(r, 400,
@@ -120,7 +120,7 @@ bool sim_fault_apply(struct sim_request *r)
 		return true;
 	case SIM_FAULT_GARBAGE:
 		http_headers_add(&h, "Content-Type", "application/json");
-		sim_reply_whole(r, 200, &h, garbage, sizeof(garbage) - 1);
+		exchange_reply(r->x, 200, &h, garbage, sizeof(garbage) - 1);
 		http_headers_free(&h);
 		return true;
 	case SIM_FAULT_ERROR:

@@ -66,16 +66,6 @@ void sim_headers(const struct sim_request *r, struct http_headers *h, const char
 		http_headers_add(h, "Content-Type", type);
 }
 
-/* Whole replies go as pieces do: past libmicrohttpd, which would cost each connection two more
- * descriptors, and a fleet a good part of its time. */
-void sim_reply_whole(struct sim_request *r, int status, const struct http_headers *headers,
-	const char *data, size_t len)
-{
-	exchange_reply_start(r->x, status, headers, (int64_t)len);
-	exchange_reply_write(r->x, len ? data : "", len);
-	exchange_reply_end(r->x);
-}
-
 static void reply(struct sim_request *r, int status, const char *type, const char *data, size_t len)
 {
 	struct http_headers h = {0};
@@ -95,7 +85,7 @@ static void reply(struct sim_request *r, int status, const char *type, const cha
 		r->drip_ms = r->host->slow_ms;
 		sim_request_delay(r, 0);
 	} else {
-		sim_reply_whole(r, status, &h, data, len);
+		exchange_reply(r->x, status, &h, data, len);
 	}
 	http_headers_free(&h);
 }
@@ -137,7 +127,7 @@ void sim_reply_error(struct sim_request *r, int status, const struct err *err)
 		buf_printf(&b, "%s\n", err->msg);
 		sim_headers(r, &h, "text/plain; charset=utf-8");
 		http_headers_add(&h, "X-Content-Type-Options", "nosniff");
-		sim_reply_whole(r, status, &h, b.data, b.len);
+		exchange_reply(r->x, status, &h, b.data, b.len);
 		http_headers_free(&h);
 		return;
 	}
@@ -352,7 +342,7 @@ static void request_start(struct sim_request *r)
 				buf_append_char(&tidy, *p);
 		buf_append_str(&tidy, question ? question : "");
 		http_headers_add(&h, "Location", buf_str(&tidy));
-		sim_reply_whole(r, 301, &h, "", 0);
+		exchange_reply(r->x, 301, &h, "", 0);
 		http_headers_free(&h);
 		return;
 	}

@@ -114,9 +114,7 @@ void sim_chance_set(struct sim_chance *chance, double changes, double outages);
 void sim_chance_order(struct sim_request *r);
 void sim_chance_free(struct sim_chance *chance);
 
-/* Replies; each ends the request. */
-void sim_reply_whole(struct sim_request *r, int status, const struct http_headers *headers,
-	const char *data, size_t len);
+/* Replies beside exchange_reply; each ends the request. */
 void sim_reply_buf(struct sim_request *r, int status, struct buf *b); /* JSON; a newline is added */
 void sim_reply_empty(struct sim_request *r, int status);
 void sim_reply_error(struct sim_request *r, int status, const struct err *err);

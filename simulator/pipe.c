@@ -337,7 +337,7 @@ void sim_pipe_attach_ws(struct sim_request *r, struct sim_container *c)
 	struct sim_pipe *p;
 
 	if (!key || !upgrade || !str_ieq(upgrade, "websocket")) {
-		sim_reply_whole(r, 400, NULL, "not websocket protocol", 22);
+		exchange_reply(r->x, 400, NULL, "not websocket protocol", 22);
 		return;
 	}
 	/* Engines before API 1.42 join all streams, whatever the client asks for. */

@@ -106,7 +106,7 @@ static void archive_head(struct sim_request *r)
 		return;
 	sim_headers(r, &h, NULL);
 	http_headers_add(&h, "X-Docker-Container-Path-Stat", text);
-	sim_reply_whole(r, 200, &h, "", 0);
+	exchange_reply(r->x, 200, &h, "", 0);
 	http_headers_free(&h);
 }
 

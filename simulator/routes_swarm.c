@@ -171,7 +171,7 @@ static void build_cancel(struct sim_request *r)
 		return;
 	}
 	sim_headers(r, &h, "application/json");
-	sim_reply_whole(r, 200, &h, "", 0);
+	exchange_reply(r->x, 200, &h, "", 0);
 	http_headers_free(&h);
 }
 

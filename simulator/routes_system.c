@@ -14,7 +14,7 @@ static void ping(struct sim_request *r)
 	sim_headers(r, &h, "text/plain; charset=utf-8");
 	http_headers_add(&h, "Cache-Control", "no-cache, no-store, must-revalidate");
 	http_headers_add(&h, "Pragma", "no-cache");
-	sim_reply_whole(r, 200, &h, "OK", head ? 0 : 2);
+	exchange_reply(r->x, 200, &h, "OK", head ? 0 : 2);
 	http_headers_free(&h);
 }
 

@@ -564,7 +564,8 @@ static void clients_that_take_no_reply_run_into_the_deadline(void **state)
 		raw.is_deaf = true;
 		raw_send(&raw, targets[i]);
 		wait_for(&w.f, all_ended, &w);
-		assert_int_equal(w.finished, 0);
+		/* A whole one is handed over at once, and waits in the connection. */
+		assert_int_equal(w.finished, i);
 		wait_for(&w.f, no_connections, &w);
 		world_stop(&w);
 	}
@@ -826,7 +827,7 @@ static void descriptors_come_back_after_aborted_streams(void **state)
 
 	(void)state;
 	world_start(&w, NULL);
-	before = count_descriptors() + 1; /* libmicrohttpd's own, from the first reply it makes */
+	before = count_descriptors();
 	for (int i = 0; i < 1000; i++) {
 		w.requests = w.ends = 0;
 		raw_connect(&w.f, &raw, w.port);
@@ -839,9 +840,6 @@ static void descriptors_come_back_after_aborted_streams(void **state)
 		raw_abort(&w.f, &raw);
 	}
 	wait_for(&w.f, no_connections, &w);
-	/* libmicrohttpd closes its ends in its own time. */
-	for (int i = 0; count_descriptors() > before && i < 200; i++)
-		fixture_run(&w.f, 10, NULL, NULL);
 	assert_int_equal(count_descriptors(), before);
 	w.requests = w.ends = 0;
 	world_stop(&w);

@@ -421,7 +421,7 @@ static void every_kind_of_descriptor(void **state)
 	struct fixture *f = *state;
 	int fds[2];
 
-	/* libmicrohttpd's epoll descriptor is watched like this. */
+	/* A library that has an epoll descriptor of its own is watched like this. */
 	f->c.fd = epoll_create1(EPOLL_CLOEXEC);
 	assert_int_equal(syscall(SYS_epoll_ctl, f->c.fd, EPOLL_CTL_ADD, f->a.fd,
 				 &(struct epoll_event){.events = EPOLLIN}),
