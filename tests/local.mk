@@ -14,7 +14,7 @@ AM_TESTS_ENVIRONMENT += \
 # Scripts, and the tests of the whole.
 EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICENSE .ci/run \
 	scripts/debian-source scripts/install-consul scripts/install-newer-docker scripts/quickstart \
-	scripts/setup scripts/test scripts/tidy .clang-tidy .shellcheckrc \
+	scripts/fuzz scripts/setup scripts/test scripts/tidy .clang-tidy .shellcheckrc \
 	tests/integration/conftest.py \
 	tests/integration/lab/__init__.py tests/integration/lab/certs.py \
 	tests/integration/lab/cli.py tests/integration/lab/consul.py \

@@ -1,21 +1,51 @@
-# Fuzz targets: configured with --enable-fuzzing and a clang; `make tests/fuzz/fuzz_http_head`, then
-# run it on a folder that starts as a copy of tests/fuzz/corpus/head.
+# Fuzz targets, one for each parser that faces a peer: configured with --enable-fuzzing and a clang.
+# scripts/fuzz builds them and runs each on what it has learnt and on its seeds, corpus/NAME.
 EXTRA_DIST += \
-	tests/fuzz/corpus/framing/chunked \
-	tests/fuzz/corpus/framing/close \
-	tests/fuzz/corpus/framing/length \
-	tests/fuzz/corpus/framing/trailer \
-	tests/fuzz/corpus/head/bare \
-	tests/fuzz/corpus/head/get \
-	tests/fuzz/corpus/head/post \
-	tests/fuzz/corpus/head/reply \
-	tests/fuzz/corpus/head/upgrade
-if FUZZING
-noinst_PROGRAMS = tests/fuzz/fuzz_http_framing tests/fuzz/fuzz_http_head
-endif
+	tests/fuzz/corpus/create/full \
+	tests/fuzz/corpus/create/small \
+	tests/fuzz/corpus/expr/choices \
+	tests/fuzz/corpus/expr/equal \
+	tests/fuzz/corpus/expr/regex \
+	tests/fuzz/corpus/expr/soft \
+	tests/fuzz/corpus/http_framing/chunked \
+	tests/fuzz/corpus/http_framing/close \
+	tests/fuzz/corpus/http_framing/length \
+	tests/fuzz/corpus/http_framing/trailer \
+	tests/fuzz/corpus/http_head/bare \
+	tests/fuzz/corpus/http_head/get \
+	tests/fuzz/corpus/http_head/post \
+	tests/fuzz/corpus/http_head/reply \
+	tests/fuzz/corpus/http_head/upgrade \
+	tests/fuzz/corpus/json/list \
+	tests/fuzz/corpus/json/object \
+	tests/fuzz/corpus/json_split/events \
+	tests/fuzz/corpus/json_split/list \
+	tests/fuzz/corpus/json_split/null
+fuzz_targets = \
+	tests/fuzz/fuzz_create \
+	tests/fuzz/fuzz_expr \
+	tests/fuzz/fuzz_http_framing \
+	tests/fuzz/fuzz_http_head \
+	tests/fuzz/fuzz_json \
+	tests/fuzz/fuzz_json_split
+EXTRA_PROGRAMS += $(fuzz_targets)
+.PHONY: fuzz
+fuzz: $(fuzz_targets)
+tests_fuzz_fuzz_create_SOURCES = tests/fuzz/fuzz_create.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_create_LDADD = $(SCHEDULER_LIBS)
+tests_fuzz_fuzz_create_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_expr_SOURCES = tests/fuzz/fuzz_expr.c
+tests_fuzz_fuzz_expr_LDADD = $(FILTERS_LIBS)
+tests_fuzz_fuzz_expr_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_http_framing_SOURCES = tests/fuzz/fuzz_http_framing.c
 tests_fuzz_fuzz_http_framing_LDADD = $(HTTP_LIBS)
 tests_fuzz_fuzz_http_framing_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_http_head_SOURCES = tests/fuzz/fuzz_http_head.c
 tests_fuzz_fuzz_http_head_LDADD = $(HTTP_LIBS)
 tests_fuzz_fuzz_http_head_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c
+tests_fuzz_fuzz_json_LDADD = $(LIB_LIBS)
+tests_fuzz_fuzz_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_json_split_SOURCES = tests/fuzz/fuzz_json_split.c
+tests_fuzz_fuzz_json_split_LDADD = $(CLUSTER_LIBS)
+tests_fuzz_fuzz_json_split_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
