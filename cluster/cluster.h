@@ -120,6 +120,11 @@ void node_report_failure(struct node *node, const struct err *err);
 
 /* ---- Containers ---- */
 
+/* Labels that the inventory keeps of one container: their number, and the bytes of all keys and
+ * values. What has more is kept without the rest, so who makes containers refuses it. */
+#define CONTAINER_LABELS_MAX 512
+#define CONTAINER_LABELS_BYTES_MAX (128 * 1024)
+
 struct container {
 	struct container_view view;
 	struct node *node;

@@ -13,9 +13,9 @@
 #include <sys/tree.h>
 
 /* Bounds of what one engine may make us keep; what is beyond is a bad record, or left out. */
-#define INVENTORY_NAME_MAX 512             /* bytes of a container, network or volume name */
-#define INVENTORY_TEXT_MAX 4096            /* bytes of a label, image name, address */
-#define INVENTORY_LABELS_MAX 512           /* labels of one container */
+#define INVENTORY_NAME_MAX 512  /* bytes of a container, network or volume name */
+#define INVENTORY_TEXT_MAX 4096 /* bytes of a label, image name, address */
+#define INVENTORY_LABELS_MAX CONTAINER_LABELS_MAX
 #define INVENTORY_PORTS_MAX 4096           /* ports of one container */
 #define INVENTORY_LIST_MAX 512             /* names, mounts, networks of one container */
 #define INVENTORY_SUMMARY_MAX (256 * 1024) /* bytes of one container's list entry */
