@@ -92,6 +92,8 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/json_split.h \
 	cluster/live.h \
 	cluster/node.c \
+	cluster/node_call.c \
+	cluster/node_call.h \
 	cluster/parts.c \
 	cluster/sync.c \
 	cluster/watch.c
@@ -101,6 +103,7 @@ check_PROGRAMS += \
 	tests/unit/test_cluster_json_split \
 	tests/unit/test_cluster_events \
 	tests/unit/test_cluster_node \
+	tests/unit/test_cluster_node_call \
 	tests/unit/test_cluster_trouble \
 	tests/unit/test_cluster_turns
 endif
@@ -116,6 +119,12 @@ tests_unit_test_cluster_events_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_cluster_node_SOURCES = tests/unit/test_cluster_node.c $(live_fixture)
 tests_unit_test_cluster_node_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_node_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)
+# The client and the node are played by the test.
+tests_unit_test_cluster_node_call_SOURCES = \
+	tests/unit/test_cluster_node_call.c \
+	cluster/node_call.c
+tests_unit_test_cluster_node_call_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cluster_node_call_LDADD = $(LIB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_cluster_trouble_SOURCES = tests/unit/test_cluster_trouble.c $(live_fixture)
 tests_unit_test_cluster_trouble_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_cluster_trouble_LDADD = $(CLUSTER_LIBS) $(CMOCKA_LIBS)

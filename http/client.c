@@ -101,6 +101,11 @@ bool call_finish_failed(struct call *call)
 	return true;
 }
 
+bool call_was_sent(const struct call *call)
+{
+	return call->was_sent;
+}
+
 void call_cancel(struct call *call)
 {
 	if (call->ops == NULL) /* from inside done */

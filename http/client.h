@@ -70,6 +70,8 @@ struct call_ops {
 };
 struct call *call_start(struct endpoint *endpoint, const struct call_request *request,
 	const struct call_ops *ops, void *arg);
+/* Whether a byte of the request may have reached the peer. Good until done has returned. */
+bool call_was_sent(const struct call *call);
 /* Ends it at once; no callback follows. */
 void call_cancel(struct call *call);
 void call_resume(struct call *call);

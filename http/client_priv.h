@@ -82,6 +82,7 @@ struct call {
 	/* The reply. */
 	int status;
 	struct http_headers reply_headers;
+	bool was_sent; /* a connection was there for the request */
 	bool has_head, is_paused;
 	bool piece_stays; /* the next piece is the body's last, has a NUL behind it, and stays where
 			     it is until done has returned */

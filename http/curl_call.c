@@ -569,6 +569,7 @@ static void curl_start(struct call *call, const struct call_request *request)
 	c->easy = curl->handles_len > 0 ? curl->handles[--curl->handles_len] : curl_easy_init();
 	if (c->easy == NULL)
 		abort();
+	call->was_sent = true; /* as far as is known here */
 	set_connection(c, request);
 	set_request(c, request);
 	set_headers(c, request);

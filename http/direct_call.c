@@ -405,6 +405,7 @@ void direct_send_soon(struct direct_call *d)
 static void begin(struct direct_call *d, struct stream *stream)
 {
 	d->stream = stream;
+	d->call.was_sent = true;
 	stream_on_ready(stream, direct_ready, d);
 	if (write_request(d) && !d->is_stopped && d->stream != NULL)
 		update_want(d);
@@ -463,6 +464,7 @@ void direct_take_over(struct direct_call *d, struct stream *stream)
 		loop_defer(d->call.endpoint->client->loop, direct_first, d);
 		return;
 	}
+	d->call.was_sent = true;
 	stream_on_ready(stream, direct_ready, d);
 	update_want(d);
 	if (line_has_unsent(d))
