@@ -281,14 +281,17 @@ struct promise *cluster_promise(struct cluster *cluster, enum promise_kind kind,
 /* Good for as long as the promise, also when the node has gone; NULL after cluster_free. */
 struct node *promise_node(const struct promise *promise);
 void promise_free(struct promise *promise); /* NULL is fine */
+/* It is not known whether the engine made it: the promise goes when a list of the node shows it, or
+ * one shows that it was not made, and after RESERVATION_TTL_MS. Takes it. */
+void promise_leave(struct promise *promise);
 
 /* ---- Reservations ---- */
 
 /* Takes name, ports, slot, CPU and memory of `want` on a node before anything is sent to it,
  * atomically: ERR_CONFLICT when the name is taken anywhere in the cluster (unhealthy nodes and
- * other reservations too). The reservation is seen by node_view like a container. It ends by commit
- * or cancel, or when its node is removed (the pointer stays valid until commit or cancel), or after
- * RESERVATION_TTL_MS. */
+ * other reservations too). The reservation is seen by node_view like a container. It ends by
+ * commit, cancel or leave. What it holds is also given back when its node is removed, or after
+ * RESERVATION_TTL_MS; the pointer stays valid. */
 #define RESERVATION_TTL_MS (10 * 60 * 1000)
 struct reservation;
 struct reservation *cluster_reserve(struct cluster *cluster, struct node *node,
@@ -296,7 +299,11 @@ struct reservation *cluster_reserve(struct cluster *cluster, struct node *node,
 struct node *reservation_node(const struct reservation *reservation); /* NULL when removed */
 /* The container exists now and its record is in the inventory (node_refresh_container was done). */
 void reservation_commit(struct reservation *reservation);
+/* There is no container: the engine refused, or was not asked. */
 void reservation_cancel(struct reservation *reservation);
+/* It is not known whether this node made it (or took the name): all stays held until the record of
+ * the container comes, or a later list of the node shows that there is none. */
+void reservation_leave(struct reservation *reservation, struct node *node);
 /* Names alone, for rename: ERR_CONFLICT "Conflict: The name X is already assigned. ...". */
 struct reservation *cluster_reserve_name(
 	struct cluster *cluster, const char *name, struct err *err) MUSTCHECK;

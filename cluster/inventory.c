@@ -57,9 +57,30 @@ void inventory_free(struct inventory *inventory)
 	inventory->nodes = NULL;
 }
 
+void inventory_tick(struct inventory *inventory)
+{
+	uint64_t now = inventory->env->now_ms(inventory->env);
+
+	reservations_tick(inventory, now);
+	promises_tick(inventory, now);
+}
+
 uint64_t inventory_ask(struct inventory *inventory)
 {
 	return ++inventory->seq;
+}
+
+void inventory_containers_told(struct node *node, uint64_t asked_at)
+{
+	reservations_listed(node, asked_at);
+}
+
+void inventory_part_told(struct node *node, unsigned part, uint64_t asked_at)
+{
+	if (part == NODE_NETWORKS)
+		promises_listed(node, PROMISE_NETWORK, asked_at);
+	else if (part == NODE_VOLUMES)
+		promises_listed(node, PROMISE_VOLUME, asked_at);
 }
 
 void cluster_totals(const struct cluster *cluster, struct cluster_totals *out)

@@ -119,7 +119,8 @@ void inventory_init(
 void inventory_free(struct inventory *inventory);
 /* Frees what was replaced or removed in this turn and is held by nobody. */
 void inventory_sweep(struct inventory *inventory);
-/* Ends reservations that are older than RESERVATION_TTL_MS. To be called about once a second. */
+/* Ends reservations and promises that are older than RESERVATION_TTL_MS. To be called about once a
+ * second. */
 void inventory_tick(struct inventory *inventory);
 
 /* ---- Nodes ---- */
@@ -178,6 +179,8 @@ void inventory_container_listed(struct container *container, uint64_t asked_at);
 /* Removes every container of the node that this list did not hold and that was not put after
  * `asked_at`. Returns how many went. */
 size_t inventory_containers_prune(struct node *node, uint64_t asked_at);
+/* All that this list held is put now: what was left to be told by it is told. */
+void inventory_containers_told(struct node *node, uint64_t asked_at);
 
 /* ---- Images, networks, volumes ---- */
 
@@ -190,5 +193,8 @@ int inventory_networks_replace(
 	struct node *node, struct json_ref answer, size_t *bad, struct err *err);
 int inventory_volumes_replace(
 	struct node *node, struct json_ref answer, size_t *bad, struct err *err);
+/* That of one of them (NODE_IMAGES ...), which was asked for at asked_at, has replaced what was
+ * known: what was left to be told by it is told. */
+void inventory_part_told(struct node *node, unsigned part, uint64_t asked_at);
 
 #endif

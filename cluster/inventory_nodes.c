@@ -346,6 +346,10 @@ void inventory_node_set_health(struct node *node, bool is_healthy)
 		return;
 	node_parts_set_health(node, is_healthy);
 	node->inventory.view.is_healthy = is_healthy;
+	if (!is_healthy) {
+		reservations_node_down(node);
+		promises_node_down(node);
+	}
 	fleet_node_changed(&node->cluster->inventory.fleet, node, false);
 	count_healthy(node, is_healthy ? 1 : -1);
 }

@@ -154,6 +154,7 @@ struct part {
 	struct node_live *live;
 	const struct part_kind *kind;
 	struct call *call;
+	uint64_t asked_at; /* the call, as inventory_ask counts */
 	struct loop_timer *debounce;
 	struct live_waiter *waiters; /* of the call that runs, or of the next when none runs */
 	struct live_waiter *next;    /* of the one after it */

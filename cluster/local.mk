@@ -36,6 +36,7 @@ cluster_libswarm_cluster_a_SOURCES += \
 	cluster/networks.c \
 	cluster/node_parts.c \
 	cluster/node_parts.h \
+	cluster/outcome.c \
 	cluster/places.c \
 	cluster/postings.c \
 	cluster/postings.h \

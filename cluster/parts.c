@@ -53,6 +53,8 @@ static void part_done(void *arg, const struct reply *reply, const struct err *fa
 	answer = live_reply_value(live, part->kind->path, reply, failed, &err);
 	if (answer.document && part->kind->replace(live->node, answer, &bad, &err) == -1)
 		err_wrap(&err, "GET %s", part->kind->path);
+	if (err.code == ERR_NONE)
+		inventory_part_told(live->node, part->kind->bit, part->asked_at);
 	part->is_bad = err.code != ERR_NONE && !is_refused;
 	if (bad > 0)
 		node_log(live, "GET %s: %zu entries left out", part->kind->path, bad);
@@ -74,6 +76,7 @@ static void start(struct part *part)
 	char *target CLEANUP_FREE = live_target(live, part->kind->path);
 
 	loop_timer_stop(part->debounce);
+	part->asked_at = inventory_ask(&live->shared->cluster->inventory);
 	part->call = live_get(
 		live, target, LIVE_LIST_MAX / 2, live->shared->timing.list, part_done, part);
 }

@@ -14,6 +14,9 @@ struct promise {
 	struct node *node;           /* referenced; NULL with inventory */
 	enum promise_kind kind;
 	char *name, *project;
+	bool is_left; /* nobody's, until the node has told what became of it */
+	struct outcome outcome;
+	uint64_t deadline; /* of one that is left */
 	struct index_entry by_name, by_project;
 	struct promise *prev, *next; /* of inventory.promises */
 };
@@ -86,18 +89,81 @@ void promise_free(struct promise *promise)
 	free(promise);
 }
 
-void promises_drop_node(struct node *node)
+void promise_leave(struct promise *promise)
 {
+	struct inventory *inventory = promise->inventory;
+
+	if (!inventory || promise->node->inventory.is_removed) {
+		promise_free(promise);
+		return;
+	}
+	promise->is_left = true;
+	promise->deadline = inventory->env->now_ms(inventory->env) + RESERVATION_TTL_MS;
+	outcome_init(&promise->outcome, promise->node);
+}
+
+void promises_tick(struct inventory *inventory, uint64_t now)
+{
+	struct promise *promise, *next;
+
+	DL_FOREACH_SAFE (inventory->promises, promise, next) {
+		if (!promise->is_left)
+			continue;
+		outcome_tick(&promise->outcome, inventory, now);
+		if (promise->deadline <= now)
+			promise_free(promise);
+	}
+}
+
+void promises_node_down(struct node *node)
+{
+	struct inventory *inventory = &node->cluster->inventory;
 	struct promise *promise;
 
-	DL_FOREACH (node->cluster->inventory.promises, promise) {
-		if (promise->node == node)
-			hide(promise);
+	DL_FOREACH (inventory->promises, promise) {
+		if (promise->is_left && promise->node == node)
+			outcome_settle(&promise->outcome, inventory);
+	}
+}
+
+static bool is_made(const struct promise *promise)
+{
+	if (promise->kind == PROMISE_NETWORK)
+		return cluster_network_on(promise->node, promise->name) != NULL;
+	return cluster_volume_on(promise->node, promise->name) != NULL;
+}
+
+void promises_listed(struct node *node, enum promise_kind kind, uint64_t asked_at)
+{
+	struct promise *promise, *next;
+
+	DL_FOREACH_SAFE (node->cluster->inventory.promises, promise, next) {
+		if (promise->is_left && promise->node == node && promise->kind == kind &&
+			(is_made(promise) || outcome_is_told(&promise->outcome, asked_at)))
+			promise_free(promise);
+	}
+}
+
+void promises_drop_node(struct node *node)
+{
+	struct promise *promise, *next;
+
+	DL_FOREACH_SAFE (node->cluster->inventory.promises, promise, next) {
+		if (promise->node != node)
+			continue;
+		hide(promise);
+		if (promise->is_left)
+			promise_free(promise);
 	}
 }
 
 void promises_detach_all(struct inventory *inventory)
 {
-	while (inventory->promises)
-		detach(inventory->promises);
+	while (inventory->promises) {
+		struct promise *promise = inventory->promises;
+
+		detach(promise);
+		if (promise->is_left)
+			promise_free(promise);
+	}
 }

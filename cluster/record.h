@@ -128,17 +128,40 @@ bool fields_fit(struct json_ref object, const struct field *fields);
 /* Takes out of object (and of what is in it) every field that does not fit. */
 void fields_clean(json_t *object, const struct field *fields);
 
+/* ---- outcome.c ---- */
+
+/* Of a request to a node that was not answered: from when on its lists tell whether it was done. */
+struct outcome {
+	uint64_t since_ms;
+	uint64_t settled_at; /* as inventory_ask counts; 0 = it may be under way still */
+};
+void outcome_init(struct outcome *outcome, const struct node *node);
+/* The engine does nothing more about it. */
+void outcome_settle(struct outcome *outcome, struct inventory *inventory);
+/* Settles what is old enough. */
+void outcome_tick(struct outcome *outcome, struct inventory *inventory, uint64_t now);
+/* Whether a list that was asked for then tells. */
+bool outcome_is_told(const struct outcome *outcome, uint64_t asked_at);
+
 /* ---- other files of the data half ---- */
 
 /* reservation.c: a record came or goes; keeps it from counting beside its reservation. */
 void reservations_cover(struct container_record *record);
 void reservations_uncover(struct container_record *record);
 void reservations_drop_node(struct node *node);
+void reservations_tick(struct inventory *inventory, uint64_t now);
+/* For those that were left: the node is not healthy any more; and its list, whose containers are
+ * all put, was asked for at asked_at. */
+void reservations_node_down(struct node *node);
+void reservations_listed(struct node *node, uint64_t asked_at);
 void reservations_detach_all(struct inventory *inventory);
 /* What it holds on its node; NULL while it holds nothing there. */
 const struct container_view *reservation_view(const struct reservation *reservation);
 /* promise.c */
 void promises_drop_node(struct node *node);
+void promises_tick(struct inventory *inventory, uint64_t now);
+void promises_node_down(struct node *node);
+void promises_listed(struct node *node, enum promise_kind kind, uint64_t asked_at);
 void promises_detach_all(struct inventory *inventory);
 
 /* project.c: the project that something is of, by its label; "" = none. */

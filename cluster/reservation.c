@@ -19,6 +19,10 @@ struct reservation {
 	struct container_record *covered_by;
 	uint64_t deadline; /* env milliseconds */
 	bool is_active;    /* false: ended by time or by the node's removal; only to be freed */
+	/* Nobody's, until the node has told what became of it. */
+	bool is_left;
+	struct node *left_on;
+	struct outcome outcome;
 	bool is_in_view;
 	uint32_t view_at;
 	struct index_entry by_name, by_swarm_id;
@@ -40,6 +44,8 @@ static void hide(struct reservation *reservation)
 	node_view_remove(reservation->node, reservation->view, reservation->view_at);
 	reservation->is_in_view = false;
 }
+
+static void end(struct reservation *reservation);
 
 static void cover(struct reservation *reservation, struct container_record *record)
 {
@@ -65,7 +71,10 @@ void reservations_cover(struct container_record *record)
 
 		if (reservation->covered_by)
 			continue;
-		cover(reservation, record);
+		if (reservation->is_left)
+			end(reservation);
+		else
+			cover(reservation, record);
 		return;
 	}
 }
@@ -81,7 +90,14 @@ void reservations_uncover(struct container_record *record)
 	show(reservation);
 }
 
-/* Gives back all that it holds. The struct stays, for who made it. */
+static void reservation_free(struct reservation *reservation)
+{
+	DL_DELETE(reservation->inventory->ended_reservations, reservation);
+	free(reservation->view);
+	free(reservation);
+}
+
+/* Gives back all that it holds. The struct stays for who made it, if that is not left. */
 static void end(struct reservation *reservation)
 {
 	struct inventory *inventory = reservation->inventory;
@@ -98,6 +114,8 @@ static void end(struct reservation *reservation)
 	DL_DELETE(inventory->reservations, reservation);
 	DL_APPEND(inventory->ended_reservations, reservation);
 	inventory->reservations_len--;
+	if (reservation->is_left)
+		reservation_free(reservation);
 }
 
 static void release(struct reservation *reservation)
@@ -106,7 +124,8 @@ static void release(struct reservation *reservation)
 		return;
 	if (reservation->inventory) {
 		end(reservation);
-		DL_DELETE(reservation->inventory->ended_reservations, reservation);
+		reservation_free(reservation);
+		return;
 	}
 	free(reservation->view);
 	free(reservation);
@@ -120,6 +139,20 @@ void reservation_commit(struct reservation *reservation)
 void reservation_cancel(struct reservation *reservation)
 {
 	release(reservation);
+}
+
+void reservation_leave(struct reservation *reservation, struct node *node)
+{
+	struct inventory *inventory = reservation->inventory;
+
+	if (!inventory || !reservation->is_active || reservation->covered_by ||
+		node->inventory.is_removed) {
+		release(reservation);
+		return;
+	}
+	reservation->is_left = true;
+	reservation->left_on = node;
+	outcome_init(&reservation->outcome, node);
 }
 
 struct node *reservation_node(const struct reservation *reservation)
@@ -233,12 +266,38 @@ struct reservation *cluster_reserve_name(struct cluster *cluster, const char *na
 	return reservation_new(&cluster->inventory, NULL, &want, err);
 }
 
-void inventory_tick(struct inventory *inventory)
+void reservations_tick(struct inventory *inventory, uint64_t now)
 {
-	uint64_t now = inventory->env->now_ms(inventory->env);
+	struct reservation *reservation;
 
 	while (inventory->reservations && inventory->reservations->deadline <= now)
 		end(inventory->reservations);
+	DL_FOREACH (inventory->reservations, reservation) {
+		if (reservation->is_left)
+			outcome_tick(&reservation->outcome, inventory, now);
+	}
+}
+
+void reservations_node_down(struct node *node)
+{
+	struct inventory *inventory = &node->cluster->inventory;
+	struct reservation *reservation;
+
+	DL_FOREACH (inventory->reservations, reservation) {
+		if (reservation->is_left && reservation->left_on == node)
+			outcome_settle(&reservation->outcome, inventory);
+	}
+}
+
+void reservations_listed(struct node *node, uint64_t asked_at)
+{
+	struct reservation *reservation, *next;
+
+	DL_FOREACH_SAFE (node->cluster->inventory.reservations, reservation, next) {
+		if (reservation->is_left && reservation->left_on == node &&
+			outcome_is_told(&reservation->outcome, asked_at))
+			end(reservation);
+	}
 }
 
 void reservations_drop_node(struct node *node)
@@ -247,7 +306,7 @@ void reservations_drop_node(struct node *node)
 	struct reservation *reservation, *next;
 
 	DL_FOREACH_SAFE (inventory->reservations, reservation, next) {
-		if (reservation->node == node)
+		if (reservation->node == node || reservation->left_on == node)
 			end(reservation);
 	}
 	DL_FOREACH (inventory->ended_reservations, reservation) {

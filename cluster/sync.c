@@ -65,6 +65,7 @@ static void finish(struct node_live *live, const struct err *err)
 		copy = *err;
 		sync_cancel(live);
 	} else {
+		inventory_containers_told(live->node, sync->asked_at);
 		clear(sync);
 	}
 	sync->done(sync->arg, err ? &copy : NULL);

@@ -479,6 +479,151 @@ static void test_reserve_ends(void **state)
 	reservation_commit(third);
 }
 
+/* A list that is asked for now, and told. */
+static void list_now(struct fixture *fx, struct node *node)
+{
+	inventory_containers_told(node, inventory_ask(&fx->cluster.inventory));
+}
+
+static void pass(struct fixture *fx, uint64_t ms)
+{
+	fx->now_ms += ms;
+	inventory_tick(&fx->cluster.inventory);
+}
+
+static bool is_free(struct fixture *fx, const char *name)
+{
+	struct reservation *reservation = cluster_reserve_name(&fx->cluster, name, NULL);
+
+	reservation_cancel(reservation);
+	return reservation != NULL;
+}
+
+/* A reservation of `web` on the node whose engine did not answer. */
+static void leave_web(struct fixture *fx, struct node *node)
+{
+	struct container_view web = want("web", "");
+	struct reservation *reservation;
+
+	web.swarm_id = fixture_id("5");
+	reservation = cluster_reserve(&fx->cluster, node, &web, NULL);
+	assert_non_null(reservation);
+	reservation_leave(reservation, node);
+	assert_false(is_free(fx, "web"));
+	assert_int_equal(node_view(node)->used_memory, 100);
+}
+
+/* The engine may be at it still: a list without it counts only when it was asked for late. */
+static void test_left_until_a_later_list(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *other = fixture_node(fx, "n2", "10.0.0.2:2375");
+	uint64_t asked_at;
+
+	(void)state;
+	leave_web(fx, node);
+	list_now(fx, node);
+	assert_false(is_free(fx, "web"));
+	pass(fx, 59999);
+	list_now(fx, node);
+	assert_false(is_free(fx, "web"));
+	asked_at = inventory_ask(&fx->cluster.inventory);
+	pass(fx, 1);
+	inventory_containers_told(node, asked_at);
+	assert_false(is_free(fx, "web"));
+	list_now(fx, other);
+	assert_false(is_free(fx, "web"));
+	assert_int_equal(node_view(node)->used_memory, 100);
+	list_now(fx, node);
+	assert_true(is_free(fx, "web"));
+	assert_int_equal(node_view(node)->used_memory, 0);
+	fixture_free(fx);
+}
+
+static void test_left_until_the_record(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+
+	(void)state;
+	leave_web(fx, node);
+	fixture_put(
+		node, &(struct sketch){.id = "1", .swarm_id = "5", .name = "web", .memory = 120});
+	assert_false(is_free(fx, "web"));
+	assert_int_equal(node_view(node)->used_memory, 120);
+	/* The name is the container's alone. */
+	assert_true(inventory_container_remove(node, fixture_id("1")));
+	assert_true(is_free(fx, "web"));
+	assert_int_equal(node_view(node)->used_memory, 0);
+	fixture_free(fx);
+}
+
+/* The record came before: nothing is left to be known. */
+static void test_left_behind_the_record(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct container_view web = want("web", "");
+	struct reservation *reservation;
+
+	(void)state;
+	web.swarm_id = fixture_id("5");
+	reservation = cluster_reserve(&fx->cluster, node, &web, NULL);
+	fixture_put(node, &(struct sketch){.id = "1", .swarm_id = "5", .name = "web"});
+	reservation_leave(reservation, node);
+	assert_true(inventory_container_remove(node, fixture_id("1")));
+	assert_true(is_free(fx, "web"));
+	fixture_free(fx);
+}
+
+/* What was under way with an engine that was lost is over when it is there again. */
+static void test_left_on_a_node_that_goes_down(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+
+	(void)state;
+	leave_web(fx, node);
+	inventory_node_set_health(node, false);
+	assert_false(is_free(fx, "web"));
+	list_now(fx, node);
+	assert_true(is_free(fx, "web"));
+	/* It was down already. */
+	leave_web(fx, node);
+	list_now(fx, node);
+	assert_true(is_free(fx, "web"));
+	fixture_free(fx);
+}
+
+static void test_left_ends(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct reservation *name;
+
+	(void)state;
+	leave_web(fx, node);
+	pass(fx, RESERVATION_TTL_MS);
+	assert_true(is_free(fx, "web"));
+	/* A name alone. */
+	name = cluster_reserve_name(&fx->cluster, "db", NULL);
+	reservation_leave(name, node);
+	assert_false(is_free(fx, "db"));
+	pass(fx, 60000);
+	list_now(fx, node);
+	assert_true(is_free(fx, "db"));
+	leave_web(fx, node);
+	name = cluster_reserve_name(&fx->cluster, "db", NULL);
+	reservation_leave(name, node);
+	inventory_node_remove(node);
+	assert_true(is_free(fx, "web"));
+	assert_true(is_free(fx, "db"));
+	/* The whole cluster goes. */
+	leave_web(fx, fixture_node(fx, "n2", "10.0.0.2:2375"));
+	fixture_free(fx);
+}
+
 static void test_reserve_bounds(void **state)
 {
 	struct fixture *fx = fixture_new(0);
@@ -568,6 +713,11 @@ int main(void)
 		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_reserve_then_record),
 		cmocka_unit_test(test_reserve_ends),
+		cmocka_unit_test(test_left_until_a_later_list),
+		cmocka_unit_test(test_left_until_the_record),
+		cmocka_unit_test(test_left_behind_the_record),
+		cmocka_unit_test(test_left_on_a_node_that_goes_down),
+		cmocka_unit_test(test_left_ends),
 		cmocka_unit_test(test_reserve_bounds),
 		cmocka_unit_test(test_execs),
 		cmocka_unit_test(test_execs_bounded),

@@ -183,6 +183,55 @@ static void test_promises(void **state)
 	promise_free(NULL);
 }
 
+/* The engine did not answer: the name is promised until a list shows it, or one that was asked for
+ * late enough does not. */
+static void test_promises_left(void **state)
+{
+	struct three t = three_new();
+	struct cluster *cluster = &t.fx->cluster;
+	struct inventory *inventory = &cluster->inventory;
+	struct node **nodes;
+	size_t len;
+
+	(void)state;
+	promise_leave(cluster_promise(cluster, PROMISE_NETWORK, t.two, "back", "", NULL));
+	promise_leave(cluster_promise(cluster, PROMISE_VOLUME, t.one, "data", "", NULL));
+	inventory_part_told(t.two, NODE_NETWORKS, inventory_ask(inventory));
+	assert_true(cluster_network_is_taken(cluster, "back", NULL));
+	t.fx->now_ms += 60000;
+	inventory_tick(inventory);
+	inventory_part_told(t.two, NODE_VOLUMES, inventory_ask(inventory));
+	inventory_part_told(t.one, NODE_NETWORKS, inventory_ask(inventory));
+	assert_true(cluster_network_is_taken(cluster, "back", NULL));
+	inventory_part_told(t.two, NODE_NETWORKS, inventory_ask(inventory));
+	assert_false(cluster_network_is_taken(cluster, "back", NULL));
+	nodes = cluster_volume_nodes(cluster, "data", &len);
+	assert_string_equal(names(nodes, len), "n1");
+	inventory_part_told(t.one, NODE_VOLUMES, inventory_ask(inventory));
+	nodes = cluster_volume_nodes(cluster, "data", &len);
+	assert_string_equal(names(nodes, len), "");
+	/* It is there: the name is the network's, and free when that goes. */
+	promise_leave(cluster_promise(cluster, PROMISE_NETWORK, t.two, "back", "", NULL));
+	put_networks(t.two, "[{'Id': 'b2', 'Name': 'back', 'Scope': 'local'}]");
+	inventory_part_told(t.two, NODE_NETWORKS, inventory_ask(inventory));
+	put_networks(t.two, "[]");
+	assert_false(cluster_network_is_taken(cluster, "back", NULL));
+	/* The node goes down, leaves; time passes; the cluster goes. */
+	promise_leave(cluster_promise(cluster, PROMISE_NETWORK, t.two, "back", "", NULL));
+	inventory_node_set_health(t.two, false);
+	inventory_part_told(t.two, NODE_NETWORKS, inventory_ask(inventory));
+	assert_false(cluster_network_is_taken(cluster, "back", NULL));
+	promise_leave(cluster_promise(cluster, PROMISE_NETWORK, t.one, "back", "", NULL));
+	t.fx->now_ms += RESERVATION_TTL_MS;
+	inventory_tick(inventory);
+	assert_false(cluster_network_is_taken(cluster, "back", NULL));
+	promise_leave(cluster_promise(cluster, PROMISE_NETWORK, t.one, "back", "", NULL));
+	inventory_node_remove(t.one);
+	assert_false(cluster_network_is_taken(cluster, "back", NULL));
+	promise_leave(cluster_promise(cluster, PROMISE_NETWORK, t.three, "back", "", NULL));
+	fixture_free(t.fx);
+}
+
 static void put_container(struct node *node, const char *name, const char *project)
 {
 	CLEANUP_JSON json_t *entry =
@@ -242,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_volumes),
 		cmocka_unit_test(test_promises),
+		cmocka_unit_test(test_promises_left),
 		cmocka_unit_test(test_project_home),
 	};
 
