@@ -139,8 +139,6 @@ void forward_minor_range(const struct node *node, int *min, int *max);
 /* "/v1.41" + path + "?" + query, in the version 1.minor that the client speaks if the engine does,
  * else in the nearest one. */
 char *forward_target(const struct node *node, int minor, const char *path, const char *query);
-/* What a client is told when an engine cannot be reached, or broke off. */
-void forward_describe_failure(const struct node *node, const struct err *why, struct err *err);
 
 /* A call whose reply is collected, changed if need be, and sent. */
 struct forward;
@@ -159,6 +157,10 @@ struct forward_spec {
 	bool (*edit)(struct request *r, struct node *node, const struct reply *reply,
 		struct buf *out, void *arg);
 	void *edit_arg;
+	/* Called, before the exchange ends, when the engine may have done it and the inventory does
+	 * not show it: there was no answer, or the client has gone. May be NULL. */
+	void (*unknown)(struct node *node, void *arg);
+	void *unknown_arg;
 };
 /* The request's body (at most API_BODY_MAX) is read first and sent along. */
 void forward_collected(struct request *r, const struct forward_spec *spec);
@@ -173,6 +175,14 @@ void forward_streamed_then(struct request *r, struct node *node, char *path_take
  * sent to others in turn (IDs of nodes, copied), until one begins to answer. */
 void forward_to_one_of(
 	struct request *r, struct node *node, const struct str_list *others, char *path_take);
+
+/* ---- deadline.c ---- */
+
+/* What an engine is given for a whole answer, where nothing shorter is said. */
+#define DEADLINE_LONG_MS (30U * 60 * 1000)
+/* The same for the answer to this request, when it is collected; 0 = as long as the node is
+ * healthy. */
+unsigned deadline_ms(const struct request *r);
 
 /* ---- hijack.c ---- */
 

@@ -2,6 +2,7 @@
  * so that what all refuse is refused with the engines' status. */
 #include "api/broadcast.h"
 #include "cluster/json_split.h"
+#include "cluster/node_call.h"
 #include "lib/log.h"
 #include "lib/spool.h"
 #include "lib/str.h"
@@ -26,24 +27,21 @@ struct broadcast {
 /* One of the nodes. */
 struct receiver {
 	struct broadcast *b;
-	struct node *node; /* NULL once it went down */
+	struct node *node; /* referenced */
 	char *name;
-	struct call *call;
-	struct node_waiter *waiter;
+	struct node_call call;
 	struct spool_reader *upload;
 	bool upload_is_full;
 	struct json_split split;
 	int status;  /* 0 = no answer */
 	char *last;  /* what was told last */
 	char *error; /* the first that came */
-	bool is_over, is_refreshing;
+	bool is_over;
 };
 
 static void receiver_stop(struct receiver *n)
 {
-	if (n->call != NULL)
-		call_cancel(TAKE_PTR(n->call));
-	node_waiter_free(TAKE_PTR(n->waiter));
+	node_call_cancel(&n->call);
 	spool_reader_free(TAKE_PTR(n->upload));
 }
 
@@ -62,6 +60,7 @@ static void broadcast_unref(struct broadcast *b)
 		struct receiver *n = &b->receivers[i];
 
 		json_split_reset(&n->split);
+		node_unref(n->node);
 		free(n->name);
 		free(n->last);
 		free(n->error);
@@ -242,18 +241,6 @@ static void receiver_refreshed(void *arg, const struct err *err)
 	broadcast_unref(b);
 }
 
-static void on_node_down(void *arg)
-{
-	struct receiver *n = arg;
-	struct node *node = TAKE_PTR(n->node);
-	char *text CLEANUP_FREE = xasprintf("the node went down: %s", node_error(node));
-
-	receiver_stop(n);
-	/* A refresh under way tells its end by itself. */
-	if (!n->is_refreshing)
-		receiver_fail(n, text);
-}
-
 /* ---- What a node says ---- */
 
 static void pass_on(struct receiver *n, json_t *json)
@@ -288,21 +275,19 @@ static bool on_object(const char *text, size_t len, void *arg)
 	return true;
 }
 
-static void on_head(struct call *call, int status, const struct http_headers *headers, void *arg)
+static void on_head(int status, const struct http_headers *headers, void *arg)
 {
 	struct receiver *n = arg;
 
-	(void)call;
 	(void)headers;
 	n->status = status;
 }
 
-static bool on_body(struct call *call, const char *data, size_t len, void *arg)
+static bool on_body(const char *data, size_t len, void *arg)
 {
 	struct receiver *n = arg;
 	struct err err = ERR_INIT;
 
-	(void)call;
 	if (n->status < 300)
 		start_reply(n->b);
 	if (json_split_feed(&n->split, data, len, on_object, n, &err) != 0 && n->error == NULL)
@@ -311,23 +296,19 @@ static bool on_body(struct call *call, const char *data, size_t len, void *arg)
 	return !exchange_reply_started(n->b->r->x) || exchange_reply_write(n->b->r->x, "", 0);
 }
 
-static void on_done(struct call *call, const struct err *err, void *arg)
+static void on_done(const struct node_failure *failure, void *arg)
 {
 	struct receiver *n = arg;
 
-	(void)call;
-	n->call = NULL;
 	spool_reader_free(TAKE_PTR(n->upload));
-	if (err != NULL) {
-		node_report_failure(n->node, err);
+	if (failure != NULL) {
 		n->status = 0;
-		receiver_fail(n, err->msg);
+		receiver_fail(n, failure->cause->msg);
 	} else if (n->status >= 300) {
 		receiver_fail(n, "the engine refused, and gave no reason");
 	} else if (n->error != NULL || n->b->parts == 0) {
 		receiver_over(n);
 	} else {
-		n->is_refreshing = true;
 		n->b->refs++;
 		node_refresh_parts(n->node, n->b->parts, receiver_refreshed, n);
 	}
@@ -338,10 +319,8 @@ static void on_reply_drain(struct exchange *x, void *arg)
 	struct broadcast *b = arg;
 
 	(void)x;
-	for (size_t i = 0; i < b->len; i++) {
-		if (b->receivers[i].call != NULL)
-			call_resume(b->receivers[i].call);
-	}
+	for (size_t i = 0; i < b->len; i++)
+		node_call_resume(&b->receivers[i].call);
 }
 
 /* ---- What the nodes are sent ---- */
@@ -352,7 +331,7 @@ static void upload_more(void *arg)
 	struct err err = ERR_INIT;
 	const char *data;
 
-	while (n->call != NULL && n->upload != NULL) {
+	while (node_call_is_active(&n->call) && n->upload != NULL) {
 		ssize_t len = spool_look(n->upload, &data, &err);
 
 		if (len < 0) {
@@ -361,22 +340,21 @@ static void upload_more(void *arg)
 		}
 		if (len == 0 && spool_reader_is_done(n->upload)) {
 			spool_reader_free(TAKE_PTR(n->upload));
-			call_upload_end(n->call);
+			node_call_upload_end(&n->call);
 		}
 		if (len == 0 || n->upload_is_full)
 			return;
 		if ((size_t)len > UPLOAD_PIECE)
 			len = (ssize_t)UPLOAD_PIECE;
-		n->upload_is_full = !call_upload(n->call, data, (size_t)len);
+		n->upload_is_full = !node_call_upload(&n->call, data, (size_t)len);
 		spool_take(n->upload, (size_t)len);
 	}
 }
 
-static void on_upload_drain(struct call *call, void *arg)
+static void on_upload_drain(void *arg)
 {
 	struct receiver *n = arg;
 
-	(void)call;
 	n->upload_is_full = false;
 	upload_more(n);
 }
@@ -403,7 +381,7 @@ static void on_spool_room(void *arg)
 		exchange_body_resume(b->r->x);
 }
 
-static const struct call_ops receiver_ops = {
+static const struct node_call_ops receiver_ops = {
 	.head = on_head,
 	.body = on_body,
 	.upload_drain = on_upload_drain,
@@ -424,13 +402,13 @@ static void receiver_start(struct broadcast *b, struct node *node)
 	};
 
 	n->b = b;
+	node_ref(node);
 	n->node = node;
 	n->name = xstrdup(node_view(node)->name);
 	json_split_init(&n->split, LINE_MAX_BYTES, false);
 	if (b->spool != NULL)
 		n->upload = spool_reader_new(b->spool, upload_more, n);
-	n->waiter = node_on_down(node, on_node_down, n);
-	n->call = call_start(node_endpoint(node), &call, &receiver_ops, n);
+	node_call_start(&n->call, node, &call, &receiver_ops, n);
 	/* So that it is called when the first bytes are there. */
 	upload_more(n);
 }

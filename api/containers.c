@@ -173,6 +173,15 @@ static void rename_end(struct exchange *x, bool finished, void *arg)
 	free(name);
 }
 
+/* The container may have the name. */
+static void rename_unknown(struct node *node, void *arg)
+{
+	struct reservation **name = arg;
+
+	if (*name != NULL)
+		reservation_leave(TAKE_PTR(*name), node);
+}
+
 void container_rename(struct request *r)
 {
 	const char *name = request_query(r, "name");
@@ -202,6 +211,8 @@ void container_rename(struct request *r)
 	spec.node = container->node;
 	spec.path_take = request_container_path(r, container);
 	spec.container_id = container->view.id;
+	spec.unknown = rename_unknown;
+	spec.unknown_arg = reserved;
 	forward_collected(r, &spec);
 }
 

@@ -7,6 +7,7 @@
 #include "api/create_networks.h"
 #include "api/image_fetch.h"
 #include "api/wanted_image.h"
+#include "cluster/node_call.h"
 #include "lib/log.h"
 #include "lib/str.h"
 #include "scheduler/create_request.h"
@@ -38,9 +39,9 @@ struct create {
 	struct promise **promises; /* of the volumes that the engine may make for it */
 	size_t promises_len;
 	unsigned refreshes; /* under way */
-	struct node *node;
-	struct call *call;
-	struct node_waiter *waiter;
+	struct node *node;  /* referenced; NULL before the first attempt */
+	struct node_call call;
+	bool is_refresh_failed;
 	json_t *networks; /* to be connected when it is made; NULL = none */
 	char *id;         /* of the container, once it is made */
 	/* The engine's answer. */
@@ -52,15 +53,33 @@ struct create {
 
 static void create_attempt(struct create *c);
 
-/* Nothing is held any more on the node that was asked. */
-static void create_release(struct create *c)
+enum made {
+	NOT_MADE,
+	IS_MADE,    /* and the inventory shows it */
+	MAYBE_MADE, /* the node has to tell */
+};
+
+/* Gives back what is held on the node that was asked. */
+static void create_release(struct create *c, enum made made)
 {
-	for (size_t i = 0; i < c->promises_len; i++)
-		promise_free(c->promises[i]);
+	struct reservation *reservation = TAKE_PTR(c->reservation);
+
+	for (size_t i = 0; i < c->promises_len; i++) {
+		if (made == MAYBE_MADE)
+			promise_leave(c->promises[i]);
+		else
+			promise_free(c->promises[i]);
+	}
 	free(TAKE_PTR(c->promises));
 	c->promises_len = 0;
-	if (c->reservation != NULL)
-		reservation_cancel(TAKE_PTR(c->reservation));
+	if (reservation == NULL)
+		return;
+	if (made == MAYBE_MADE)
+		reservation_leave(reservation, c->node);
+	else if (made == IS_MADE)
+		reservation_commit(reservation);
+	else
+		reservation_cancel(reservation);
 }
 
 /* Whoever wants the same volumes at this moment goes to the same node. */
@@ -80,7 +99,9 @@ static void create_promise(struct create *c)
 
 static void create_free(struct create *c)
 {
-	create_release(c);
+	create_release(c, NOT_MADE);
+	if (c->node != NULL)
+		node_unref(c->node);
 	create_request_free(c->request);
 	http_headers_free(&c->headers);
 	http_headers_free(&c->reply_headers);
@@ -127,11 +148,13 @@ static void create_refreshed(void *arg, const struct err *err)
 {
 	struct create *c = arg;
 
-	if (err != NULL)
+	if (err != NULL) {
 		log_warn("a container was created, and its engine cannot show it: %s", err->msg);
+		c->is_refresh_failed = true;
+	}
 	if (--c->refreshes > 0)
 		return;
-	reservation_commit(TAKE_PTR(c->reservation));
+	create_release(c, c->is_refresh_failed ? MAYBE_MADE : IS_MADE);
 	/* Without a client the API itself may have gone. */
 	if (c->r != NULL)
 		wanted_image_forget(c->api->wanted, create_request_image(c->request), c->peer);
@@ -198,23 +221,22 @@ static void create_refresh(struct create *c, const char *id)
 		node_refresh_parts(c->node, NODE_VOLUMES, create_volumes_refreshed, c);
 }
 
-static void create_connected(
-	void *arg, int status, const char *body, size_t len, const struct err *err)
+static void create_connected(const struct create_networks_result *result, void *arg)
 {
 	struct create *c = arg;
 
-	if (status == 0 && err == NULL) {
+	if (result->status == 0 && result->err == NULL) {
 		create_refresh(c, c->id);
 		return;
 	}
-	create_release(c);
-	if (err == NULL) {
+	create_release(c, result->is_left_behind ? MAYBE_MADE : NOT_MADE);
+	if (result->err == NULL) {
 		free(c->reply);
-		c->status = status;
-		c->reply = xstrndup(body, len);
-		c->reply_len = len;
+		c->status = result->status;
+		c->reply = xstrndup(result->body, result->body_len);
+		c->reply_len = result->body_len;
 	}
-	create_finish(c, err);
+	create_finish(c, result->err);
 }
 
 /* Gives up on this node; true when another one is tried. */
@@ -237,7 +259,7 @@ static void create_image_came(void *arg, const struct err *err)
 
 	c->wait = NULL;
 	/* Placed anew: the reservation may have run out meanwhile, and nothing comes between. */
-	create_release(c);
+	create_release(c, NOT_MADE);
 	if (err == NULL) {
 		create_request_prefer_node(c->request, node_id);
 		create_attempt(c);
@@ -285,7 +307,7 @@ static void create_images_refreshed(void *arg, const struct err *err)
 	struct create *c = arg;
 
 	(void)err;
-	create_release(c);
+	create_release(c, NOT_MADE);
 	if (c->r != NULL)
 		create_attempt(c);
 	else
@@ -317,65 +339,63 @@ static bool create_fetch_image(struct create *c)
 	return true;
 }
 
-static void create_answered(void *arg, const struct reply *reply, const struct err *why)
+static void create_failed(struct create *c, const struct node_failure *failure)
 {
-	struct create *c = arg;
-	json_t *json CLEANUP_JSON = NULL;
-	struct err err = ERR_INIT;
-	const char *id;
-
-	c->call = NULL;
-	node_waiter_free(TAKE_PTR(c->waiter));
-	if (why != NULL) {
-		node_report_failure(c->node, why);
-		forward_describe_failure(c->node, why, &err);
-		create_release(c);
-		c->status = 502;
-		/* Whether it was made is not known, unless the engine was never reached. */
-		if (why->code == ERR_UNAVAILABLE && create_elsewhere(c))
-			return;
-		create_finish(c, &err);
+	c->status = 502;
+	create_release(c, failure->was_sent ? MAYBE_MADE : NOT_MADE);
+	if (!failure->was_sent && create_elsewhere(c))
 		return;
-	}
+	create_finish(c, &failure->err);
+}
+
+static void create_made(struct create *c, const char *id)
+{
+	c->id = xstrdup(id);
+	if (c->networks != NULL)
+		create_networks_connect(
+			c->node, c->minor, id, TAKE_PTR(c->networks), create_connected, c);
+	else
+		create_refresh(c, id);
+}
+
+static void create_keep_reply(struct create *c, const struct reply *reply)
+{
 	http_headers_free(&c->reply_headers);
 	http_headers_copy(&c->reply_headers, reply->headers);
 	free(c->reply);
 	c->status = reply->status;
 	c->reply = xstrndup(reply->body, reply->body_len);
 	c->reply_len = reply->body_len;
+}
+
+static void create_answered(
+	const struct reply *reply, const struct node_failure *failure, void *arg)
+{
+	struct create *c = arg;
+	json_t *json CLEANUP_JSON = NULL;
+	struct err err = ERR_INIT;
+	const char *id;
+
+	if (failure != NULL) {
+		create_failed(c, failure);
+		return;
+	}
+	create_keep_reply(c, reply);
 	json = reply->status == 201 ? json_parse(reply->body, reply->body_len, NULL) : NULL;
 	id = json_str(json, "Id", "");
 	if (strlen(id) == 64) {
-		c->id = xstrdup(id);
-		if (c->networks != NULL)
-			create_networks_connect(
-				c->node, c->minor, id, TAKE_PTR(c->networks), create_connected, c);
-		else
-			create_refresh(c, id);
+		create_made(c, id);
 		return;
 	}
 	if (is_image_missing(reply) && create_fetch_image(c))
 		return;
-	create_release(c);
+	create_release(c, reply->status >= 400 ? NOT_MADE : MAYBE_MADE);
 	if (reply->status >= 500 && create_elsewhere(c))
 		return;
 	if (reply->status < 300)
 		err_set(&err, ERR_UPSTREAM, "node %s answered a create without the container's ID",
 			node_view(c->node)->name);
 	create_finish(c, err.code != ERR_NONE ? &err : NULL);
-}
-
-static void create_node_down(void *arg)
-{
-	struct create *c = arg;
-	struct err err = ERR_INIT;
-
-	node_waiter_free(TAKE_PTR(c->waiter));
-	call_cancel(TAKE_PTR(c->call));
-	create_release(c);
-	err_set(&err, ERR_TIMEOUT, "node %s went down before it answered: %s",
-		node_view(c->node)->name, node_error(c->node));
-	create_finish(c, &err);
 }
 
 /* One more try, on the node that the scheduler picks now. */
@@ -394,7 +414,10 @@ static void create_attempt(struct create *c)
 		create_finish(c, &err);
 		return;
 	}
+	if (c->node != NULL)
+		node_unref(c->node);
 	c->node = reservation_node(c->reservation);
+	node_ref(c->node);
 	create_promise(c);
 	body = create_request_body(c->request, node_view(c->node), node_cpus(c->node));
 	json_decref(c->networks);
@@ -404,8 +427,7 @@ static void create_attempt(struct create *c)
 	call.body = text;
 	target = forward_target(c->node, c->minor, "/containers/create", c->query);
 	call.target = target;
-	c->waiter = node_on_down(c->node, create_node_down, c);
-	c->call = call_collect(node_endpoint(c->node), &call, API_REPLY_MAX, create_answered, c);
+	node_call_collect(&c->call, c->node, &call, API_REPLY_MAX, create_answered, c);
 }
 
 /* The inventory shows what this client has built. */

@@ -1,4 +1,5 @@
 #include "api/create_networks.h"
+#include "cluster/node_call.h"
 #include "lib/log.h"
 #include "lib/str.h"
 
@@ -47,14 +48,14 @@ json_t *create_networks_take(const struct node *node, json_t **body_io)
 /* ---- Connecting ---- */
 
 struct connecting {
-	struct node *node;
+	struct node *node; /* referenced */
 	int minor;
 	char *id;
 	json_t *rest;
 	create_networks_fn *done;
 	void *arg;
-	struct call *call;
-	struct node_waiter *waiter;
+	struct node_call call;
+	bool is_left_behind;
 	/* Of the network that could not be connected: */
 	int status;
 	char *body;
@@ -66,28 +67,24 @@ static void connect_next(struct connecting *c);
 
 static void connecting_end(struct connecting *c)
 {
-	if (c->call != NULL)
-		call_cancel(c->call);
-	node_waiter_free(c->waiter);
-	c->done(c->arg, c->status, c->body, c->body_len, c->err.code != ERR_NONE ? &c->err : NULL);
+	const struct create_networks_result result = {
+		.status = c->status,
+		.body = c->body,
+		.body_len = c->body_len,
+		.err = c->err.code != ERR_NONE ? &c->err : NULL,
+		.is_left_behind = c->is_left_behind,
+	};
+
+	c->done(&result, c->arg);
+	node_unref(c->node);
 	json_decref(c->rest);
 	free(c->body);
 	free(c->id);
 	free(c);
 }
 
-static void node_down(void *arg)
-{
-	struct connecting *c = arg;
-
-	node_waiter_free(TAKE_PTR(c->waiter));
-	err_set(&c->err, ERR_TIMEOUT, "node %s went down before the container was connected: %s",
-		node_view(c->node)->name, node_error(c->node));
-	connecting_end(c);
-}
-
 static void ask(struct connecting *c, const char *method, const char *path, const char *query,
-	const json_t *json, call_collect_fn *answered)
+	const json_t *json, node_call_fn *answered)
 {
 	static const struct http_header type = {
 		.name = (char *)"Content-Type", .value = (char *)"application/json"};
@@ -104,37 +101,40 @@ static void ask(struct connecting *c, const char *method, const char *path, cons
 		.total_timeout_ms = CALL_TIMEOUT_MS,
 	};
 
-	c->call = call_collect(node_endpoint(c->node), &call, API_REPLY_MAX, answered, c);
+	node_call_collect(&c->call, c->node, &call, API_REPLY_MAX, answered, c);
 }
 
-static void removed(void *arg, const struct reply *reply, const struct err *why)
+static void removed(const struct reply *reply, const struct node_failure *failure, void *arg)
 {
 	struct connecting *c = arg;
 
-	c->call = NULL;
-	if (why != NULL || reply->status >= 300)
+	c->is_left_behind = failure != NULL || (reply->status >= 300 && reply->status != 404);
+	if (c->is_left_behind)
 		log_warn("a container that could not be connected is left behind: node=%s id=%s",
 			node_view(c->node)->name, c->id);
 	connecting_end(c);
 }
 
-static void connected(void *arg, const struct reply *reply, const struct err *why)
+static void connected(const struct reply *reply, const struct node_failure *failure, void *arg)
 {
 	struct connecting *c = arg;
 	char *path CLEANUP_FREE = NULL;
 
-	c->call = NULL;
-	if (why == NULL && reply->status < 300) {
+	if (failure == NULL && reply->status < 300) {
 		connect_next(c);
 		return;
 	}
-	if (why != NULL) {
-		node_report_failure(c->node, why);
-		forward_describe_failure(c->node, why, &c->err);
+	if (failure != NULL) {
+		c->err = failure->err;
 	} else {
 		c->status = reply->status;
 		c->body = xstrndup(reply->body, reply->body_len);
 		c->body_len = reply->body_len;
+	}
+	if (node_state(c->node) != NODE_HEALTHY) {
+		c->is_left_behind = true;
+		connecting_end(c);
+		return;
 	}
 	path = xasprintf("/containers/%s", c->id);
 	ask(c, "DELETE", path, "force=1&v=1", NULL, removed);
@@ -164,12 +164,12 @@ void create_networks_connect(struct node *node, int minor, const char *id, json_
 {
 	struct connecting *c = xcalloc(1, sizeof(*c));
 
+	node_ref(node);
 	c->node = node;
 	c->minor = minor;
 	c->id = xstrdup(id);
 	c->rest = rest_take;
 	c->done = done;
 	c->arg = arg;
-	c->waiter = node_on_down(node, node_down, c);
 	connect_next(c);
 }

@@ -2,6 +2,7 @@
  * answer is that node's error, and no reason for the others to wait or to fail. */
 #include "api/fanout.h"
 #include "api/filters.h"
+#include "cluster/node_call.h"
 #include "lib/log.h"
 #include "lib/str.h"
 
@@ -10,8 +11,7 @@
 struct asked {
 	struct fanout *fanout;
 	struct fanout_reply reply;
-	struct call *call;
-	struct node_waiter *waiter;
+	struct node_call call;
 	bool is_over;
 };
 
@@ -28,6 +28,7 @@ static void fanout_unref(struct fanout *f)
 	if (--f->refs > 0)
 		return;
 	for (size_t i = 0; i < f->len; i++) {
+		node_unref(f->asked[i].reply.node);
 		free(f->asked[i].reply.name);
 		free(f->asked[i].reply.body);
 	}
@@ -37,11 +38,8 @@ static void fanout_unref(struct fanout *f)
 
 static void fanout_stop(struct fanout *f)
 {
-	for (size_t i = 0; i < f->len; i++) {
-		if (f->asked[i].call != NULL)
-			call_cancel(TAKE_PTR(f->asked[i].call));
-		node_waiter_free(TAKE_PTR(f->asked[i].waiter));
-	}
+	for (size_t i = 0; i < f->len; i++)
+		node_call_cancel(&f->asked[i].call);
 }
 
 static void fanout_end(struct exchange *x, bool finished, void *arg)
@@ -101,15 +99,13 @@ static void asked_refreshed(void *arg, const struct err *err)
 	fanout_unref(f);
 }
 
-static void asked_answered(void *arg, const struct reply *reply, const struct err *err)
+static void asked_answered(const struct reply *reply, const struct node_failure *failure, void *arg)
 {
 	struct asked *asked = arg;
 	struct fanout *f = asked->fanout;
 
-	asked->call = NULL;
-	if (err != NULL) {
-		node_report_failure(asked->reply.node, err);
-		forward_describe_failure(asked->reply.node, err, &asked->reply.err);
+	if (failure != NULL) {
+		asked->reply.err = failure->err;
 		asked_over(asked);
 		return;
 	}
@@ -122,23 +118,6 @@ static void asked_answered(void *arg, const struct reply *reply, const struct er
 	} else {
 		asked_over(asked);
 	}
-}
-
-static void asked_node_down(void *arg)
-{
-	struct asked *asked = arg;
-	bool is_answered = asked->reply.status != 0;
-
-	node_waiter_free(TAKE_PTR(asked->waiter));
-	if (asked->call != NULL)
-		call_cancel(TAKE_PTR(asked->call));
-	if (!asked->is_over && !is_answered)
-		err_set(&asked->reply.err, ERR_TIMEOUT, "node %s went down before it answered: %s",
-			asked->reply.name, node_error(asked->reply.node));
-	asked->reply.node = NULL;
-	/* A refresh under way tells its end by itself. */
-	if (!is_answered)
-		asked_over(asked);
 }
 
 static void ask(struct fanout *f, struct node *node)
@@ -154,15 +133,14 @@ static void ask(struct fanout *f, struct node *node)
 		.headers = exchange_headers(f->r->x),
 		.body = f->spec.body,
 		.body_len = f->spec.body_len,
-		.total_timeout_ms = f->spec.timeout_ms,
+		.total_timeout_ms = f->spec.timeout_ms > 0 ? f->spec.timeout_ms : DEADLINE_LONG_MS,
 	};
 
 	asked->fanout = f;
+	node_ref(node);
 	asked->reply.node = node;
 	asked->reply.name = xstrdup(node_view(node)->name);
-	asked->waiter = node_on_down(node, asked_node_down, asked);
-	asked->call =
-		call_collect(node_endpoint(node), &call, f->spec.reply_max, asked_answered, asked);
+	node_call_collect(&asked->call, node, &call, f->spec.reply_max, asked_answered, asked);
 }
 
 void fanout(

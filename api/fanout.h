@@ -7,7 +7,7 @@
 #define FANOUT_VALUES_MAX 1000000 /* in one JSON answer */
 
 struct fanout_reply {
-	struct node *node; /* NULL once it went down */
+	struct node *node; /* held until done has returned; it may have left the cluster */
 	char *name;        /* of the node */
 	int status;        /* the engine's; 0 = no answer: then err says why */
 	char *body;        /* NUL-ended */
@@ -25,7 +25,7 @@ struct fanout_spec {
 	const void *body;
 	size_t body_len;
 	size_t reply_max;    /* bytes of one node's answer */
-	unsigned timeout_ms; /* for one node's whole answer; 0 = as long as the node is healthy */
+	unsigned timeout_ms; /* for one node's whole answer; 0 = DEADLINE_LONG_MS */
 	unsigned parts; /* NODE_IMAGES ...: refreshed on a node that did it, before it counts */
 	/* Each answer as it comes, the reply borrowed. True = enough: the other questions are taken
 	 * back, and done is not called. May be NULL. */

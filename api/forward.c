@@ -1,6 +1,7 @@
 /* Passing a request on to the one engine that it concerns. The path is built anew from what was
  * looked up, never taken from the client. */
 #include "api/api_priv.h"
+#include "cluster/node_call.h"
 #include "lib/log.h"
 #include "lib/str.h"
 
@@ -43,20 +44,6 @@ char *forward_target(const struct node *node, int minor, const char *path, const
 	buf_append_str(&target, query[0] != '\0' ? "?" : "");
 	buf_append_str(&target, query);
 	return buf_take(&target);
-}
-
-void forward_describe_failure(const struct node *node, const struct err *why, struct err *err)
-{
-	const struct node_view *view = node_view(node);
-
-	err->code = why->code == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_UPSTREAM;
-	if (why->code == ERR_UNAVAILABLE)
-		err_set(err, ERR_UPSTREAM,
-			"Cannot connect to the Docker daemon at tcp://%s. Is the docker daemon "
-			"running? (node %s: %s)",
-			view->addr, view->name, why->msg);
-	else
-		err_set(err, err->code, "node %s (%s): %s", view->name, view->addr, why->msg);
 }
 
 /* ---- Further nodes ---- */
@@ -121,8 +108,7 @@ struct forward {
 	struct forward_spec spec;
 	struct fallback fallback;
 	char *container_id;
-	struct call *call;
-	struct node_waiter *waiter;
+	struct node_call call;
 	unsigned refs; /* the exchange's, and one for each refresh under way */
 	unsigned refreshes;
 	int status;
@@ -144,11 +130,10 @@ static void forward_unref(struct forward *f)
 	free(f);
 }
 
-static void forward_stop(struct forward *f)
+static void forward_unknown(struct forward *f)
 {
-	if (f->call != NULL)
-		call_cancel(TAKE_PTR(f->call));
-	node_waiter_free(TAKE_PTR(f->waiter));
+	if (f->spec.unknown != NULL)
+		f->spec.unknown(f->node, f->spec.unknown_arg);
 }
 
 static void forward_end(struct exchange *x, bool finished, void *arg)
@@ -157,7 +142,9 @@ static void forward_end(struct exchange *x, bool finished, void *arg)
 
 	(void)x;
 	(void)finished;
-	forward_stop(f);
+	if (node_call_is_active(&f->call) || f->refreshes > 0)
+		forward_unknown(f);
+	node_call_cancel(&f->call);
 	f->r = NULL;
 	forward_unref(f);
 }
@@ -165,19 +152,19 @@ static void forward_end(struct exchange *x, bool finished, void *arg)
 static void forward_send(struct forward *f, const void *body, size_t len);
 
 /* The node did not answer: another one is asked, or the client is told. */
-static void forward_fail(struct forward *f, const struct err *why)
+static void forward_fail(struct forward *f, const struct node_failure *failure)
 {
 	struct node *next = fallback_next(&f->fallback, f->r);
-	struct err err = ERR_INIT;
 
-	forward_describe_failure(f->node, why, &err);
-	forward_stop(f);
-	if (next != NULL) {
-		log_info("asked elsewhere: node=%s error=%s", node_view(next)->name, err.msg);
-		node_change(&f->node, next);
-		forward_send(f, f->fallback.body, f->fallback.body_len);
-	} else if (f->r != NULL)
-		request_fail(f->r, &err);
+	if (failure->was_sent)
+		forward_unknown(f);
+	if (next == NULL) {
+		request_fail(f->r, &failure->err);
+		return;
+	}
+	log_info("asked elsewhere: node=%s error=%s", node_view(next)->name, failure->err.msg);
+	node_change(&f->node, next);
+	forward_send(f, f->fallback.body, f->fallback.body_len);
 }
 
 static void forward_reply(
@@ -187,7 +174,6 @@ static void forward_reply(
 
 	if (r == NULL)
 		return;
-	forward_stop(f);
 	exchange_reply(r->x, f->status, headers, body, len);
 }
 
@@ -197,8 +183,11 @@ static void forward_refreshed(void *arg, const struct err *err)
 
 	/* That the inventory could not be brought up to date does not change what the engine did.
 	 */
-	if (err != NULL)
+	if (err != NULL) {
 		log_debug("refresh after a change failed: %s", err->msg);
+		if (f->r != NULL)
+			forward_unknown(f);
+	}
 	if (--f->refreshes == 0)
 		forward_reply(f, &f->headers, f->body, f->body_len);
 	forward_unref(f);
@@ -261,19 +250,17 @@ static bool forward_edit(struct forward *f, const struct reply *reply, struct bu
 	       !out->failed;
 }
 
-static void forward_answered(void *arg, const struct reply *reply, const struct err *err)
+/* From here on the reply is certain, whatever becomes of the node. */
+static void forward_answered(
+	const struct reply *reply, const struct node_failure *failure, void *arg)
 {
 	struct forward *f = arg;
 	struct buf *edited = &f->r->api->edited;
 	const char *body;
 	size_t len;
 
-	f->call = NULL;
-	/* From here on the reply is certain, whatever becomes of the node. */
-	node_waiter_free(TAKE_PTR(f->waiter));
-	if (err != NULL) {
-		node_report_failure(f->node, err);
-		forward_fail(f, err);
+	if (failure != NULL) {
+		forward_fail(f, failure);
 		return;
 	}
 	f->status = reply->status;
@@ -289,17 +276,6 @@ static void forward_answered(void *arg, const struct reply *reply, const struct 
 	else
 		forward_reply(f, reply->headers, body, len);
 	buf_empty(edited);
-}
-
-static void forward_node_down(void *arg)
-{
-	struct forward *f = arg;
-	struct err err = ERR_INIT;
-
-	node_waiter_free(TAKE_PTR(f->waiter));
-	err_set(&err, ERR_TIMEOUT, "the node went down before it answered: %s",
-		node_error(f->node));
-	forward_fail(f, &err);
 }
 
 static struct forward *forward_new(struct request *r, const struct forward_spec *spec)
@@ -318,25 +294,18 @@ static struct forward *forward_new(struct request *r, const struct forward_spec 
 
 static void forward_send(struct forward *f, const void *body, size_t len)
 {
-	struct endpoint *endpoint = node_endpoint(f->node);
-	struct err err = ERR_INIT;
-	char *target CLEANUP_FREE = NULL;
-	struct call_request call = {
+	char *target CLEANUP_FREE =
+		forward_target(f->node, f->r->minor, f->spec.path_take, f->r->raw_query);
+	const struct call_request call = {
 		.method = exchange_method(f->r->x),
+		.target = target,
 		.headers = exchange_headers(f->r->x),
 		.body = body,
 		.body_len = len,
+		.total_timeout_ms = deadline_ms(f->r),
 	};
 
-	if (endpoint == NULL) {
-		err_set(&err, ERR_UNAVAILABLE, "it was removed from the cluster");
-		forward_fail(f, &err);
-		return;
-	}
-	target = forward_target(f->node, f->r->minor, f->spec.path_take, f->r->raw_query);
-	call.target = target;
-	f->waiter = node_on_down(f->node, forward_node_down, f);
-	f->call = call_collect(endpoint, &call, API_REPLY_MAX, forward_answered, f);
+	node_call_collect(&f->call, f->node, &call, API_REPLY_MAX, forward_answered, f);
 }
 
 static void forward_body(struct exchange *x, const char *body, size_t len, void *arg)
@@ -369,8 +338,7 @@ struct pipe {
 	struct node *node; /* referenced */
 	char *path;
 	struct fallback fallback;
-	struct call *call;
-	struct node_waiter *waiter;
+	struct node_call call;
 	bool upload_is_full;
 	unsigned parts; /* refreshed before a reply of success ends */
 	int status;
@@ -387,43 +355,33 @@ static void pipe_unref(struct pipe *p)
 	free(p);
 }
 
-static void pipe_stop(struct pipe *p)
-{
-	if (p->call != NULL)
-		call_cancel(TAKE_PTR(p->call));
-	node_waiter_free(TAKE_PTR(p->waiter));
-}
-
 static void pipe_end(struct exchange *x, bool finished, void *arg)
 {
 	struct pipe *p = arg;
 
 	(void)x;
 	(void)finished;
-	pipe_stop(p);
+	node_call_cancel(&p->call);
 	p->r = NULL;
 	pipe_unref(p);
 }
 
 static void pipe_send(struct pipe *p, const void *body, size_t len, bool has_upload);
 
-static void pipe_fail(struct pipe *p, const struct err *why)
+static void pipe_fail(struct pipe *p, const struct node_failure *failure)
 {
-	struct err err = ERR_INIT;
-	struct node *next = NULL;
+	struct node *next;
 
-	forward_describe_failure(p->node, why, &err);
-	pipe_stop(p);
 	if (exchange_reply_started(p->r->x)) {
-		exchange_reply_abort(p->r->x, err.msg);
+		exchange_reply_abort(p->r->x, failure->err.msg);
 		return;
 	}
 	next = fallback_next(&p->fallback, p->r);
 	if (next == NULL) {
-		request_fail(p->r, &err);
+		request_fail(p->r, &failure->err);
 		return;
 	}
-	log_info("asked elsewhere: node=%s error=%s", node_view(next)->name, err.msg);
+	log_info("asked elsewhere: node=%s error=%s", node_view(next)->name, failure->err.msg);
 	node_change(&p->node, next);
 	pipe_send(p, p->fallback.body, p->fallback.body_len, false);
 }
@@ -438,20 +396,18 @@ static int64_t announced_length(const struct http_headers *headers)
 	return length;
 }
 
-static void pipe_head(struct call *call, int status, const struct http_headers *headers, void *arg)
+static void pipe_head(int status, const struct http_headers *headers, void *arg)
 {
 	struct pipe *p = arg;
 
-	(void)call;
 	p->status = status;
 	exchange_reply_start(p->r->x, status, headers, announced_length(headers));
 }
 
-static bool pipe_body(struct call *call, const char *data, size_t len, void *arg)
+static bool pipe_body(const char *data, size_t len, void *arg)
 {
 	struct pipe *p = arg;
 
-	(void)call;
 	return exchange_reply_write(p->r->x, data, len);
 }
 
@@ -466,18 +422,14 @@ static void pipe_refreshed(void *arg, const struct err *err)
 	pipe_unref(p);
 }
 
-static void pipe_done(struct call *call, const struct err *err, void *arg)
+static void pipe_done(const struct node_failure *failure, void *arg)
 {
 	struct pipe *p = arg;
 
-	(void)call;
-	p->call = NULL;
-	if (err != NULL) {
-		node_report_failure(p->node, err);
-		pipe_fail(p, err);
+	if (failure != NULL) {
+		pipe_fail(p, failure);
 	} else if (p->parts != 0 && p->status < 300) {
 		/* Certain from here on, whatever becomes of the node. */
-		node_waiter_free(TAKE_PTR(p->waiter));
 		p->refs++;
 		node_refresh_parts(p->node, p->parts, pipe_refreshed, p);
 	} else {
@@ -485,29 +437,20 @@ static void pipe_done(struct call *call, const struct err *err, void *arg)
 	}
 }
 
-static void pipe_upload_drain(struct call *call, void *arg)
+static void pipe_upload_drain(void *arg)
 {
 	struct pipe *p = arg;
 
-	(void)call;
 	p->upload_is_full = false;
 	exchange_body_resume(p->r->x);
 }
-
-static const struct call_ops pipe_ops = {
-	.head = pipe_head,
-	.body = pipe_body,
-	.upload_drain = pipe_upload_drain,
-	.done = pipe_done,
-};
 
 static void pipe_reply_drain(struct exchange *x, void *arg)
 {
 	struct pipe *p = arg;
 
 	(void)x;
-	if (p->call != NULL)
-		call_resume(p->call);
+	node_call_resume(&p->call);
 }
 
 static size_t pipe_sink(struct exchange *x, const char *data, size_t len, void *arg)
@@ -515,52 +458,39 @@ static size_t pipe_sink(struct exchange *x, const char *data, size_t len, void *
 	struct pipe *p = arg;
 
 	(void)x;
-	if (p->call == NULL)
+	if (!node_call_is_active(&p->call))
 		return len; /* the engine has ended it: the rest is dropped */
 	if (len == 0) {
-		call_upload_end(p->call);
+		node_call_upload_end(&p->call);
 		return 0;
 	}
 	if (p->upload_is_full)
 		return 0;
-	p->upload_is_full = !call_upload(p->call, data, len);
+	p->upload_is_full = !node_call_upload(&p->call, data, len);
 	return len;
-}
-
-static void pipe_node_down(void *arg)
-{
-	struct pipe *p = arg;
-	struct err err = ERR_INIT;
-
-	node_waiter_free(TAKE_PTR(p->waiter));
-	err_set(&err, ERR_TIMEOUT, "the node went down: %s", node_error(p->node));
-	pipe_fail(p, &err);
 }
 
 static void pipe_send(struct pipe *p, const void *body, size_t len, bool has_upload)
 {
-	struct endpoint *endpoint = node_endpoint(p->node);
-	char *target CLEANUP_FREE = NULL;
-	struct call_request call = {
+	static const struct node_call_ops ops = {
+		.head = pipe_head,
+		.body = pipe_body,
+		.upload_drain = pipe_upload_drain,
+		.done = pipe_done,
+	};
+	char *target CLEANUP_FREE = forward_target(p->node, p->r->minor, p->path, p->r->raw_query);
+	const struct call_request call = {
 		.method = exchange_method(p->r->x),
+		.target = target,
 		.headers = exchange_headers(p->r->x),
 		.body = body,
 		.body_len = len,
 		.has_upload = has_upload,
 		.upload_length = exchange_body_length(p->r->x),
 	};
-	struct err err = ERR_INIT;
 
-	if (endpoint == NULL) {
-		err_set(&err, ERR_UNAVAILABLE, "it was removed from the cluster");
-		pipe_fail(p, &err);
-		return;
-	}
-	target = forward_target(p->node, p->r->minor, p->path, p->r->raw_query);
-	call.target = target;
 	exchange_on_drain(p->r->x, pipe_reply_drain, p);
-	p->waiter = node_on_down(p->node, pipe_node_down, p);
-	p->call = call_start(endpoint, &call, &pipe_ops, p);
+	node_call_start(&p->call, p->node, &call, &ops, p);
 	if (has_upload)
 		exchange_stream_body(p->r->x, pipe_sink, p);
 }

@@ -1,6 +1,7 @@
 /* Connections that become one raw stream from client to engine, half-closes included: attach, exec,
  * WebSockets, BuildKit. */
 #include "api/api_priv.h"
+#include "cluster/node_call.h"
 #include "http/relay.h"
 #include "lib/log.h"
 #include "lib/str.h"
@@ -12,10 +13,9 @@
 struct hijack {
 	struct api *api;
 	struct request *r; /* until it is raw */
-	struct node *node;
-	struct raw_call *call;
+	char *node_name;   /* for the log */
+	struct node_call call;
 	struct relay *relay;
-	struct node_waiter *waiter;
 	bool ends_whole;
 	void (*over)(void *arg);
 	void *arg;
@@ -23,8 +23,8 @@ struct hijack {
 
 static void hijack_free(struct hijack *h)
 {
-	raw_call_cancel(h->call);
-	node_waiter_free(h->waiter);
+	node_call_cancel(&h->call);
+	free(h->node_name);
 	if (h->over != NULL)
 		h->over(h->arg);
 	free(h);
@@ -48,40 +48,31 @@ static void relay_done(struct relay *relay, void *arg)
 
 	log_debug("raw stream ended node=%s client_sent=%llu engine_got=%llu engine_sent=%llu "
 		  "client_got=%llu",
-		node_view(h->node)->name, (unsigned long long)there.read,
-		(unsigned long long)there.written, (unsigned long long)back.read,
-		(unsigned long long)back.written);
+		h->node_name, (unsigned long long)there.read, (unsigned long long)there.written,
+		(unsigned long long)back.read, (unsigned long long)back.written);
 	h->relay = NULL;
 	if (h->r == NULL)
 		hijack_free(h);
 }
 
+/* The stream is open, and ends with its node. */
 static void node_down(void *arg)
 {
 	struct hijack *h = arg;
 
-	node_waiter_free(TAKE_PTR(h->waiter));
-	if (h->relay != NULL) {
+	if (h->relay != NULL)
 		relay_cancel(TAKE_PTR(h->relay));
-		if (h->r == NULL)
-			hijack_free(h);
-		return;
-	}
-	raw_call_cancel(TAKE_PTR(h->call));
-	if (h->r != NULL)
-		exchange_reply_error(h->r->x, 504, "node %s went down before it answered: %s",
-			node_view(h->node)->name, node_error(h->node));
+	if (h->r == NULL)
+		hijack_free(h);
 }
 
-static void upgraded(struct raw_call *call, int status, const struct http_headers *headers,
-	struct stream *engine, void *arg)
+static void upgraded(
+	int status, const struct http_headers *headers, struct stream *engine, void *arg)
 {
 	struct hijack *h = arg;
 	struct http_headers copy = {0};
 	struct stream *client;
 
-	(void)call;
-	h->call = NULL;
 	http_headers_copy(&copy, headers);
 	client = exchange_upgrade(h->r->x, status, &copy);
 	http_headers_free(&copy);
@@ -94,25 +85,20 @@ static void upgraded(struct raw_call *call, int status, const struct http_header
 		relay_ends_whole(h->relay);
 }
 
-static void refused(
-	struct raw_call *call, const struct reply *reply, const struct err *err, void *arg)
+static void refused(const struct reply *reply, const struct node_failure *failure, void *arg)
 {
 	struct hijack *h = arg;
 
-	(void)call;
-	h->call = NULL;
-	if (reply != NULL) {
+	if (failure != NULL)
+		request_fail(h->r, &failure->err);
+	else
 		exchange_reply(
 			h->r->x, reply->status, reply->headers, reply->body, reply->body_len);
-		return;
-	}
-	node_report_failure(h->node, err);
-	exchange_reply_error(h->r->x, err->code == ERR_TIMEOUT ? 504 : 502, "node %s (%s): %s",
-		node_view(h->node)->name, node_view(h->node)->addr, err->msg);
 }
 
-static const struct raw_ops hijack_ops = {
+static const struct node_raw_ops hijack_ops = {
 	.upgraded = upgraded,
+	.down = node_down,
 	.refused = refused,
 };
 
@@ -141,13 +127,13 @@ static int choose_protocol(
 
 void hijack(struct request *r, const struct hijack_spec *spec)
 {
-	struct endpoint *endpoint = node_endpoint(spec->node);
 	struct hijack *h = xcalloc(1, sizeof(*h));
 	struct err err = ERR_INIT;
 	const char *protocol;
-	char *target CLEANUP_FREE = NULL;
-	struct call_request call = {
+	char *target CLEANUP_FREE = forward_target(spec->node, r->minor, spec->path, r->raw_query);
+	const struct call_request call = {
 		.method = exchange_method(r->x),
+		.target = target,
 		.headers = exchange_headers(r->x),
 		.body = spec->body,
 		.body_len = spec->body_len,
@@ -156,22 +142,13 @@ void hijack(struct request *r, const struct hijack_spec *spec)
 
 	h->api = r->api;
 	h->r = r;
-	h->node = spec->node;
+	h->node_name = xstrdup(node_view(spec->node)->name);
 	h->ends_whole = spec->ends_whole;
 	h->over = spec->over;
 	h->arg = spec->arg;
 	exchange_on_end(r->x, hijack_end, h);
-	if (choose_protocol(r, spec, &protocol, &err) != 0) {
+	if (choose_protocol(r, spec, &protocol, &err) != 0)
 		request_fail(r, &err);
-		return;
-	}
-	if (endpoint == NULL) {
-		exchange_reply_error(r->x, 503, "node %s was removed from the cluster",
-			node_view(spec->node)->name);
-		return;
-	}
-	target = forward_target(spec->node, r->minor, spec->path, r->raw_query);
-	call.target = target;
-	h->waiter = node_on_down(spec->node, node_down, h);
-	h->call = raw_call_start(endpoint, &call, protocol, &hijack_ops, h);
+	else
+		node_call_raw(&h->call, spec->node, &call, protocol, &hijack_ops, h);
 }

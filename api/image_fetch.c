@@ -3,6 +3,7 @@
  * image when its archive is complete, so that one which breaks off leaves nothing behind. */
 #include "api/image_fetch.h"
 #include "cluster/json_split.h"
+#include "cluster/node_call.h"
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/str.h"
@@ -31,11 +32,10 @@ struct image_fetch {
 	char *key;             /* node, image, and for a pull what it depends on; has credentials */
 	char *image;           /* what is copied or pulled: a name, or of a copy an ID */
 	char *node_name;       /* for people */
-	struct node *node;     /* that is to have it; good while to_waiter is */
-	struct node *source;   /* that has it; NULL = pull */
+	struct node *node;     /* that is to have it; referenced */
+	struct node *source;   /* that has it, referenced; NULL = pull */
 	struct str_list tried; /* IDs of nodes that broke off */
-	struct call *to, *from;
-	struct node_waiter *to_waiter, *from_waiter;
+	struct node_call to, from;
 	struct loop_timer *silence; /* of a pull without credentials; NULL once it has begun */
 	struct progress to_says, from_says;
 	struct image_wait *waits;
@@ -113,22 +113,21 @@ static void fetch_free(struct image_fetch *f)
 	free(f->image);
 	free(f->node_name);
 	str_list_free(&f->tried);
+	node_unref(f->node);
+	if (f->source != NULL)
+		node_unref(f->source);
 	free(f);
 }
 
 static void fetch_stop_calls(struct image_fetch *f)
 {
-	if (f->to != NULL)
-		call_cancel(TAKE_PTR(f->to));
-	if (f->from != NULL)
-		call_cancel(TAKE_PTR(f->from));
-	node_waiter_free(TAKE_PTR(f->from_waiter));
+	node_call_cancel(&f->to);
+	node_call_cancel(&f->from);
 }
 
 static void fetch_stop(struct image_fetch *f)
 {
 	fetch_stop_calls(f);
-	node_waiter_free(TAKE_PTR(f->to_waiter));
 	loop_timer_free(TAKE_PTR(f->silence));
 }
 
@@ -184,63 +183,39 @@ static void fetch_refresh(struct image_fetch *f, struct node *node)
 
 /* ---- The node that is to have it: a load, or a pull ---- */
 
-/* For either of the nodes. */
-static void describe_down(const struct image_fetch *f, const struct node *node, struct err *err)
-{
-	err_set(err, ERR_TIMEOUT, "node %s went down while image %s was copied or pulled: %s",
-		node_view(node)->name, f->image, node_error(node));
-}
-
-static void to_node_down(void *arg)
-{
-	struct image_fetch *f = arg;
-	struct err err = ERR_INIT;
-
-	describe_down(f, f->node, &err);
-	fetch_finish(f, &err);
-}
-
-static void to_head(struct call *call, int status, const struct http_headers *headers, void *arg)
+static void to_head(int status, const struct http_headers *headers, void *arg)
 {
 	struct image_fetch *f = arg;
 
-	(void)call;
 	(void)headers;
 	f->to_says.status = status;
 }
 
-static bool to_body(struct call *call, const char *data, size_t len, void *arg)
+static bool to_body(const char *data, size_t len, void *arg)
 {
 	struct image_fetch *f = arg;
 
-	(void)call;
 	progress_feed(&f->to_says, data, len);
 	if (f->to_says.has_begun)
 		loop_timer_free(TAKE_PTR(f->silence));
 	return true;
 }
 
-static void to_drain(struct call *call, void *arg)
+static void to_drain(void *arg)
 {
 	struct image_fetch *f = arg;
 
-	(void)call;
-	if (f->from != NULL)
-		call_resume(f->from);
+	node_call_resume(&f->from);
 }
 
-static void to_done(struct call *call, const struct err *err, void *arg)
+static void to_done(const struct node_failure *failed, void *arg)
 {
 	struct image_fetch *f = arg;
 	const char *told;
 	struct err failure = ERR_INIT;
 
-	(void)call;
-	f->to = NULL;
-	if (err != NULL) {
-		node_report_failure(f->node, err);
-		forward_describe_failure(f->node, err, &failure);
-		fetch_finish(f, &failure);
+	if (failed != NULL) {
+		fetch_finish(f, &failed->err);
 		return;
 	}
 	told = progress_error(&f->to_says);
@@ -254,7 +229,7 @@ static void to_done(struct call *call, const struct err *err, void *arg)
 	fetch_finish(f, &failure);
 }
 
-static const struct call_ops to_ops = {
+static const struct node_call_ops to_ops = {
 	.head = to_head,
 	.body = to_body,
 	.upload_drain = to_drain,
@@ -272,7 +247,7 @@ static void start_load(struct image_fetch *f)
 		.upload_length = -1};
 
 	http_headers_add(&headers, "Content-Type", "application/x-tar");
-	f->to = call_start(node_endpoint(f->node), &call, &to_ops, f);
+	node_call_start(&f->to, f->node, &call, &to_ops, f);
 	http_headers_free(&headers);
 }
 
@@ -313,7 +288,7 @@ static void start_pull(struct image_fetch *f, const char *platform, const char *
 		f->silence = loop_timer_new(f->all->loop, pull_is_silent, f);
 		loop_timer_start(f->silence, PULL_SILENCE_MS);
 	}
-	f->to = call_start(node_endpoint(f->node), &call, &to_ops, f);
+	node_call_start(&f->to, f->node, &call, &to_ops, f);
 	http_headers_free(&headers);
 }
 
@@ -375,54 +350,41 @@ static void source_failed(struct image_fetch *f, const struct err *why)
 	progress_init(&f->to_says);
 	progress_reset(&f->from_says);
 	progress_init(&f->from_says);
+	node_ref(next);
+	node_unref(f->source);
 	f->source = next;
 	start_copy(f);
 }
 
-static void from_node_down(void *arg)
-{
-	struct image_fetch *f = arg;
-	struct err err = ERR_INIT;
-
-	describe_down(f, f->source, &err);
-	source_failed(f, &err);
-}
-
-static void from_head(struct call *call, int status, const struct http_headers *headers, void *arg)
+static void from_head(int status, const struct http_headers *headers, void *arg)
 {
 	struct image_fetch *f = arg;
 
-	(void)call;
 	(void)headers;
 	f->from_says.status = status;
 	if (status == 200)
 		start_load(f);
 }
 
-static bool from_body(struct call *call, const char *data, size_t len, void *arg)
+static bool from_body(const char *data, size_t len, void *arg)
 {
 	struct image_fetch *f = arg;
 
-	(void)call;
-	if (f->to != NULL)
-		return call_upload(f->to, data, len);
+	if (node_call_is_active(&f->to))
+		return node_call_upload(&f->to, data, len);
 	progress_feed(&f->from_says, data, len);
 	return true;
 }
 
-static void from_done(struct call *call, const struct err *err, void *arg)
+static void from_done(const struct node_failure *failed, void *arg)
 {
 	struct image_fetch *f = arg;
 	struct err failure = ERR_INIT;
 
-	(void)call;
-	f->from = NULL;
-	if (err != NULL) {
-		node_report_failure(f->source, err);
-		forward_describe_failure(f->source, err, &failure);
-		source_failed(f, &failure);
-	} else if (f->to != NULL) {
-		call_upload_end(f->to);
+	if (failed != NULL) {
+		source_failed(f, &failed->err);
+	} else if (node_call_is_active(&f->to)) {
+		node_call_upload_end(&f->to);
 	} else if (f->from_says.status == 404) {
 		f->is_stale = true;
 		fetch_refresh(f, f->source);
@@ -433,7 +395,7 @@ static void from_done(struct call *call, const struct err *err, void *arg)
 	}
 }
 
-static const struct call_ops from_ops = {
+static const struct node_call_ops from_ops = {
 	.head = from_head,
 	.body = from_body,
 	.done = from_done,
@@ -447,8 +409,7 @@ static void start_copy(struct image_fetch *f)
 	char *target CLEANUP_FREE = node_path(f->source, path);
 	const struct call_request call = {.method = "GET", .target = target};
 
-	f->from_waiter = node_on_down(f->source, from_node_down, f);
-	f->from = call_start(node_endpoint(f->source), &call, &from_ops, f);
+	node_call_start(&f->from, f->source, &call, &from_ops, f);
 }
 
 /* ---- Who wants what ---- */
@@ -462,12 +423,14 @@ static struct image_fetch *fetch_start(struct image_fetches *fetches,
 	f->key = key_take;
 	f->image = xstrdup(name);
 	f->node = spec->node;
+	node_ref(f->node);
 	f->node_name = xstrdup(node_view(f->node)->name);
 	f->source = source;
+	if (source != NULL)
+		node_ref(source);
 	progress_init(&f->to_says);
 	progress_init(&f->from_says);
 	HASH_ADD_KEYPTR(hh, fetches->table, f->key, strlen(f->key), f);
-	f->to_waiter = node_on_down(f->node, to_node_down, f);
 	log_info("image fetched for a container: image=%s node=%s from=%s", f->image, f->node_name,
 		source != NULL ? node_view(source)->name : "registry");
 	if (source != NULL)

@@ -19,6 +19,7 @@ api_libswarm_api_a_SOURCES = \
 	api/create.c \
 	api/create_networks.c \
 	api/create_networks.h \
+	api/deadline.c \
 	api/default_headers.c \
 	api/disk_usage.c \
 	api/event_filter.c \
@@ -79,6 +80,7 @@ check_PROGRAMS += tests/unit/test_api_deadline
 check_PROGRAMS += tests/unit/test_api_events
 check_PROGRAMS += tests/unit/test_api_images
 check_PROGRAMS += tests/unit/test_api_lifetimes
+check_PROGRAMS += tests/unit/test_api_outcomes
 check_PROGRAMS += tests/unit/test_api_paced
 check_PROGRAMS += tests/unit/test_api_pins
 endif
@@ -101,6 +103,9 @@ tests_unit_test_api_images_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_lifetimes_SOURCES = tests/unit/test_api_lifetimes.c $(manager_fixture)
 tests_unit_test_api_lifetimes_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_lifetimes_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_api_outcomes_SOURCES = tests/unit/test_api_outcomes.c $(manager_fixture)
+tests_unit_test_api_outcomes_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_outcomes_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 # Exchanges are played by the test.
 tests_unit_test_api_paced_SOURCES = \
 	tests/unit/test_api_paced.c \

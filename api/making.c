@@ -10,30 +10,27 @@
 
 /* ---- Life ---- */
 
-static void promise_over(void *arg, const struct err *err)
-{
-	(void)err;
-	promise_free(arg);
-}
-
 static void making_end(struct exchange *x, bool finished, void *arg)
 {
 	struct making *m = arg;
-	struct promise *promise = TAKE_PTR(m->promise);
 
 	(void)x;
-	/* The client has gone, and the engine may have done it all the same: the name stays
-	 * promised until the inventory tells. */
-	if (promise != NULL && !finished && promise_node(promise) != NULL)
-		node_refresh_parts(promise_node(promise),
-			m->kind == PROMISE_NETWORK ? NODE_NETWORKS : NODE_VOLUMES, promise_over,
-			promise);
-	else
-		promise_free(promise);
+	(void)finished;
+	promise_free(m->promise);
 	create_request_free(m->terms);
 	json_decref(m->body);
 	free(m->warning);
 	free(m);
+}
+
+/* The engine may have made it: the name stays promised until the inventory tells. */
+static void making_unknown(struct node *node, void *arg)
+{
+	struct making *m = arg;
+
+	(void)node;
+	if (m->promise != NULL)
+		promise_leave(TAKE_PTR(m->promise));
 }
 
 /* "node/name": the node, and the plain name into the body. */
@@ -179,6 +176,8 @@ void making_send(struct making *m, struct node *node, bool is_everywhere)
 		.parts_everywhere = is_everywhere,
 		.edit = edit_warning,
 		.edit_arg = m,
+		.unknown = making_unknown,
+		.unknown_arg = m,
 	};
 	struct err err = ERR_INIT;
 	char *text CLEANUP_FREE = NULL;
