@@ -34,7 +34,7 @@ extern const struct command command_simulate;
 #define DISCOVERY_OPT_OPTION \
 	{.name = "discovery-opt", .kind = OPTION_LIST, .argument = "KEY=VALUE", \
 	 .help = "Option of the discovery back end: kv.path, kv.token, kv.cacertfile, kv.certfile, " \
-		 "kv.keyfile; token.scheme, token.cacertfile, token.certfile, token.keyfile."}
+		 "kv.keyfile; token.scheme, token.cacertfile, token.certfile, token.keyfile; allow.special."}
 #define DISCOVERY_OPTIONS \
 	{.name = "discovery", .kind = OPTION_TEXT, .argument = "URL", .variable = "SWARM_DISCOVERY", \
 	 .help = "Where the engines are listed; the same as the argument DISCOVERY."}, \

@@ -10,6 +10,7 @@ static const struct option_spec specs[] = {
 		.kind = OPTION_TEXT,
 		.argument = "HOST:PORT",
 		.variable = "SWARM_ADVERTISE",
+		.is_mandatory = true,
 		.help = "Address of the engine, as managers reach it.",
 	},
 	DISCOVERY_OPTIONS,

@@ -122,6 +122,8 @@ static int value_add(
 				o->table, err, "value is neither true nor false", origin);
 		return 0;
 	}
+	if (str_is_empty(text) && spec->is_mandatory)
+		return err_set(err, ERR_USAGE, "missing mandatory --%s flag", spec->name);
 	if (str_is_empty(text))
 		return usage_error(o->table, err, "flag needs an argument", origin);
 	if (spec->kind != OPTION_LIST)

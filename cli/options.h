@@ -26,6 +26,7 @@ struct option_spec {
 	const char *variable; /* environment variable that stands in for it; may be NULL */
 	const char *fallback; /* value when it is not given at all; may be NULL */
 	const char *help;
+	bool is_mandatory;   /* the command needs it: an empty value is as good as none */
 	const char *refusal; /* not NULL: known, not listed, and its use is an error of this text */
 };
 

@@ -17,6 +17,7 @@ static const struct option_spec specs[] = {
 		.name = "data-dir",
 		.kind = OPTION_TEXT,
 		.argument = "FOLDER",
+		.is_mandatory = true,
 		.help = "Where tokens and their lists are kept; made when it is missing.",
 	},
 	TLS_OPTIONS("clients"),

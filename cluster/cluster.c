@@ -74,6 +74,7 @@ struct cluster *cluster_new(struct loop *loop, const struct env *env, struct cli
 	shared->timing = live_default_timing;
 	shared->refresh_min = config->refresh_min_ms;
 	shared->refresh_max = config->refresh_max_ms;
+	shared->refused = config->refused;
 	shared->failure_retry = config->failure_retry > 0 ? config->failure_retry : 1;
 	shared->reader = json_reader_new();
 	shared->turns[TURN_CONNECT].max = LIVE_CONNECTS_MAX;

@@ -30,6 +30,7 @@ struct cluster_config {
 	unsigned
 		failure_retry; /* failed probes in a row before a node counts as unhealthy (>= 1) */
 	double overcommit;     /* 0.05 = 5 % more CPU and memory than there is; > -1 */
+	unsigned refused;      /* ADDR_SPECIAL_* kinds that nodes' names must not stand for */
 };
 #define CLUSTER_OVERCOMMIT_DEFAULT 0.05
 

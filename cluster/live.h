@@ -101,6 +101,7 @@ struct cluster_live {
 	struct live_timing timing;
 	uint64_t refresh_min, refresh_max;
 	unsigned failure_retry;
+	unsigned refused;          /* ADDR_SPECIAL_* kinds that nodes' names must not stand for */
 	uint64_t round;            /* of cluster_set_nodes */
 	struct node_live *nodes;   /* hash by address */
 	struct node_live *removed; /* to be freed by reap */

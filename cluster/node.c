@@ -78,6 +78,7 @@ struct node_live *live_new(struct cluster *cluster, const char *addr, struct err
 
 	if (addr_parse(addr, 2375, &parsed, err) == -1)
 		return NULL;
+	parsed.refused = shared->refused;
 	live = xcalloc(1, sizeof(*live));
 	live->magic = NODE_LIVE_MAGIC;
 	live->shared = shared;

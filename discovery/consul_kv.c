@@ -4,6 +4,7 @@
 #include "lib/addr.h"
 #include "lib/buf.h"
 #include "lib/json.h"
+#include "lib/json_read.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -89,35 +90,47 @@ static char *trim(char *s)
 	return s;
 }
 
+/* Adds the node that one entry stands for, if it does. */
+static int parse_entry(struct json_ref entry, const char *dir, struct str_list *out)
+{
+	const char *key = json_ref_str(entry, "Key", NULL);
+	CLEANUP_FREE char *value = NULL;
+	const char *addr;
+
+	if (key == NULL)
+		return -1;
+	if (!str_has_prefix(key, dir))
+		return 0;
+	key += strlen(dir);
+	if (*key == '\0' || strchr(key, '/') != NULL)
+		return 0;
+	value = decode_text(json_ref_str(entry, "Value", ""));
+	addr = value != NULL ? trim(value) : "";
+	str_list_add(out, addr_check_host_port(addr, NULL) == 0 ? addr : key);
+	return 0;
+}
+
 int consul_parse_list(
 	const char *text, size_t len, const char *dir, struct str_list *out, struct err *err)
 {
-	CLEANUP_JSON json_t *list = json_parse(text, len, err);
-	size_t dir_len = strlen(dir), i;
-	json_t *entry;
+	struct json_reader *reader = json_reader_new();
+	struct json_ref list = json_read(reader, text, len, err);
+	size_t number = 0;
+	int status = 0;
 
-	if (list == NULL)
-		return err_wrap(err, "the store's list of nodes");
-	if (!json_is_array(list))
-		return err_set(err, ERR_UPSTREAM, "the store's list of nodes is not a JSON array");
-	json_array_foreach (list, i, entry) {
-		const char *key = json_str(entry, "Key", NULL);
-		CLEANUP_FREE char *value = NULL;
-		const char *addr;
-
-		if (key == NULL)
-			return err_set(err, ERR_UPSTREAM,
-				"entry %zu of the store's list of nodes has no key", i);
-		if (strncmp(key, dir, dir_len) != 0)
-			continue;
-		key += dir_len;
-		if (*key == '\0' || strchr(key, '/') != NULL)
-			continue;
-		value = entry_value(entry);
-		addr = value != NULL ? trim(value) : "";
-		str_list_add(out, addr_check_host_port(addr, NULL) == 0 ? addr : key);
-	}
-	return 0;
+	if (json_ref_kind(list) == JSON_KIND_NONE)
+		status = err_wrap(err, "the store's list of nodes");
+	else if (json_ref_kind(list) != JSON_KIND_ARRAY)
+		status =
+			err_set(err, ERR_UPSTREAM, "the store's list of nodes is not a JSON array");
+	/* One more than there may be is enough for discovery.c to refuse them all. */
+	for (struct json_walk w = json_walk(list);
+		status == 0 && out->len <= ADDR_EXPAND_MAX && json_walk_next(&w); number++)
+		if (parse_entry(w.value, dir, out) != 0)
+			status = err_set(err, ERR_UPSTREAM,
+				"entry %zu of the store's list of nodes has no key", number);
+	json_reader_free(reader);
+	return status;
 }
 
 int consul_parse_key(const char *text, size_t len, struct consul_key *out, struct err *err)

@@ -16,8 +16,12 @@
 #define RETRY_CAP_MS (30 * 1000)
 /* A look that was asked for while one was under way. */
 #define LOOK_AGAIN_MS 50
-/* Bad entries that one log line names. */
-#define BAD_NAMED_MAX 10
+/* An empty list is believed when it has stood for so many heartbeats, and for so long. */
+#define EMPTY_HEARTBEATS 3
+#define EMPTY_MIN_MS (10 * 1000)
+
+/* Of every back end: kinds of address that entries may stand for all the same. */
+#define ALLOW_SPECIAL "allow.special"
 
 static const struct discovery_ops *const back_ends[] = {
 	&discovery_nodes_ops,
@@ -48,7 +52,10 @@ struct discovery {
 	uint64_t grace_until; /* removals are held back; ms, 0 = they are not */
 	struct str_list held; /* the answer whose removals are held back, sorted */
 	struct loop_timer *grace_timer;
-	char *bad_told; /* the malformed entries that the log named last, NULL = none */
+	bool is_empty;        /* the last answers were good and empty; nodes are known */
+	uint64_t empty_since; /* ms */
+	struct discovery_entries entries;
+	unsigned refused; /* ADDR_SPECIAL_* that no entry may stand for */
 
 	/* Registering. */
 	char *addr; /* NULL = nothing is registered by us */
@@ -100,10 +107,23 @@ static int check_options(const struct str_list *options, struct err *err)
 				"invalid discovery option '%.64s': it should be of the form "
 				"name=value",
 				option);
-		if (!is_known_option(option, (size_t)(equals - option)))
+		if (!str_has_prefix(option, ALLOW_SPECIAL "=") &&
+			!is_known_option(option, (size_t)(equals - option)))
 			return err_set(err, ERR_USAGE, "unknown discovery option '%.*s'",
 				(int)(equals - option > 64 ? 64 : equals - option), option);
 	}
+	return 0;
+}
+
+/* The kinds of address that no entry may stand for. */
+static int read_refused(const struct str_list *options, unsigned *out, struct err *err)
+{
+	const char *names = options != NULL ? discovery_option(options, ALLOW_SPECIAL) : NULL;
+	unsigned allowed = 0;
+
+	if (names != NULL && addr_special_parse(names, &allowed, err) != 0)
+		return err_wrap(err, "discovery option " ALLOW_SPECIAL);
+	*out = ADDR_SPECIAL_ALL & ~allowed;
 	return 0;
 }
 
@@ -172,67 +192,6 @@ void discovery_look_soon(struct discovery *d, uint64_t delay_ms)
 		d->look_is_soon = true;
 		loop_timer_start(d->look_timer, delay_ms);
 	}
-}
-
-/* Says which entries of the store are not addresses, once for each different lot of them. */
-static void log_bad(struct discovery *d, const struct str_list *bad)
-{
-	CLEANUP_BUF struct buf text;
-
-	buf_init(&text, BAD_NAMED_MAX * 128);
-	for (size_t i = 0; i < bad->len && i < BAD_NAMED_MAX; i++)
-		buf_printf(&text, "%s'%.100s'", i > 0 ? " " : "", bad->items[i]);
-	if (bad->len > 0 && !str_eq(buf_str(&text), d->bad_told))
-		log_warn("%s discovery: entries that are no address are skipped count=%zu "
-			 "first=%s",
-			d->ops->name, bad->len, buf_str(&text));
-	free(d->bad_told);
-	d->bad_told = bad->len > 0 ? buf_take(&text) : NULL;
-}
-
-int discovery_check_addr(const char *addr, bool takes_sockets, struct err *err)
-{
-	struct addr parsed = {0};
-
-	if (!takes_sockets || !str_has_prefix(addr, "unix://"))
-		return addr_check_host_port(addr, err);
-	if (addr_parse(addr, 0, &parsed, err) != 0)
-		return -1;
-	addr_free(&parsed);
-	return 0;
-}
-
-static void sort_unique(struct str_list *addrs)
-{
-	size_t kept = 0;
-
-	str_list_sort(addrs);
-	for (size_t i = 0; i < addrs->len; i++) {
-		char *addr = TAKE_PTR(addrs->items[i]);
-
-		if (kept > 0 && strcmp(addrs->items[kept - 1], addr) == 0)
-			free(addr);
-		else
-			addrs->items[kept++] = addr;
-	}
-	addrs->len = kept;
-}
-
-static void drop_bad(struct discovery *d, struct str_list *addrs)
-{
-	CLEANUP_STR_LIST struct str_list bad = {0};
-	size_t kept = 0;
-
-	for (size_t i = 0; i < addrs->len; i++) {
-		char *addr = TAKE_PTR(addrs->items[i]);
-
-		if (discovery_check_addr(addr, d->ops->takes_sockets, NULL) != 0)
-			str_list_add_take(&bad, addr);
-		else
-			addrs->items[kept++] = addr;
-	}
-	addrs->len = kept;
-	log_bad(d, &bad);
 }
 
 static bool is_same(const struct str_list *a, const struct str_list *b)
@@ -315,7 +274,7 @@ static void hold_back(struct discovery *d, struct str_list *addrs)
 		str_list_add(&d->held, addrs->items[i]);
 	for (size_t i = 0; i < d->last.len; i++)
 		str_list_add(addrs, d->last.items[i]);
-	sort_unique(addrs);
+	discovery_sort_unique(addrs);
 	if (!loop_timer_is_active(d->grace_timer)) {
 		log_info("%s discovery: after a failure, removals are held back known=%zu "
 			 "listed=%zu ms=%llu",
@@ -332,40 +291,90 @@ void discovery_report_error(struct discovery *d, const struct err *err)
 	struct err told = *err;
 
 	d->look_failures++;
+	d->is_empty = false;
 	grace_void(d);
 	look_ended(d, retry_delay(d, d->look_failures));
 	err_wrap(&told, "%s discovery", d->ops->name);
 	d->failed(&told, d->watch_arg);
 }
 
+/* How long an empty list has to stand until the last nodes go, ms. */
+static uint64_t empty_wait(const struct discovery *d)
+{
+	uint64_t wait = EMPTY_HEARTBEATS * d->context.heartbeat_ms;
+
+	return wait > EMPTY_MIN_MS ? wait : EMPTY_MIN_MS;
+}
+
+/* Nothing usable is listed where there were nodes. Entries that are there and no addresses are a
+ * fault of the store for as long as they stand. An empty list may be one: it counts when it has
+ * stood for a while in which the store answered well each time. True: it counts now. */
+static bool is_empty_believed(struct discovery *d, size_t listed, uint64_t *look_again_ms)
+{
+	uint64_t now = d->context.env->now_ms(d->context.env), left;
+
+	if (listed > 0) {
+		d->is_empty = false;
+		return false;
+	}
+	if (!d->is_empty)
+		d->empty_since = now;
+	d->is_empty = true;
+	if (now - d->empty_since >= empty_wait(d))
+		return true;
+	left = empty_wait(d) - (now - d->empty_since);
+	if (*look_again_ms > left)
+		*look_again_ms = left;
+	return false;
+}
+
+static void report_nothing(struct discovery *d, size_t listed)
+{
+	struct err err = ERR_INIT;
+
+	grace_void(d);
+	if (listed > 0)
+		err_set(&err, ERR_UPSTREAM,
+			"%s discovery: none of the %zu entries can be a node, and %zu nodes were "
+			"known; they are kept",
+			d->ops->name, listed, d->last.len);
+	else
+		err_set(&err, ERR_UPSTREAM,
+			"%s discovery: the answer is empty, and %zu nodes were known; they are "
+			"kept until it has been so for %llu s",
+			d->ops->name, d->last.len, (unsigned long long)(empty_wait(d) / 1000));
+	d->failed(&err, d->watch_arg);
+}
+
 void discovery_report_set(struct discovery *d, struct str_list *addrs_take, uint64_t look_again_ms)
 {
 	CLEANUP_STR_LIST struct str_list addrs = *addrs_take;
 	struct err err = ERR_INIT;
+	size_t listed = addrs.len;
 
 	*addrs_take = (struct str_list){0};
 	if (addrs.len > ADDR_EXPAND_MAX) {
-		err_set(&err, ERR_TOO_LARGE, "the store lists %zu nodes, and %d are the most",
-			addrs.len, ADDR_EXPAND_MAX);
+		err_set(&err, ERR_TOO_LARGE, "the store lists more than %d nodes, the most",
+			ADDR_EXPAND_MAX);
 		discovery_report_error(d, &err);
 		return;
 	}
-	sort_unique(&addrs);
-	drop_bad(d, &addrs);
+	discovery_entries_clean(&d->entries, d->ops, d->refused, &addrs);
 	if (d->look_failures > 0)
 		log_info("%s discovery: answers again failures=%u", d->ops->name, d->look_failures);
 	d->look_failures = 0;
-	look_ended(d, look_again_ms);
-	if (addrs.len == 0 && d->last.len > 0) {
-		grace_void(d);
-		err_set(&err, ERR_UPSTREAM,
-			"%s discovery: the answer is empty, and %zu nodes were known; they are "
-			"kept",
-			d->ops->name, d->last.len);
-		d->failed(&err, d->watch_arg);
+	if (addrs.len == 0 && d->last.len > 0 && !is_empty_believed(d, listed, &look_again_ms)) {
+		look_ended(d, look_again_ms);
+		report_nothing(d, listed);
 		return;
 	}
-	hold_back(d, &addrs);
+	look_ended(d, look_again_ms);
+	if (addrs.len > 0)
+		hold_back(d, &addrs);
+	else if (d->last.len > 0)
+		log_warn("%s discovery: the list stays empty, the last nodes go known=%zu",
+			d->ops->name, d->last.len);
+	d->is_empty = false;
 	if (!d->has_last || !is_same(&d->last, &addrs))
 		tell(d, &addrs);
 }
@@ -490,13 +499,15 @@ struct discovery *discovery_open(struct loop *loop, const struct env *env, struc
 	const char *place = NULL;
 	const struct discovery_ops *ops;
 	struct discovery *d;
+	unsigned refused = 0;
 
 	if (str_is_empty(config->url)) {
 		err_set(err, ERR_INVALID, "no discovery URL is given");
 		return NULL;
 	}
 	ops = choose(config->url, &place, err);
-	if (ops == NULL || check_options(config->options, err) != 0)
+	if (ops == NULL || check_options(config->options, err) != 0 ||
+		read_refused(config->options, &refused, err) != 0)
 		return NULL;
 	d = xcalloc(1, sizeof(*d));
 	d->magic = DISCOVERY_MAGIC;
@@ -516,6 +527,7 @@ struct discovery *discovery_open(struct loop *loop, const struct env *env, struc
 	if (d->context.ttl_ms == 0)
 		d->context.ttl_ms = 3 * d->context.heartbeat_ms;
 	d->ops = ops;
+	d->refused = refused;
 	d->look_timer = loop_timer_new(loop, look, d);
 	d->grace_timer = loop_timer_new(loop, grace_over, d);
 	d->beat_timer = loop_timer_new(loop, beat, d);
@@ -527,6 +539,11 @@ struct discovery *discovery_open(struct loop *loop, const struct env *env, struc
 		return NULL;
 	}
 	return d;
+}
+
+unsigned discovery_refused(const struct discovery *d)
+{
+	return d->refused;
 }
 
 void discovery_close(struct discovery *d)
@@ -543,7 +560,7 @@ void discovery_close(struct discovery *d)
 	str_list_free(&d->options);
 	str_list_free(&d->last);
 	str_list_free(&d->held);
-	free(d->bad_told);
+	discovery_entries_free(&d->entries);
 	free(d->addr);
 	d->magic = 0;
 	free(d);

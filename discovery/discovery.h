@@ -1,6 +1,6 @@
 /* Discovery: which engines there are. Back ends (one file each, chosen by URL scheme) report full
- * sets; the difference is made here. An error keeps the last good set; an empty answer where there
- * were nodes is suspicious and reported as such, and drops nobody. Knows nothing of the cluster. */
+ * sets; the difference is made here. An error keeps the last good set; so does an empty answer
+ * where there were nodes, until it has stood for a while. Knows nothing of the cluster. */
 #ifndef DISCOVERY_DISCOVERY_H
 #define DISCOVERY_DISCOVERY_H
 
@@ -26,6 +26,9 @@ struct discovery_config {
 struct discovery *discovery_open(struct loop *loop, const struct env *env, struct client *client,
 	const struct discovery_config *config, struct err *err) MUSTCHECK;
 void discovery_close(struct discovery *discovery);
+/* ADDR_SPECIAL_* kinds that no listed name may stand for; entries that are written so are dropped
+ * here. */
+unsigned discovery_refused(const struct discovery *discovery);
 
 /* changed is called with the full set, sorted and without duplicates, each time it differs from the
  * last (the first good answer always). failed is called when the back end cannot tell (or tells

@@ -57,6 +57,25 @@ extern const struct discovery_ops discovery_token_ops;
 /* "host:port", or with takes_sockets also "unix:///path". */
 int discovery_check_addr(const char *addr, bool takes_sockets, struct err *err) MUSTCHECK;
 
+/* Adds what a token server's answer lists; at most ADDR_EXPAND_MAX + 1 entries are read. */
+int token_parse_list(const char *text, size_t len, struct str_list *out, struct err *err) MUSTCHECK;
+
+/* Sorted, each once. */
+void discovery_sort_unique(struct str_list *addrs);
+/* The ADDR_SPECIAL_* kind of a checked entry; 0 = none, or a name. */
+unsigned discovery_special(const char *entry);
+
+/* What the log was told of, so that it is told once. All zeros at first. */
+struct discovery_entries {
+	struct str_list bad;     /* entries of the last list that are no address, sorted */
+	struct str_list special; /* and those of a refused kind */
+};
+/* Leaves in addrs what is believed, sorted and each once. What is skipped is named in the log when
+ * the list before did not have it. */
+void discovery_entries_clean(struct discovery_entries *entries, const struct discovery_ops *ops,
+	unsigned refused, struct str_list *addrs);
+void discovery_entries_free(struct discovery_entries *entries);
+
 /* The reports. Each may close the discovery, and so free the back end, before it returns: reporting
  * is the last thing that a callback does. */
 

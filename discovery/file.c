@@ -24,6 +24,9 @@
 #define FILE_EVENT_DELAY_MS 20
 /* Bad lines that one log line names. */
 #define BAD_NAMED_MAX 10
+/* Addresses that ranges on bad lines may give before the rest is not looked at: a line of a few
+ * bytes can give thousands. */
+#define BAD_EXPANDED_MAX (4 * ADDR_EXPAND_MAX)
 
 struct file;
 
@@ -34,6 +37,10 @@ struct reading {
 	char *path;
 	struct buf content;
 	int64_t age_ms; /* since the last write, as the file's own time says */
+	struct str_list addrs;
+	size_t expanded; /* addresses that ranges on bad lines gave */
+	size_t bad_count;
+	char *bad; /* the first bad lines, for the log; NULL = none */
 	struct err err;
 };
 
@@ -50,9 +57,8 @@ struct file {
 	char *bad_told;          /* what the log said of bad lines last */
 };
 
-static void read_file(void *arg)
+static void read_file(struct reading *r)
 {
-	struct reading *r = arg;
 	CLEANUP_FD int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat before, after;
 	struct timespec now;
@@ -96,7 +102,7 @@ static void read_file(void *arg)
 }
 
 /* Adds what one line lists, cut at its comment; -1 when it is no address or range. */
-static int parse_line(char *line, struct str_list *out, struct err *err)
+static int parse_line(struct reading *r, char *line, struct err *err)
 {
 	CLEANUP_STR_LIST struct str_list found = {0};
 	CLEANUP_STR_LIST struct str_list parts = {0};
@@ -109,30 +115,34 @@ static int parse_line(char *line, struct str_list *out, struct err *err)
 		return 0;
 	if (parts.len > 1)
 		return err_set(err, ERR_INVALID, "a line break within");
+	if (r->addrs.len >= ADDR_EXPAND_MAX || r->expanded >= BAD_EXPANDED_MAX)
+		return err_set(
+			err, ERR_TOO_LARGE, "more than %d nodes are listed", ADDR_EXPAND_MAX);
 	if (addr_expand(parts.items[0], &found, err) != 0)
 		return -1;
-	if (out->len + found.len > ADDR_EXPAND_MAX)
+	r->expanded += found.len - 1;
+	if (r->addrs.len + found.len > ADDR_EXPAND_MAX)
 		return err_set(
 			err, ERR_TOO_LARGE, "more than %d nodes are listed", ADDR_EXPAND_MAX);
 	for (size_t i = 0; i < found.len; i++)
 		if (discovery_check_addr(found.items[i], true, err) != 0)
 			return -1;
+	r->expanded -= found.len - 1;
 	for (size_t i = 0; i < found.len; i++)
-		str_list_add_take(out, TAKE_PTR(found.items[i]));
+		str_list_add_take(&r->addrs, TAKE_PTR(found.items[i]));
 	found.len = 0;
 	return 0;
 }
 
-/* The good lines count, whatever stands in the others; the log says which they are, once for each
- * different lot. */
-static void parse_file(struct file *file, struct buf *content, struct str_list *out)
+/* The good lines count, whatever stands in the others. */
+static void parse_file(struct reading *r)
 {
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_BUF struct buf bad;
-	size_t bad_count = 0, number = 0, len = content->len;
+	size_t number = 0, len = r->content.len;
 	char *line, *end;
 
-	text = buf_take(content);
+	text = buf_take(&r->content);
 	buf_init(&bad, BAD_NAMED_MAX * 512);
 	for (line = text; line < text + len; line = end + 1) {
 		struct err err = ERR_INIT;
@@ -144,22 +154,44 @@ static void parse_file(struct file *file, struct buf *content, struct str_list *
 		number++;
 		if (strlen(line) != (size_t)(end - line))
 			err_set(&err, ERR_INVALID, "a NUL byte within");
-		else if (parse_line(line, out, &err) == 0)
+		else if (parse_line(r, line, &err) == 0)
 			continue;
-		if (bad_count++ < BAD_NAMED_MAX)
-			buf_printf(&bad, "%sline %zu: %.300s", bad_count > 1 ? "; " : "", number,
+		if (r->bad_count++ < BAD_NAMED_MAX)
+			buf_printf(&bad, "%sline %zu: %.300s", r->bad_count > 1 ? "; " : "", number,
 				err.msg);
 	}
-	if (bad_count > 0 && !str_eq(buf_str(&bad), file->bad_told))
+	if (r->bad_count > 0)
+		r->bad = buf_take(&bad);
+	if (r->bad_count > 0 && r->addrs.len == 0)
+		err_set(&r->err, ERR_INVALID, "%s: no line lists a node, the first says: %.300s",
+			r->path, r->bad);
+}
+
+/* On the helper thread, the parsing too: the file may hold millions of lines. */
+static void read_and_parse(void *arg)
+{
+	struct reading *r = arg;
+
+	read_file(r);
+	if (r->err.code == ERR_NONE)
+		parse_file(r);
+}
+
+/* Names the bad lines, once for each different lot of them. */
+static void log_bad(struct file *file, struct reading *r)
+{
+	if (r->bad != NULL && !str_eq(r->bad, file->bad_told))
 		log_warn("file discovery: bad lines are skipped file=%s count=%zu first=%s",
-			file->path, bad_count, buf_str(&bad));
+			file->path, r->bad_count, r->bad);
 	free(file->bad_told);
-	file->bad_told = bad_count > 0 ? buf_take(&bad) : NULL;
+	file->bad_told = TAKE_PTR(r->bad);
 }
 
 static void reading_free(struct reading *r)
 {
 	buf_reset(&r->content);
+	str_list_free(&r->addrs);
+	free(r->bad);
 	free(r->path);
 	free(r);
 }
@@ -193,7 +225,9 @@ static void read_done(void *arg, bool canceled)
 		loop_timer_start(file->settle_timer, FILE_SETTLE_MS);
 		return;
 	}
-	parse_file(file, &r->content, &addrs);
+	log_bad(file, r);
+	addrs = r->addrs;
+	r->addrs = (struct str_list){0};
 	reading_free(r);
 	discovery_report_set(discovery, &addrs, file->context->heartbeat_ms);
 }
@@ -207,7 +241,7 @@ static void read_start(void *arg)
 	r->path = xstrdup(file->path);
 	buf_init(&r->content, FILE_SIZE_MAX + 64 * 1024);
 	file->reading = r;
-	file->work = loop_work_start(file->context->loop, read_file, read_done, r);
+	file->work = loop_work_start(file->context->loop, read_and_parse, read_done, r);
 }
 
 static void file_changed(void *arg)

@@ -9,6 +9,7 @@ discovery_libswarm_discovery_a_SOURCES = \
 	discovery/discovery.c \
 	discovery/discovery.h \
 	discovery/discovery_priv.h \
+	discovery/entries.c \
 	discovery/file.c \
 	discovery/nodes.c \
 	discovery/store.c \

@@ -3,8 +3,9 @@
 #include "discovery/discovery_priv.h"
 
 #include "discovery/store.h"
+#include "lib/addr.h"
 #include "lib/buf.h"
-#include "lib/json.h"
+#include "lib/json_read.h"
 #include "lib/log.h"
 
 #include <assert.h>
@@ -157,21 +158,28 @@ static void *token_open(const struct discovery_context *context, const char *s, 
 
 /* ---- Watching ---- */
 
-static int parse_list(const struct reply *reply, struct str_list *out, struct err *err)
+int token_parse_list(const char *text, size_t len, struct str_list *out, struct err *err)
 {
-	CLEANUP_JSON json_t *list = json_parse(reply->body, reply->body_len, err);
-	json_t *item;
-	size_t i;
+	struct json_reader *reader = json_reader_new();
+	struct json_ref list = json_read(reader, text, len, err);
+	enum json_kind kind = json_ref_kind(list);
+	int status = 0;
 
-	if (list == NULL)
-		return err_wrap(err, "the token server's list of nodes");
+	if (kind == JSON_KIND_NONE)
+		status = err_wrap(err, "the token server's list of nodes");
 	/* Some servers say null for an empty list. */
-	if (!json_is_array(list) && !json_is_null(list))
-		return err_set(
+	else if (kind != JSON_KIND_ARRAY && kind != JSON_KIND_NULL)
+		status = err_set(
 			err, ERR_UPSTREAM, "the token server's list of nodes is not a JSON array");
-	json_array_foreach (list, i, item)
-		str_list_add(out, json_is_string(item) ? json_string_value(item) : "(no text)");
-	return 0;
+	/* One more than there may be is enough for discovery.c to refuse them all. */
+	for (struct json_walk w = json_walk(list);
+		status == 0 && out->len <= ADDR_EXPAND_MAX && json_walk_next(&w);) {
+		const char *addr = json_ref_text(w.value);
+
+		str_list_add(out, addr != NULL ? addr : "(no text)");
+	}
+	json_reader_free(reader);
+	return status;
 }
 
 static void listed(void *arg, const struct reply *reply, const struct err *err)
@@ -187,7 +195,7 @@ static void listed(void *arg, const struct reply *reply, const struct err *err)
 		failure = *err;
 	else if (reply->status != 200)
 		store_refused(reply, "listing the nodes of the token", &failure);
-	else if (parse_list(reply, &addrs, &failure) != 0)
+	else if (token_parse_list(reply->body, reply->body_len, &addrs, &failure) != 0)
 		str_list_free(&addrs);
 	if (failure.code != ERR_NONE)
 		discovery_report_error(discovery, &failure);

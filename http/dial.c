@@ -15,6 +15,7 @@ struct dial {
 	struct loop *loop;
 	char *host;
 	struct tls_context *tls;
+	unsigned refused; /* ADDR_SPECIAL_* */
 	stream_done_fn *done;
 	void *arg;
 	struct loop_timer *timer;
@@ -128,6 +129,22 @@ static void dial_next(void *arg)
 	dial_finish(d, NULL, &d->last);
 }
 
+/* Takes the addresses of the name, but for those of a kind that it must not stand for. */
+static void dial_take(struct dial *d, const struct loop_address *addresses, size_t count)
+{
+	for (size_t i = 0; i < count && d->count < DIAL_ADDRESSES_MAX; i++) {
+		unsigned kind = addr_special_socket((const struct sockaddr *)&addresses[i].addr) &
+				d->refused;
+
+		if (kind != 0)
+			err_set(&d->last, ERR_INVALID,
+				"the name stands for a %s address, which discovery may not list",
+				addr_special_name(kind));
+		else
+			d->addresses[d->count++] = addresses[i];
+	}
+}
+
 static void dial_resolved(
 	void *arg, const struct loop_address *addresses, size_t count, const struct err *err)
 {
@@ -138,8 +155,7 @@ static void dial_resolved(
 		dial_finish(d, NULL, err);
 		return;
 	}
-	d->count = count < DIAL_ADDRESSES_MAX ? count : DIAL_ADDRESSES_MAX;
-	memcpy(d->addresses, addresses, d->count * sizeof(*addresses));
+	dial_take(d, addresses, count);
 	dial_next(d);
 }
 
@@ -186,6 +202,7 @@ struct dial *stream_dial(struct loop *loop, const struct addr *addr, struct tls_
 	d->loop = loop;
 	d->host = xstrdup(addr->kind == ADDR_TCP ? addr->host : "localhost");
 	d->tls = tls_context_ref(tls);
+	d->refused = addr->refused;
 	d->done = done;
 	d->arg = arg;
 	d->fd = -1;

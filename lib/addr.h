@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 enum addr_kind {
 	ADDR_TCP,
@@ -19,6 +20,9 @@ struct addr {
 	char *host;    /* ADDR_TCP: name or IP without brackets; may be "" for "any" when allowed */
 	uint16_t port; /* ADDR_TCP: 1 to 65535, or 0 where allowed */
 	char *path;    /* ADDR_UNIX: file path */
+	/* ADDR_SPECIAL_*: kinds of address that host, when it is a name, must not stand for. 0
+	 * after addr_parse. */
+	unsigned refused;
 };
 
 /* Parses a listen or connect address. default_port is used when none is written; 0 means that a
@@ -34,6 +38,24 @@ bool addr_is_local(const struct addr *a);
 /* Validates the "ip:port or hostname:port" of an engine (port 1 to 65535, host without '/', blanks
  * or control characters). */
 int addr_check_host_port(const char *s, struct err *err) MUSTCHECK;
+
+/* Kinds of address where no engine is, and which a list from elsewhere must not make us call. */
+enum {
+	ADDR_SPECIAL_UNSPECIFIED = 1, /* 0.0.0.0/8, :: */
+	ADDR_SPECIAL_LINK_LOCAL = 2, /* 169.254.0.0/16, where clouds serve credentials; fe80::/10 */
+	ADDR_SPECIAL_MULTICAST = 4,
+	ADDR_SPECIAL_BROADCAST = 8, /* 255.255.255.255 */
+	ADDR_SPECIAL_METADATA = 16, /* where clouds serve credentials elsewhere */
+	ADDR_SPECIAL_ALL = 31
+};
+/* The kind of an address, 0 = none of these. IPv6 forms of IPv4 addresses count as those. */
+unsigned addr_special_socket(const struct sockaddr *address);
+/* The same for a host as it is written; 0 for names. */
+unsigned addr_special_host(const char *host);
+/* "link-local"; of several the first. NULL for 0. */
+const char *addr_special_name(unsigned kind);
+/* Reads names with commas between, or "all". */
+int addr_special_parse(const char *names, unsigned *out, struct err *err) MUSTCHECK;
 
 /* The most addresses that one range pattern, or one list, may expand to. */
 #define ADDR_EXPAND_MAX 16384

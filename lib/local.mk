@@ -5,6 +5,7 @@ lib_libswarm_lib_a_SOURCES = \
 	lib/addr.c \
 	lib/addr.h \
 	lib/addr_expand.c \
+	lib/addr_special.c \
 	lib/bitset.h \
 	lib/buf.c \
 	lib/buf.h \

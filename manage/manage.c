@@ -90,6 +90,7 @@ static void make_cluster(struct manage *m)
 		.refresh_max_ms = m->config->refresh_max_ms,
 		.failure_retry = m->config->failure_retry,
 		.overcommit = m->config->overcommit,
+		.refused = discovery_refused(m->discovery),
 	};
 	m->cluster = cluster_new(m->loop, m->env, m->client, &cc);
 }
@@ -150,9 +151,9 @@ struct manage *manage_new(const struct manage_config *config, struct err *err)
 		if (m->tls == NULL)
 			goto failed;
 	}
-	make_cluster(m);
 	if (make_scheduler(m, err) < 0 || open_discovery(m, err) < 0)
 		goto failed;
+	make_cluster(m);
 	make_server(m);
 	if (manage_listen(m, err) < 0)
 		goto failed;

@@ -14,6 +14,10 @@ lists() {
 }
 
 fails 2 "missing mandatory --data-dir flag" token-server
+fails 2 "missing mandatory --data-dir flag" token-server --data-dir=
+fails 2 "missing mandatory --advertise flag" join --advertise= nodes://a:1
+fails 2 "missing mandatory --advertise flag" join --advertise "" nodes://a:1
+fails 2 "missing mandatory --advertise flag" join --addr= nodes://a:1
 fails 2 "invalid --host tcp://127.0.0.1: " token-server --data-dir "$tap_dir/x" -H tcp://127.0.0.1
 fails 2 "invalid --host http://a:1: " token-server --data-dir "$tap_dir/x" -H http://a:1
 fails 1 "" token-server -H tcp://127.0.0.1:0 --data-dir "$tap_dir/nosuch/x"

@@ -435,9 +435,87 @@ static void file_with_only_bad_lines_keeps_the_nodes(void **state)
 	watcher_start(&w, s->loop, NULL, s->url, HEARTBEAT_MS, NULL);
 	watcher_expect(s->loop, &w, "a:1");
 	write_file(s->path, "oops\n");
-	watcher_expect_failure(s->loop, &w, "empty");
+	watcher_expect_failure(s->loop, &w, "no line lists a node");
 	assert_int_equal(w.changes, 1);
 	watcher_free(&w);
+}
+
+/* The clock of discovery alone: the loop's goes on. */
+static uint64_t moved_ms;
+
+static uint64_t moved_now(const struct env *env)
+{
+	(void)env;
+	return env_system()->now_ms(env_system()) + moved_ms;
+}
+
+static void watch_moved(struct watcher *w, struct state *s, struct env *env)
+{
+	struct discovery_config config = {
+		.url = s->url, .heartbeat_ms = 100, .ttl_ms = WATCHER_GRACE_MS};
+
+	*env = *env_system();
+	env->now_ms = moved_now;
+	moved_ms = 0;
+	memset(w, 0, sizeof(*w));
+	w->discovery = discovery_open(s->loop, env, NULL, &config, NULL);
+	assert_non_null(w->discovery);
+	discovery_watch(w->discovery, watcher_changed, watcher_failed, w);
+}
+
+static void list_that_stays_empty_is_believed(void **state)
+{
+	struct state *s = *state;
+	struct watcher w;
+	struct env env;
+
+	write_file(s->path, "a:1\nb:2\n");
+	watch_moved(&w, s, &env);
+	watcher_expect(s->loop, &w, "a:1 b:2");
+	write_file(s->path, "# none\n");
+	watcher_expect_failure(s->loop, &w, "empty");
+	moved_ms += 5000;
+	/* Looked at again, and too early. */
+	watcher_expect_failure(s->loop, &w, "empty");
+	assert_int_equal(w.changes, 1);
+	moved_ms += 5000;
+	watcher_expect(s->loop, &w, "");
+	assert_int_equal(w.changes, 2);
+	write_file(s->path, "c:3\n");
+	watcher_expect(s->loop, &w, "c:3");
+	watcher_free(&w);
+}
+
+/* An error, and entries that are none, begin the time anew, and never end it. */
+static void errors_are_no_empty_list(void **state)
+{
+	struct state *s = *state;
+	static const char *const wrong[] = {NULL, "oops\n", "169.254.169.254:80\n"};
+	struct watcher w;
+	struct env env;
+
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		write_file(s->path, "a:1\n");
+		watch_moved(&w, s, &env);
+		watcher_expect(s->loop, &w, "a:1");
+		write_file(s->path, "");
+		watcher_expect_failure(s->loop, &w, "empty");
+		if (wrong[i] != NULL)
+			write_file(s->path, wrong[i]);
+		else
+			(void)unlink(s->path);
+		do
+			watcher_expect_failure(s->loop, &w, "");
+		while (strstr(w.err.msg, "empty") != NULL);
+		moved_ms += 60 * 1000;
+		watcher_expect_failure(s->loop, &w, "");
+		write_file(s->path, "");
+		do
+			watcher_expect_failure(s->loop, &w, "");
+		while (strstr(w.err.msg, "empty") == NULL);
+		assert_int_equal(w.changes, 1);
+		watcher_free(&w);
+	}
 }
 
 static bool has_any_set(void *arg)
@@ -456,6 +534,50 @@ static void ranges_in_files_are_bounded(void **state)
 	/* The line that would pass the bound is a bad line. */
 	assert_int_equal(w.count, 16300);
 	watcher_free(&w);
+}
+
+/* Each line is short and gives thousands; none of them is an address. */
+static void ranges_on_bad_lines_are_bounded(void **state)
+{
+	struct state *s = *state;
+	struct buf text;
+	struct watcher w;
+
+	buf_init(&text, 4 * 1024 * 1024);
+	buf_append_str(&text, "a:1\n");
+	for (size_t i = 0; i < 300 * 1000; i++)
+		buf_append_str(&text, "x[1:9999]\n");
+	write_bytes(s->path, text.data, text.len);
+	watcher_start(&w, s->loop, NULL, s->url, HEARTBEAT_MS, NULL);
+	/* 3,000,000,000 names would take until tomorrow. */
+	watcher_expect(s->loop, &w, "a:1");
+	watcher_free(&w);
+	buf_reset(&text);
+}
+
+static void special_addresses_are_refused(void **state)
+{
+	struct state *s = *state;
+	static const char text[] = "10.0.0.1:2375\n169.254.169.254:80\n0.0.0.0:2375\n[::]:1\n"
+				   "[fe80::1]:1\n224.0.0.1:1\n255.255.255.255:1\n"
+				   "[::ffff:169.254.169.254]:80\n2852039166:80\n[ff02::1]:1\n";
+	CLEANUP_STR_LIST struct str_list options = {0};
+	struct watcher w;
+
+	write_file(s->path, text);
+	watcher_start(&w, s->loop, NULL, s->url, HEARTBEAT_MS, NULL);
+	watcher_expect(s->loop, &w, "10.0.0.1:2375");
+	assert_int_equal(discovery_refused(w.discovery), ADDR_SPECIAL_ALL);
+	watcher_free(&w);
+	str_list_add(&options, "allow.special=link-local,unspecified");
+	watcher_start(&w, s->loop, NULL, s->url, HEARTBEAT_MS, &options);
+	watcher_expect(s->loop, &w,
+		"0.0.0.0:2375 10.0.0.1:2375 169.254.169.254:80 2852039166:80 [::]:1 "
+		"[::ffff:169.254.169.254]:80 [fe80::1]:1");
+	watcher_free(&w);
+	expect_refused(
+		s->loop, NULL, "nodes://a:1", "allow.special=everything", ERR_USAGE, "everything");
+	expect_refused(s->loop, NULL, "nodes://a:0", NULL, ERR_INVALID, "a:0");
 }
 
 static void huge_file_is_refused(void **state)
@@ -546,6 +668,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			file_with_only_bad_lines_keeps_the_nodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(ranges_in_files_are_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(list_that_stays_empty_is_believed, setup, teardown),
+		cmocka_unit_test_setup_teardown(errors_are_no_empty_list, setup, teardown),
+		cmocka_unit_test_setup_teardown(ranges_on_bad_lines_are_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(special_addresses_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(huge_file_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			polling_sees_what_inotify_does_not, setup, teardown),

@@ -303,9 +303,40 @@ static void collected_replies_are_bounded(void **state)
 	world_stop(&w);
 }
 
+/* The resolver reads it as it reads a name; the good server is there, on this machine's 0.0.0.0. */
+static void names_do_not_stand_for_refused_addresses(void **state)
+{
+	struct addr addr = {.kind = ADDR_TCP, .host = (char *)"0.0.0.0"};
+	struct call_request request = {.method = "GET", .target = "/"};
+	struct endpoint *refused, *taken;
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	addr.port = w.peer.port;
+	w.peer.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+	taken = endpoint_new(w.client, &addr, NULL);
+	addr.refused = ADDR_SPECIAL_UNSPECIFIED;
+	refused = endpoint_new(w.client, &addr, NULL);
+	world_call(&w, refused, &request);
+	wait_for(&w.f, world_is_done, &w);
+	assert_true(w.failed);
+	assert_non_null(strstr(w.err.msg, "unspecified"));
+	assert_int_equal(w.peer.len, 0);
+	w.failed = false;
+	w.dones = 0;
+	world_call(&w, taken, &request);
+	wait_for(&w.f, world_is_done, &w);
+	assert_false(w.failed);
+	endpoint_free(refused);
+	endpoint_free(taken);
+	world_stop(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_do_not_stand_for_refused_addresses),
 		cmocka_unit_test(misbehaving_peers_are_upstream_errors),
 		cmocka_unit_test(endless_heads_and_interim_replies_are_cut),
 		cmocka_unit_test(answers_may_come_in_any_pieces),

@@ -246,9 +246,69 @@ static void the_system_rolls_every_face(void **state)
 	assert_true(env->wall_ns(env) / 1000000000 > 1700000000);
 }
 
+static void special_addresses_are_known(void **state)
+{
+	static const struct {
+		const char *host;
+		unsigned kind;
+	} cases[] = {
+		{"10.0.0.1", 0},
+		{"127.0.0.1", 0},
+		{"::1", 0},
+		{"240.0.0.1", 0},
+		{"fd00::1", 0},
+		{"2001:db8::1", 0},
+		{"example.org", 0},
+		{"", 0},
+		{"0.0.0.0", ADDR_SPECIAL_UNSPECIFIED},
+		{"0", ADDR_SPECIAL_UNSPECIFIED},
+		{"0.1.2.3", ADDR_SPECIAL_UNSPECIFIED},
+		{"::", ADDR_SPECIAL_UNSPECIFIED},
+		{"0:0:0:0:0:0:0:0", ADDR_SPECIAL_UNSPECIFIED},
+		{"::ffff:0.0.0.0", ADDR_SPECIAL_UNSPECIFIED},
+		{"169.254.0.1", ADDR_SPECIAL_LINK_LOCAL},
+		{"169.254.169.254", ADDR_SPECIAL_LINK_LOCAL},
+		{"169.254.43518", ADDR_SPECIAL_LINK_LOCAL},
+		{"2852039166", ADDR_SPECIAL_LINK_LOCAL},
+		{"0xa9fea9fe", ADDR_SPECIAL_LINK_LOCAL},
+		{"0251.0376.0251.0376", ADDR_SPECIAL_LINK_LOCAL},
+		{"::ffff:169.254.169.254", ADDR_SPECIAL_LINK_LOCAL},
+		{"::ffff:a9fe:a9fe", ADDR_SPECIAL_LINK_LOCAL},
+		{"::169.254.169.254", ADDR_SPECIAL_LINK_LOCAL},
+		{"64:ff9b::a9fe:a9fe", ADDR_SPECIAL_LINK_LOCAL},
+		{"2002:a9fe:a9fe::1", ADDR_SPECIAL_LINK_LOCAL},
+		{"fe80::1", ADDR_SPECIAL_LINK_LOCAL},
+		{"febf::1", ADDR_SPECIAL_LINK_LOCAL},
+		{"FE80::1%eth0", ADDR_SPECIAL_LINK_LOCAL},
+		{"fe80::1%an-interface-with-a-name-of-more-than-40-bytes", ADDR_SPECIAL_LINK_LOCAL},
+		{"224.0.0.1", ADDR_SPECIAL_MULTICAST},
+		{"239.255.255.255", ADDR_SPECIAL_MULTICAST},
+		{"ff02::1", ADDR_SPECIAL_MULTICAST},
+		{"::ffff:224.0.0.1", ADDR_SPECIAL_MULTICAST},
+		{"255.255.255.255", ADDR_SPECIAL_BROADCAST},
+		{"::ffff:255.255.255.255", ADDR_SPECIAL_BROADCAST},
+		{"100.100.100.200", ADDR_SPECIAL_METADATA},
+		{"fd00:ec2::254", ADDR_SPECIAL_METADATA},
+	};
+	unsigned kinds = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (addr_special_host(cases[i].host) != cases[i].kind)
+			fail_msg("%s: %u", cases[i].host, addr_special_host(cases[i].host));
+	assert_int_equal(addr_special_parse("all", &kinds, NULL), 0);
+	assert_int_equal(kinds, ADDR_SPECIAL_ALL);
+	assert_int_equal(addr_special_parse("multicast,broadcast", &kinds, NULL), 0);
+	assert_int_equal(kinds, ADDR_SPECIAL_MULTICAST | ADDR_SPECIAL_BROADCAST);
+	assert_int_equal(addr_special_parse("", &kinds, NULL), 0);
+	assert_int_equal(kinds, 0);
+	assert_int_equal(addr_special_parse("multicast,loopback", &kinds, NULL), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(special_addresses_are_known),
 		cmocka_unit_test(addresses_come_back),
 		cmocka_unit_test(unix_sockets),
 		cmocka_unit_test(hostile_addresses_are_refused),
