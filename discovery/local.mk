@@ -15,7 +15,11 @@ discovery_libswarm_discovery_a_SOURCES = \
 	discovery/store.c \
 	discovery/store.h \
 	discovery/token.c \
+	discovery/token_entries.c \
+	discovery/token_entries.h \
 	discovery/token_file.c \
+	discovery/token_rate.c \
+	discovery/token_rate.h \
 	discovery/token_server.c \
 	discovery/token_server.h \
 	discovery/token_store.c \

@@ -129,6 +129,11 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
+static enum err_code code_of(int errnum)
+{
+	return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG ? ERR_TOO_LARGE : ERR_SYSTEM;
+}
+
 int token_file_write(
 	const char *dir, const char *id, const char *content, size_t len, struct err *err)
 {
@@ -139,14 +144,14 @@ int token_file_write(
 
 	/* The token is a secret: messages name the folder. */
 	if (fd == -1)
-		return err_errno(err, ERR_SYSTEM, errno, "cannot make a file in %s", tokens);
+		return err_errno(err, code_of(errno), errno, "cannot make a file in %s", tokens);
 	if (write_all(fd, content, len) == -1 || fsync(fd) == -1) {
-		err_errno(err, ERR_SYSTEM, errno, "cannot write a file in %s", tokens);
+		err_errno(err, code_of(errno), errno, "cannot write a file in %s", tokens);
 		(void)close(fd);
 		goto err_written;
 	}
 	if (close(fd) == -1 || rename(tmp, path) == -1) {
-		err_errno(err, ERR_SYSTEM, errno, "cannot replace a file in %s", tokens);
+		err_errno(err, code_of(errno), errno, "cannot replace a file in %s", tokens);
 		goto err_written;
 	}
 	return sync_dir(tokens, err);

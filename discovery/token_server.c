@@ -1,6 +1,7 @@
 /* The token server's HTTP side: routes, and replies that wait for the disk. */
 #include "discovery/token_server.h"
 
+#include "discovery/token_rate.h"
 #include "discovery/token_store.h"
 #include "http/exchange.h"
 #include "http/server.h"
@@ -19,6 +20,8 @@ struct token_server {
 	struct handler handler; /* first */
 	uint32_t magic;
 	struct token_store *store;
+	const struct env *env;
+	struct token_rate *rate;
 	struct server *http;
 	struct tls_config tls; /* owned strings */
 	bool has_tls;
@@ -91,6 +94,18 @@ static void reply_method(struct exchange *x, const char *allow)
 	http_headers_free(&headers);
 }
 
+static void reply_too_many(struct exchange *x, unsigned wait_s)
+{
+	static const char text[] = "{\"message\":\"too many tokens were made; try again later\"}";
+	CLEANUP_FREE char *wait = xasprintf("%u", wait_s);
+	struct http_headers headers = {0};
+
+	http_headers_add(&headers, "Retry-After", wait);
+	http_headers_add(&headers, "Content-Type", "application/json");
+	exchange_reply(x, 429, &headers, text, strlen(text));
+	http_headers_free(&headers);
+}
+
 static void pending_ended(struct exchange *x, bool finished, void *arg)
 {
 	struct pending *pending = arg;
@@ -138,11 +153,19 @@ static void pending_start(struct pending *pending, int started, const struct err
 
 static void create(struct token_server *server, struct exchange *x)
 {
-	struct pending *pending = pending_new(x, 200);
+	unsigned wait_s =
+		token_rate_take(server->rate, exchange_peer(x), server->env->now_ms(server->env));
+	struct pending *pending;
 	struct err err = ERR_INIT;
-	int started =
-		token_store_create(server->store, pending->body, pending_saved, pending, &err);
+	int started;
 
+	if (wait_s > 0) {
+		log_debug("token server: too many tokens peer=%s", exchange_peer(x));
+		reply_too_many(x, wait_s);
+		return;
+	}
+	pending = pending_new(x, 200);
+	started = token_store_create(server->store, pending->body, pending_saved, pending, &err);
 	if (started == 0)
 		log_info("token server: a token is made peer=%s", exchange_peer(x));
 	pending_start(pending, started, &err);
@@ -361,6 +384,8 @@ struct token_server *token_server_new(struct loop *loop, const struct env *env,
 
 	server->handler.ops = &handler_ops;
 	server->magic = SERVER_MAGIC;
+	server->env = env;
+	server->rate = token_rate_new();
 	if (config->tls != NULL) {
 		server->has_tls = true;
 		server->tls.ca_file = dup_or_null(config->tls->ca_file);
@@ -396,6 +421,7 @@ void token_server_free(struct token_server *server)
 	if (server->http != NULL)
 		server_free(server->http);
 	token_store_close(server->store);
+	token_rate_free(server->rate);
 	free((char *)server->tls.ca_file);
 	free((char *)server->tls.cert_file);
 	free((char *)server->tls.key_file);

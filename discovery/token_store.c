@@ -1,6 +1,7 @@
 /* Tokens and their addresses in memory, and the queue of what is to be written. */
 #include "discovery/token_store_priv.h"
 
+#include "discovery/token_entries.h"
 #include "lib/addr.h"
 #include "lib/hash.h"
 #include "lib/log.h"
@@ -15,13 +16,6 @@
 #define JANITOR_MS 1000
 #define RETRY_MS 5000
 
-struct entry {
-	unsigned ttl_s;
-	uint64_t ends_at; /* ms */
-	UT_hash_handle hh;
-	char addr[]; /* the key */
-};
-
 struct waiter {
 	token_store_saved_fn *saved;
 	void *arg;
@@ -30,14 +24,17 @@ struct waiter {
 
 struct token {
 	char id[TOKEN_STORE_ID_LEN + 1];
-	struct entry *entries;
-	size_t count;
+	struct token_entries entries;
 	struct waiter *waiters; /* for the next write */
 	bool is_new;            /* was never written: goes again when the first write fails */
 	bool is_removed;        /* not in the hash any more; its file is to go */
 	bool is_queued;         /* in store->queue */
 	bool is_failed;         /* in store->failed */
+	bool was_used;          /* it has had an address; its file says so */
+	bool is_empty;          /* in store->unused or store->idle */
+	uint64_t empty_since;   /* ms */
 	struct token *prev, *next;
+	struct token *empty_prev, *empty_next;
 	UT_hash_handle hh;
 };
 
@@ -61,7 +58,9 @@ struct token_store {
 	char *dir;
 	int lock_fd;
 	struct token *tokens;
-	size_t entry_count;   /* of all tokens */
+	size_t shared;        /* addresses of all tokens beyond TOKEN_STORE_OWN_ADDRS each */
+	struct token *unused; /* without an address ever, the oldest first */
+	struct token *idle;   /* without one now, by when the last one went */
 	struct token *queue;  /* what is to be written */
 	struct token *failed; /* what could not be, until the retry timer */
 	struct save *save;    /* under way; NULL = none */
@@ -81,55 +80,47 @@ static void tell(struct waiter *waiters, const struct err *err)
 	}
 }
 
-/* ---- Entries ---- */
-
-static void entry_remove(struct token_store *store, struct token *token, struct entry *entry)
+static uint64_t now_ms(const struct token_store *store)
 {
-	HASH_DEL(token->entries, entry);
-	token->count--;
-	store->entry_count--;
-	free(entry);
+	return store->env->now_ms(store->env);
 }
 
-static struct entry *entry_find(struct token *token, const char *addr)
-{
-	struct entry *entry = NULL;
+/* ---- Tokens without addresses ---- */
 
-	HASH_FIND_STR(token->entries, addr, entry);
-	return entry;
+static void empty_leave(struct token_store *store, struct token *token)
+{
+	if (!token->is_empty)
+		return;
+	token->is_empty = false;
+	if (token->was_used)
+		DL_DELETE2(store->idle, token, empty_prev, empty_next);
+	else
+		DL_DELETE2(store->unused, token, empty_prev, empty_next);
 }
 
-static struct entry *entry_add(struct token_store *store, struct token *token, const char *addr)
+/* Puts the token where it belongs: called whenever addresses may have come or gone. */
+static void empty_settle(struct token_store *store, struct token *token)
 {
-	size_t len = strlen(addr);
-	struct entry *entry = xcalloc(1, sizeof(*entry) + len + 1);
+	bool is_empty = token->entries.count == 0 && !token->is_removed;
 
-	memcpy(entry->addr, addr, len + 1);
-	HASH_ADD_STR(token->entries, addr, entry);
-	token->count++;
-	store->entry_count++;
-	if (!loop_timer_is_active(store->janitor))
-		loop_timer_start(store->janitor, JANITOR_MS);
-	return entry;
-}
-
-static bool is_over(struct token_store *store, const struct entry *entry)
-{
-	return entry->ends_at <= store->env->now_ms(store->env);
-}
-
-static void entry_renew(struct token_store *store, struct entry *entry, unsigned ttl_s)
-{
-	entry->ttl_s = ttl_s;
-	entry->ends_at = store->env->now_ms(store->env) + (uint64_t)ttl_s * 1000;
+	if (token->is_empty == is_empty)
+		return;
+	if (!is_empty) {
+		empty_leave(store, token);
+		return;
+	}
+	token->is_empty = true;
+	token->empty_since = now_ms(store);
+	if (token->was_used)
+		DL_APPEND2(store->idle, token, empty_prev, empty_next);
+	else
+		DL_APPEND2(store->unused, token, empty_prev, empty_next);
 }
 
 static void token_free(struct token_store *store, struct token *token)
 {
-	struct entry *entry, *next;
-
-	HASH_ITER (hh, token->entries, entry, next)
-		entry_remove(store, token, entry);
+	empty_leave(store, token);
+	token_entries_free(&token->entries);
 	assert(token->waiters == NULL);
 	free(token);
 }
@@ -185,7 +176,12 @@ static void save_ended(struct token_store *store, struct save *save)
 	struct token *token = save->token;
 	bool has_failed = save->err.code != ERR_NONE;
 
-	if (has_failed && token->is_new && !token->is_removed && token->count == 0) {
+	/* Not while it is empty: its list is chosen by this. */
+	if (!has_failed && token->entries.count > 0)
+		token->was_used = true;
+	token_entries_written(&token->entries, !has_failed, now_ms(store));
+	empty_settle(store, token);
+	if (has_failed && token->is_new && !token->is_removed && token->entries.count == 0) {
 		/* Whoever asked for it is told that there is none. */
 		HASH_DEL(store->tokens, token);
 		unlist(store, token);
@@ -230,13 +226,12 @@ static void save_done(void *arg, bool canceled)
 	tell(waiters, err.code != ERR_NONE ? &err : NULL);
 }
 
-static void render(const struct token *token, struct buf *out)
+static void render(struct token *token, struct buf *out)
 {
-	const struct entry *entry, *next;
-
 	buf_append_str(out, TOKEN_FILE_HEAD);
-	HASH_ITER (hh, token->entries, entry, next)
-		buf_printf(out, "%u %s\n", entry->ttl_s, entry->addr);
+	if (token->was_used)
+		buf_append_str(out, TOKEN_FILE_USED);
+	token_entries_render(&token->entries, out);
 	/* Addresses are at most 260 bytes, and the limit on their number keeps the sum below. */
 	assert(!out->failed);
 }
@@ -290,6 +285,31 @@ static void changed(
 	write_next(store);
 }
 
+static void remove_token(
+	struct token_store *store, struct token *token, token_store_saved_fn *saved, void *arg)
+{
+	HASH_DEL(store->tokens, token);
+	token->is_removed = true;
+	empty_leave(store, token);
+	changed(store, token, saved, arg);
+}
+
+/* Lets go of tokens that have been empty for too long. */
+static void clean_empty(struct token_store *store)
+{
+	uint64_t now = now_ms(store);
+	size_t count = 0;
+
+	for (; store->unused != NULL && now - store->unused->empty_since >= TOKEN_STORE_UNUSED_MS;
+		count++)
+		remove_token(store, store->unused, NULL, NULL);
+	for (; store->idle != NULL && now - store->idle->empty_since >= TOKEN_STORE_IDLE_MS;
+		count++)
+		remove_token(store, store->idle, NULL, NULL);
+	if (count > 0)
+		log_info("token server: tokens without nodes are forgotten count=%zu", count);
+}
+
 /* Takes out what nobody renewed. */
 static void clean(void *arg)
 {
@@ -298,16 +318,13 @@ static void clean(void *arg)
 
 	assert(store->magic == STORE_MAGIC);
 	HASH_ITER (hh, store->tokens, token, next_token) {
-		struct entry *entry, *next;
-		size_t before = token->count;
-
-		HASH_ITER (hh, token->entries, entry, next)
-			if (is_over(store, entry))
-				entry_remove(store, token, entry);
-		if (token->count != before)
-			changed(store, token, NULL, NULL);
+		if (!token_entries_expire(&token->entries, now_ms(store)))
+			continue;
+		empty_settle(store, token);
+		changed(store, token, NULL, NULL);
 	}
-	if (store->entry_count > 0)
+	clean_empty(store);
+	if (store->tokens != NULL)
 		loop_timer_start(store->janitor, JANITOR_MS);
 }
 
@@ -328,8 +345,25 @@ static struct token *token_add(struct token_store *store, const char *id)
 	struct token *token = xcalloc(1, sizeof(*token));
 
 	memcpy(token->id, id, TOKEN_STORE_ID_LEN);
+	token->entries.shared = &store->shared;
 	HASH_ADD_STR(store->tokens, id, token);
+	if (!loop_timer_is_active(store->janitor))
+		loop_timer_start(store->janitor, JANITOR_MS);
 	return token;
+}
+
+/* Room for one more: of what was made and not used for a while, the oldest goes. */
+static bool make_room(struct token_store *store)
+{
+	if (HASH_COUNT(store->tokens) < TOKEN_STORE_TOKENS_MAX)
+		return true;
+	if (store->unused == NULL ||
+		now_ms(store) - store->unused->empty_since < TOKEN_STORE_FRESH_MS)
+		return false;
+	log_warn("token server: there are %d tokens, the oldest unused one is forgotten",
+		TOKEN_STORE_TOKENS_MAX);
+	remove_token(store, store->unused, NULL, NULL);
+	return true;
 }
 
 int token_store_create(struct token_store *store, char *id, token_store_saved_fn *saved, void *arg,
@@ -337,12 +371,13 @@ int token_store_create(struct token_store *store, char *id, token_store_saved_fn
 {
 	struct token *token;
 
-	if (HASH_COUNT(store->tokens) >= TOKEN_STORE_TOKENS_MAX)
+	if (!make_room(store))
 		return err_set(err, ERR_TOO_LARGE, "there are %d tokens already, the most",
 			TOKEN_STORE_TOKENS_MAX);
 	str_random_hex(id, TOKEN_STORE_ID_LEN);
 	token = token_add(store, id);
 	token->is_new = true;
+	empty_settle(store, token);
 	changed(store, token, saved, arg);
 	return 0;
 }
@@ -354,43 +389,29 @@ int token_store_remove(struct token_store *store, const char *id, token_store_sa
 
 	if (token == NULL)
 		return -1;
-	HASH_DEL(store->tokens, token);
-	token->is_removed = true;
-	changed(store, token, saved, arg);
+	remove_token(store, token, saved, arg);
 	return 0;
-}
-
-/* True when the token's file, as it is or as it is being written, differs from memory. */
-static bool is_unsaved(const struct token_store *store, const struct token *token)
-{
-	return token->is_queued || token->is_failed ||
-	       (store->save != NULL && store->save->token == token);
 }
 
 int token_store_put(struct token_store *store, const char *id, const char *addr, unsigned ttl_s,
 	token_store_saved_fn *saved, void *arg, struct err *err)
 {
 	struct token *token = find(store, id, err);
-	struct entry *entry;
-	bool is_known;
 
 	assert(ttl_s > 0 && ttl_s <= TOKEN_STORE_TTL_MAX_S);
 	if (token == NULL)
 		return -1;
-	entry = entry_find(token, addr);
-	if (entry == NULL && token->count >= TOKEN_STORE_TOKEN_ADDRS_MAX)
-		return err_set(err, ERR_TOO_LARGE, "the token has %d nodes already, the most",
-			TOKEN_STORE_TOKEN_ADDRS_MAX);
-	if (entry == NULL && store->entry_count >= TOKEN_STORE_ADDRS_MAX)
+	switch (token_entries_put(&token->entries, addr, ttl_s, now_ms(store))) {
+	case TOKEN_PUT_FULL:
 		return err_set(err, ERR_TOO_LARGE,
-			"the server has %d nodes of all tokens already, the most",
-			TOKEN_STORE_ADDRS_MAX);
-	is_known = entry != NULL && entry->ttl_s == ttl_s && !is_unsaved(store, token);
-	if (entry == NULL)
-		entry = entry_add(store, token, addr);
-	entry_renew(store, entry, ttl_s);
-	if (is_known)
+			"the token has %zu nodes, and there is no room for more",
+			token->entries.count);
+	case TOKEN_PUT_KNOWN:
 		return 1;
+	case TOKEN_PUT_NEW:
+		break;
+	}
+	empty_settle(store, token);
 	changed(store, token, saved, arg);
 	return 0;
 }
@@ -399,14 +420,11 @@ int token_store_drop(struct token_store *store, const char *id, const char *addr
 	token_store_saved_fn *saved, void *arg, struct err *err)
 {
 	struct token *token = find(store, id, err);
-	struct entry *entry;
 
 	if (token == NULL)
 		return -1;
-	entry = entry_find(token, addr);
-	if (entry == NULL)
+	if (!token_entries_drop(&token->entries, addr))
 		return err_set(err, ERR_NOT_FOUND, "the node is not registered with this token");
-	entry_remove(store, token, entry);
 	changed(store, token, saved, arg);
 	return 0;
 }
@@ -415,40 +433,35 @@ int token_store_list(
 	struct token_store *store, const char *id, struct str_list *out, struct err *err)
 {
 	struct token *token = find(store, id, err);
-	struct entry *entry, *next;
 
 	if (token == NULL)
 		return -1;
-	HASH_ITER (hh, token->entries, entry, next)
-		if (!is_over(store, entry))
-			str_list_add(out, entry->addr);
+	token_entries_list(&token->entries, now_ms(store), out);
 	str_list_sort(out);
 	return 0;
 }
 
 /* ---- Opening and closing ---- */
 
-/* "TTL addr"; anything else is counted as bad. */
+/* "TTL addr", or the mark; anything else is counted as bad. */
 static int load_line(struct token_store *store, struct token *token, char *line)
 {
 	char *blank = strchr(line, ' ');
-	struct entry *entry;
 	long long ttl;
 
+	if (str_eq(line, TOKEN_FILE_USED_LINE)) {
+		token->was_used = true;
+		return 0;
+	}
 	if (blank == NULL)
 		return -1;
 	*blank = '\0';
 	if (str_to_int(line, 1, TOKEN_STORE_TTL_MAX_S, &ttl, "ttl", NULL) != 0 ||
 		addr_check_host_port(blank + 1, NULL) != 0)
 		return -1;
-	entry = entry_find(token, blank + 1);
-	if (entry == NULL) {
-		if (token->count >= TOKEN_STORE_TOKEN_ADDRS_MAX ||
-			store->entry_count >= TOKEN_STORE_ADDRS_MAX)
-			return -1;
-		entry = entry_add(store, token, blank + 1);
-	}
-	entry_renew(store, entry, (unsigned)ttl);
+	if (!token_entries_load(&token->entries, blank + 1, (unsigned)ttl, now_ms(store)))
+		return -1;
+	token->was_used = true;
 	return 0;
 }
 
@@ -480,10 +493,11 @@ static void load(void *arg, const char *id, char *content, size_t len)
 		if (strlen(line) != (size_t)(end - line) || load_line(store, token, line) != 0)
 			bad++;
 	}
+	empty_settle(store, token);
 	if (bad > 0)
 		log_warn("token server: lines of a token's file are damaged and skipped "
 			 "count=%zu kept=%zu",
-			bad, token->count);
+			bad, token->entries.count);
 }
 
 struct token_store *token_store_open(

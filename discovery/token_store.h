@@ -16,8 +16,18 @@
 #define TOKEN_STORE_ID_LEN 32 /* lower-case hexadecimal digits */
 #define TOKEN_STORE_TOKENS_MAX 10000
 #define TOKEN_STORE_TOKEN_ADDRS_MAX 16384
-#define TOKEN_STORE_ADDRS_MAX 100000 /* of all tokens */
+/* Addresses that each token may always have, and how many more all of them together: nobody can
+ * take the room that others need for a small cluster. */
+#define TOKEN_STORE_OWN_ADDRS 16
+#define TOKEN_STORE_ADDRS_MAX 100000
 #define TOKEN_STORE_TTL_MAX_S 86400
+/* Tokens that never had an address are forgotten after this, those that have none any more after
+ * the second. Both begin anew when the server starts. When there are TOKEN_STORE_TOKENS_MAX, the
+ * oldest that never had one makes room for a new one, if it is at least TOKEN_STORE_FRESH_MS old.
+ */
+#define TOKEN_STORE_UNUSED_MS (24ull * 3600 * 1000)
+#define TOKEN_STORE_IDLE_MS (30ull * 24 * 3600 * 1000)
+#define TOKEN_STORE_FRESH_MS (10 * 60 * 1000)
 
 struct token_store;
 
@@ -27,9 +37,10 @@ struct token_store *token_store_open(
 	struct loop *loop, const struct env *env, const char *dir, struct err *err) MUSTCHECK;
 void token_store_close(struct token_store *store);
 
-/* Called when a change is safe on disk, or could not be written (ERR_SYSTEM), or the store was
- * closed (ERR_CANCELED): exactly once, never from inside the function that got it, except by
- * token_store_close. */
+/* Called when a change is safe on disk; or could not be written (ERR_TOO_LARGE: the disk is full;
+ * else ERR_SYSTEM), and then nothing has changed, but for a removed token, whose file is tried
+ * again later; or the store was closed (ERR_CANCELED): exactly once, never from inside the function
+ * that got it, except by token_store_close. */
 typedef void token_store_saved_fn(void *arg, const struct err *err);
 
 /* All return 0 when saved will be called, 1 when nothing had to be written (saved is not called),

@@ -24,5 +24,8 @@ int token_file_remove(const char *dir, const char *id, struct err *err) MUSTCHEC
 /* The most bytes of a token's file: more than the limits allow it to grow to. */
 #define TOKEN_FILE_MAX (8 * 1024 * 1024)
 #define TOKEN_FILE_HEAD "swarm-token 1\n"
+/* Behind it when the token has had an address. */
+#define TOKEN_FILE_USED_LINE "used"
+#define TOKEN_FILE_USED TOKEN_FILE_USED_LINE "\n"
 
 #endif

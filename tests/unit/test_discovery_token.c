@@ -1,5 +1,6 @@
 /* token://, both sides: the client against the real token server in one loop, the server against
  * wrong requests, the client against wrong servers. */
+#include "discovery/token_rate.h"
 #include "discovery/token_server.h"
 #include "discovery/token_store.h"
 #include "lib/json.h"
@@ -28,6 +29,7 @@ struct state {
 	int status;
 	char *body;
 	char *allow;
+	char *retry_after;
 	struct err err;
 	/* Beats. */
 	unsigned good, bad, more_than;
@@ -106,6 +108,7 @@ static int teardown(void **state)
 	str_list_free(&s->options);
 	free(s->body);
 	free(s->allow);
+	free(s->retry_after);
 	free(s);
 	return 0;
 }
@@ -127,6 +130,8 @@ static void answered(void *arg, const struct reply *reply, const struct err *err
 		s->body[strcspn(s->body, "\n")] = '\0';
 	allow = http_headers_get(reply->headers, "Allow");
 	s->allow = allow != NULL ? xstrdup(allow) : NULL;
+	allow = http_headers_get(reply->headers, "Retry-After");
+	s->retry_after = allow != NULL ? xstrdup(allow) : NULL;
 }
 
 static bool is_answered(void *arg)
@@ -148,6 +153,7 @@ static int ask(struct state *s, const char *method, const char *target, const ch
 	s->is_answered = false;
 	free(TAKE_PTR(s->body));
 	free(TAKE_PTR(s->allow));
+	free(TAKE_PTR(s->retry_after));
 	(void)call_collect(s->endpoint, &request, 1024 * 1024, answered, s);
 	assert_true(fixture_run(s->loop, FIXTURE_DEADLINE_MS, is_answered, s));
 	if (s->body == NULL)
@@ -195,6 +201,62 @@ static char *token_url(struct state *s)
 }
 
 /* ---- The server ---- */
+
+static void tokens_of_an_address_are_bounded(void **state)
+{
+	struct state *s = *state;
+	long long wait = 0;
+
+	create(s, "http://");
+	for (int i = 1; i < TOKEN_RATE_PER_ADDRESS; i++)
+		assert_int_equal(ask(s, "POST", "/clusters", NULL), 200);
+	assert_int_equal(ask(s, "POST", "/clusters", NULL), 429);
+	assert_non_null(s->retry_after);
+	assert_int_equal(str_to_int(s->retry_after, 1, 60, &wait, "Retry-After", NULL), 0);
+	/* Those that are there are served. */
+	assert_int_equal(ask(s, "POST", at(s, ""), "a:1"), 200);
+	assert_int_equal(ask(s, "GET", at(s, ""), NULL), 200);
+	assert_string_equal(s->body, "[\"a:1\"]");
+}
+
+static void rates_are_by_address(void **state)
+{
+	struct token_rate *rate = token_rate_new();
+	uint64_t now = 5000000;
+
+	(void)state;
+	for (int i = 0; i < TOKEN_RATE_PER_ADDRESS; i++)
+		assert_int_equal(token_rate_take(rate, "10.0.0.1:1234", now), 0);
+	assert_int_equal(token_rate_take(rate, "10.0.0.1:4321", now), 60);
+	assert_int_equal(token_rate_take(rate, "[::ffff:10.0.0.1]:1", now + 30500), 30);
+	assert_int_equal(token_rate_take(rate, "10.0.0.2:1234", now), 0);
+	/* A host has a whole network of IPv6 addresses. */
+	for (int i = 0; i < TOKEN_RATE_PER_ADDRESS; i++) {
+		CLEANUP_FREE char *peer = xasprintf("[2001:db8::%x:1]:80", i);
+
+		assert_int_equal(token_rate_take(rate, peer, now + 2000), 0);
+	}
+	assert_int_equal(token_rate_take(rate, "[2001:db8::ffff]:80", now + 2000), 60);
+	assert_int_equal(token_rate_take(rate, "[2001:db8:0:1::1]:80", now + 2000), 0);
+	assert_int_equal(token_rate_take(rate, "10.0.0.1:1", now + TOKEN_RATE_WINDOW_MS), 0);
+	token_rate_free(rate);
+}
+
+static void rates_are_bounded_in_all(void **state)
+{
+	struct token_rate *rate = token_rate_new();
+	uint64_t now = 5000000;
+
+	(void)state;
+	for (int i = 0; i < TOKEN_RATE_ALL; i++) {
+		CLEANUP_FREE char *peer = xasprintf("10.0.0.%d:80", i);
+
+		assert_int_equal(token_rate_take(rate, peer, now), 0);
+	}
+	assert_int_equal(token_rate_take(rate, "10.0.1.1:80", now + 999), 1);
+	assert_int_equal(token_rate_take(rate, "10.0.1.1:80", now + 1000), 0);
+	token_rate_free(rate);
+}
 
 static void tokens_are_made(void **state)
 {
@@ -592,6 +654,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(tokens_are_made, setup, teardown),
+		cmocka_unit_test_setup_teardown(tokens_of_an_address_are_bounded, setup, teardown),
+		cmocka_unit_test(rates_are_by_address),
+		cmocka_unit_test(rates_are_bounded_in_all),
 		cmocka_unit_test_setup_teardown(addresses_come_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_requests_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_methods_are_refused, setup, teardown),

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -211,7 +212,7 @@ static bool file_is_bare(void *arg)
 {
 	struct stat st;
 
-	return stat(arg, &st) == 0 && st.st_size == strlen("swarm-token 1\n");
+	return stat(arg, &st) == 0 && st.st_size <= (off_t)strlen("swarm-token 1\nused\n");
 }
 
 static void expired_addresses_leave_the_disk(void **state)
@@ -432,14 +433,13 @@ static void limits_hold(void **state)
 	reopen(s);
 	assert_int_equal(token_store_create(s->store, id, on_saved, &saved, &err), -1);
 	assert_int_equal(err.code, ERR_TOO_LARGE);
-	/* The sum of all tokens is at its limit: no token takes one more. */
-	for (int i = 0, full = 0; i <= TOKEN_STORE_TOKENS_MAX && full < 20; i++) {
+	/* The sum of all tokens is at its limit: those that have more than their own take none. */
+	for (int i = 0; i < 7; i++) {
 		struct str_list list = {0};
 
 		(void)snprintf(id, sizeof(id), "%032x", i);
 		if (token_store_list(s->store, id, &list, &err) != 0)
 			continue;
-		full++;
 		assert_true(list.len <= TOKEN_STORE_TOKEN_ADDRS_MAX);
 		assert_int_equal(
 			token_store_put(s->store, id, "more:1", 60, on_saved, &saved, &err), -1);
@@ -449,15 +449,184 @@ static void limits_hold(void **state)
 	assert_int_equal(saved.count, 0);
 }
 
-static bool file_is_more(void *arg)
+/* Others have taken all that is shared; a small cluster has room all the same. */
+static void each_token_has_room_of_its_own(void **state)
 {
-	return !file_is_bare(arg);
+	struct state *s = *state;
+	struct err err = ERR_INIT;
+	struct saved saved = {0};
+	CLEANUP_BUF struct buf text;
+	char id[TOKEN_STORE_ID_LEN + 1];
+
+	buf_init(&text, 1024 * 1024);
+	buf_append_str(&text, "swarm-token 1\n");
+	for (int i = 0; i < TOKEN_STORE_TOKEN_ADDRS_MAX; i++)
+		buf_printf(&text, "60 n%d:1\n", i);
+	for (int i = 0; i < 7; i++) {
+		(void)snprintf(id, sizeof(id), "%032x", i);
+		write_file(s->tokens, id, text.data, text.len);
+	}
+	reopen(s);
+	create(s, id);
+	for (int i = 0; i < TOKEN_STORE_OWN_ADDRS; i++) {
+		CLEANUP_FREE char *addr = xasprintf("n%d:1", i);
+
+		put(s, id, addr, 60);
+	}
+	assert_int_equal(token_store_put(s->store, id, "more:1", 60, on_saved, &saved, &err), -1);
+	assert_int_equal(err.code, ERR_TOO_LARGE);
+}
+
+static bool has_token(struct state *s, const char *id)
+{
+	struct str_list list = {0};
+	bool has = token_store_list(s->store, id, &list, NULL) == 0;
+
+	str_list_free(&list);
+	return has;
+}
+
+static bool file_is_gone(void *arg)
+{
+	return access(arg, F_OK) == -1;
+}
+
+static void tokens_without_addresses_are_forgotten(void **state)
+{
+	struct state *s = *state;
+	char unused[TOKEN_STORE_ID_LEN + 1], idle[TOKEN_STORE_ID_LEN + 1],
+		busy[TOKEN_STORE_ID_LEN + 1];
+	CLEANUP_FREE char *unused_file = NULL;
+	CLEANUP_FREE char *idle_file = NULL;
+
+	create(s, unused);
+	create(s, idle);
+	create(s, busy);
+	unused_file = xasprintf("%s/%s", s->tokens, unused);
+	idle_file = xasprintf("%s/%s", s->tokens, idle);
+	put(s, idle, "a:1", 10);
+	s->clock.now += 10000;
+	assert_true(fixture_run(s->loop, FIXTURE_DEADLINE_MS, file_is_bare, idle_file));
+	/* That it had one is known after a restart, too, and times begin anew. */
+	s->clock.now += TOKEN_STORE_UNUSED_MS - 20000;
+	reopen(s);
+	put(s, busy, "a:1", TOKEN_STORE_TTL_MAX_S);
+	s->clock.now += TOKEN_STORE_UNUSED_MS - 1;
+	(void)fixture_run(s->loop, 1500, NULL, NULL);
+	assert_true(has_token(s, unused));
+	s->clock.now += 1;
+	assert_true(fixture_run(s->loop, FIXTURE_DEADLINE_MS, file_is_gone, unused_file));
+	assert_false(has_token(s, unused));
+	assert_true(has_token(s, idle));
+	s->clock.now += TOKEN_STORE_IDLE_MS - TOKEN_STORE_UNUSED_MS;
+	assert_true(fixture_run(s->loop, FIXTURE_DEADLINE_MS, file_is_gone, idle_file));
+	assert_false(has_token(s, idle));
+	assert_true(has_token(s, busy));
+}
+
+static void unused_tokens_make_room(void **state)
+{
+	struct state *s = *state;
+	struct err err = ERR_INIT;
+	struct saved saved = {0};
+	char id[TOKEN_STORE_ID_LEN + 1];
+
+	for (int i = 0; i < TOKEN_STORE_TOKENS_MAX; i++) {
+		(void)snprintf(id, sizeof(id), "%032x", i);
+		write_file(s->tokens, id, i < 5 ? "swarm-token 1\nused\n" : "swarm-token 1\n",
+			i < 5 ? 19 : 14);
+	}
+	reopen(s);
+	assert_int_equal(token_store_create(s->store, id, on_saved, &saved, &err), -1);
+	assert_int_equal(err.code, ERR_TOO_LARGE);
+	s->clock.now += TOKEN_STORE_FRESH_MS;
+	create(s, id);
+	assert_true(has_token(s, id));
+	for (int i = 0; i < 5; i++) {
+		(void)snprintf(id, sizeof(id), "%032x", i);
+		assert_true(has_token(s, id));
+	}
+}
+
+/* Files of at most max bytes from now on, as on a full disk. Nothing is printed meanwhile: it could
+ * be going to a file. */
+static void disk_is_full(rlim_t max)
+{
+	struct rlimit limit;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Runs until both are told; then the disk has room again. */
+static void wait_on_full_disk(struct state *s, struct saved *one, struct saved *two)
+{
+	struct rlimit limit;
+	bool is_told = fixture_run(s->loop, FIXTURE_DEADLINE_MS, is_saved, one) &&
+		       fixture_run(s->loop, FIXTURE_DEADLINE_MS, is_saved, two);
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_true(is_told);
+	assert_int_equal(one->count, 1);
+	assert_int_equal(one->err.code, ERR_TOO_LARGE);
+	assert_int_equal(two->err.code, ERR_TOO_LARGE);
+}
+
+static void full_disk_changes_nothing(void **state)
+{
+	struct state *s = *state;
+	struct saved saved[4] = {0};
+	char id[TOKEN_STORE_ID_LEN + 1];
+
+	create(s, id);
+	put(s, id, "a:1", 60);
+	/* One, and another while it is under way. */
+	disk_is_full(21);
+	assert_int_equal(token_store_put(s->store, id, "b:2", 60, on_saved, &saved[0], NULL), 0);
+	assert_int_equal(token_store_put(s->store, id, "c:3", 60, on_saved, &saved[1], NULL), 0);
+	wait_on_full_disk(s, &saved[0], &saved[1]);
+	expect_list(s, id, "a:1");
+	/* Another TTL is a change, too: the old one goes on. */
+	disk_is_full(21);
+	assert_int_equal(token_store_put(s->store, id, "a:1", 6000, on_saved, &saved[2], NULL), 0);
+	wait_on_full_disk(s, &saved[2], &saved[2]);
+	s->clock.now += 59999;
+	expect_list(s, id, "a:1");
+	assert_int_equal(token_store_put(s->store, id, "a:1", 60, on_saved, &saved[3], NULL), 1);
+	reopen(s);
+	expect_list(s, id, "a:1");
+	put(s, id, "b:2", 60);
+	expect_list(s, id, "a:1 b:2");
+}
+
+static void drops_on_a_full_disk_change_nothing(void **state)
+{
+	struct state *s = *state;
+	struct saved saved[2] = {0};
+	char id[TOKEN_STORE_ID_LEN + 1];
+
+	create(s, id);
+	put(s, id, "a:1", 60);
+	put(s, id, "b:2", 60);
+	disk_is_full(3);
+	assert_int_equal(token_store_drop(s->store, id, "a:1", on_saved, &saved[0], NULL), 0);
+	wait_on_full_disk(s, &saved[0], &saved[0]);
+	expect_list(s, id, "a:1 b:2");
+	assert_int_equal(token_store_drop(s->store, id, "a:1", on_saved, &saved[1], NULL), 0);
+	wait_saved(s, &saved[1], ERR_NONE);
+	expect_list(s, id, "b:2");
+	reopen(s);
+	expect_list(s, id, "b:2");
 }
 
 static void failed_writes_are_told_and_tried_again(void **state)
 {
 	struct state *s = *state;
-	struct saved saved = {0}, failed = {0};
+	struct saved saved = {0}, failed = {0}, gone = {0};
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *away = xasprintf("%s/away", s->data);
 	char id[TOKEN_STORE_ID_LEN + 1], other[TOKEN_STORE_ID_LEN + 1];
@@ -474,14 +643,17 @@ static void failed_writes_are_told_and_tried_again(void **state)
 	assert_true(fixture_run(s->loop, FIXTURE_DEADLINE_MS, is_saved, &failed));
 	assert_int_equal(failed.err.code, ERR_SYSTEM);
 	assert_int_equal(token_store_list(s->store, other, &list, NULL), -1);
+	expect_list(s, id, "");
+	assert_int_equal(token_store_remove(s->store, id, on_saved, &gone, NULL), 0);
+	assert_true(fixture_run(s->loop, FIXTURE_DEADLINE_MS, is_saved, &gone));
+	assert_int_equal(gone.err.code, ERR_SYSTEM);
 	assert_int_equal(rename(away, s->tokens), 0);
 	/* Another token's change does not wait for the next attempt; the attempt comes. */
 	create(s, other);
 	assert_true(file_is_bare(path));
-	assert_true(fixture_run(s->loop, FIXTURE_DEADLINE_MS, file_is_more, path));
-	put(s, id, "b:2", 60);
+	assert_true(fixture_run(s->loop, FIXTURE_DEADLINE_MS, file_is_gone, path));
 	reopen(s);
-	expect_list(s, id, "a:1 b:2");
+	assert_int_equal(token_store_list(s->store, id, &list, NULL), -1);
 	expect_list(s, other, "");
 }
 
@@ -572,6 +744,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(folder_serves_one_server, setup, teardown),
 		cmocka_unit_test_setup_teardown(unusable_folders_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits_hold, setup, teardown),
+		cmocka_unit_test_setup_teardown(each_token_has_room_of_its_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			tokens_without_addresses_are_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(unused_tokens_make_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_disk_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			drops_on_a_full_disk_change_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			failed_writes_are_told_and_tried_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_told_survives_kill, setup, teardown),
