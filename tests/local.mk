@@ -19,13 +19,14 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/lab/__init__.py tests/integration/lab/certs.py \
 	tests/integration/lab/cli.py tests/integration/lab/consul.py \
 	tests/integration/lab/engine.py tests/integration/lab/etcd.py \
-	tests/integration/lab/fake_engine.py \
+	tests/integration/lab/fail_call.c tests/integration/lab/fake_engine.py \
 	tests/integration/lab/http.py tests/integration/lab/likeness.py \
 	tests/integration/lab/machine.py \
 	tests/integration/lab/registry.py tests/integration/lab/swarm.py \
 	tests/integration/lab/volume_plugin.py tests/integration/lab/waiting.py \
 	tests/integration/test_aborts.py tests/integration/test_create_images.py \
-	tests/integration/test_discovery.py tests/integration/test_faults.py \
+	tests/integration/test_discovery.py tests/integration/test_failing_calls.py \
+	tests/integration/test_faults.py \
 	tests/integration/test_global_scope.py \
 	tests/integration/test_inventory.py tests/integration/test_lists.py \
 	tests/integration/test_networks.py tests/integration/test_proxy.py \

@@ -128,6 +128,7 @@ class Manager(Process):
         nodes=None,
         any_address=False,
         listening=True,
+        env=None,
     ):
         """discovery: URL, or list of "ip:port". tls: its Identity (with --tlsverify); client: the
         Identity to talk to it. nodes: how many healthy ones to wait for (default: of the list).
@@ -148,7 +149,7 @@ class Manager(Process):
             command += ["--tlsverify", f"--tlscacert={tls.ca}"]
             command += [f"--tlscert={tls.cert}", f"--tlskey={tls.key}"]
         command += [*args, "--discovery", discovery]
-        super().__init__(machine, command)
+        super().__init__(machine, command, env)
         self.discovery = discovery
         try:
             if listening:
