@@ -281,6 +281,7 @@ void container_attach(struct request *r)
 	struct container *container = request_container(r);
 	char *path CLEANUP_FREE = NULL;
 
+	exchange_end_connection(r->x);
 	if (container == NULL)
 		return;
 	if (exchange_body_length(r->x) != 0) {
@@ -300,6 +301,7 @@ void container_attach_ws(struct request *r)
 	struct container *container = request_container(r);
 	char *path CLEANUP_FREE = NULL;
 
+	exchange_end_connection(r->x);
 	if (container == NULL)
 		return;
 	if (exchange_body_length(r->x) != 0) {

@@ -210,7 +210,8 @@ static void exec_start_body(struct exchange *x, const char *data, size_t len, vo
 	json_t *json CLEANUP_JSON = json_parse(len > 0 ? data : "{}", len > 0 ? len : 2, &err);
 	struct exec_body *body;
 
-	(void)x;
+	if (json == NULL || !json_bool(json, "Detach", false))
+		exchange_end_connection(x);
 	if (json == NULL) {
 		request_fail(r, &err);
 		return;

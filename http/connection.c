@@ -9,12 +9,6 @@
 #define READ_SIZE (64 * 1024)
 #define PUMP_TURNS 16             /* most rounds of one pump, so that others get their turn */
 #define PIPELINED_MAX (16 * 1024) /* bytes taken from the client beyond the request under way */
-#define OUT_MAX \
-	(64 * 1024 * 1024) /* of replies that wait for the client; whole ones may be long lists */
-#define LINGER_MS 2000
-#define COLLECT_STALL_MS (60 * 1000) /* a collected body must make progress */
-#define ENDED_GRACE_MS 1000          /* a client that sent its end has this long to get its reply */
-
 static void connection_ready(unsigned events, void *arg);
 
 static void connection_set_state(struct connection *c, enum connection_state state)
@@ -31,7 +25,7 @@ void connection_open(struct server *server, struct stream *stream, const char *p
 	c->stream = stream;
 	c->peer = xstrdup(peer);
 	buf_init(&c->in, server->limits.head_max + READ_SIZE);
-	buf_init(&c->out, OUT_MAX);
+	buf_init(&c->out, server->limits.reply_max);
 	c->may_read = true;
 	connection_set_state(c, CONNECTION_HEAD);
 	c->next = server->connections;
@@ -77,8 +71,32 @@ void connection_close(struct connection *c, const char *reason)
 	if (c->exchange != NULL)
 		exchange_finish(c->exchange, false);
 	stream_close(TAKE_PTR(c->stream));
+	ledger_set(&c->server->ledger, &c->held, c->peer, 0);
 	connection_unlink(c);
 	loop_defer(c->server->loop, connection_free, c);
+}
+
+/* ---- What it holds ---- */
+
+void connection_count(struct connection *c)
+{
+	size_t held = (c->in.len > 0 ? c->in.cap : 0) + (c->out.len > 0 ? c->out.cap : 0);
+
+	if (c->state == CONNECTION_DEAD)
+		return;
+	if (c->exchange != NULL)
+		held += c->exchange->body.cap;
+	ledger_set(&c->server->ledger, &c->held, c->peer, held > UNCOUNTED ? held - UNCOUNTED : 0);
+}
+
+bool connection_has_room(const struct connection *c, size_t more)
+{
+	return ledger_has_room(&c->server->ledger, &c->held, c->peer, more);
+}
+
+size_t connection_high_water(const struct connection *c)
+{
+	return connection_has_room(c, EXCHANGE_HIGH_WATER) ? EXCHANGE_HIGH_WATER : LOW_HIGH_WATER;
 }
 
 /* ---- Out: to the client ---- */
@@ -99,7 +117,7 @@ static bool flush_out(struct connection *c)
 		c->changed_ms = loop_now_ms(c->server->loop);
 	}
 	if (c->exchange != NULL && c->exchange->wants_drain &&
-		c->out.len <= EXCHANGE_HIGH_WATER / 2)
+		c->out.len <= connection_high_water(c) / 2)
 		exchange_drained(c->exchange);
 	return c->state != CONNECTION_DEAD;
 }
@@ -163,8 +181,7 @@ static bool finish_exchange(struct connection *c)
 
 /* ---- In: heads ---- */
 
-/* Answers without an exchange, and ends the connection after it. */
-static void refuse(struct connection *c, int status, const char *message)
+void connection_refuse(struct connection *c, int status, const char *message)
 {
 	json_t *json = json_pack("{s:s}", "message", message);
 	size_t len;
@@ -181,35 +198,60 @@ static void refuse(struct connection *c, int status, const char *message)
 	connection_set_state(c, CONNECTION_CLOSING);
 }
 
-static bool parse_head(struct connection *c)
+/* Bytes behind it were perhaps meant for what it is upgraded to. When it is refused they must not
+ * be taken for a request. */
+static bool wants_upgrade(const struct head *head)
 {
-	struct err err = ERR_INIT;
-	struct head head;
-	size_t end;
-	int status;
+	return http_headers_get(&head->headers, "Upgrade") != NULL ||
+	       http_headers_has_token(&head->headers, "Connection", "Upgrade");
+}
+
+/* With what has been read, which is there already. */
+static bool connection_fits(struct connection *c)
+{
+	connection_count(c);
+	return connection_has_room(c, 0);
+}
+
+/* Length of the head that has come; 0 when there is none yet, or it was refused. */
+static size_t find_head(struct connection *c)
+{
+	size_t max = c->server->limits.head_max;
+	ssize_t end;
 
 	/* One empty line before a request is tolerated (RFC 9112 section 2.2). */
 	if (c->in.len >= 2 && memcmp(c->in.data, "\r\n", 2) == 0)
 		buf_consume(&c->in, 2);
-	if (c->in.len == 0)
-		return false;
-	end = head_find_end(c->in.data, c->in.len);
-	if (end == 0 || end > c->server->limits.head_max) {
-		if (c->in.len > c->server->limits.head_max) {
-			refuse(c, 431, "the request's head is too large");
-			return true;
-		}
-		return false;
-	}
+	if (c->in.len == 0 || (c->in.len == 1 && c->in.data[0] == '\r'))
+		return 0;
+	end = head_find_end(c->in.data, c->in.len, &c->scan);
+	if (end > 0 && (size_t)end <= max)
+		return (size_t)end;
+	if (end < 0 || c->in.len > max)
+		connection_refuse(c, 431, "the request's head is too large");
+	else if (c->in.len > UNCOUNTED && !connection_fits(c))
+		connection_refuse(c, 503, SERVER_IS_FULL);
+	return 0;
+}
+
+static bool parse_head(struct connection *c)
+{
+	struct err err = ERR_INIT;
+	struct head head;
+	size_t end = find_head(c);
+	int status;
+
+	if (end == 0)
+		return c->state != CONNECTION_HEAD;
 	status = head_parse_request(c->in.data, end, &head, &err);
 	if (status != 0) {
 		head_free(&head);
-		refuse(c, status, err.msg);
+		connection_refuse(c, status, err.msg);
 		return true;
 	}
 	buf_consume(&c->in, end);
 	c->requests++;
-	c->keep_alive = head.keep_alive;
+	c->keep_alive = head.keep_alive && !wants_upgrade(&head);
 	framing_init(&c->framing, head.body_length);
 	connection_set_state(c, CONNECTION_ACTIVE);
 	c->exchange = exchange_new(c, &head);
@@ -229,7 +271,7 @@ static void body_failed(struct connection *c, const struct err *err)
 	}
 	c->keep_alive = false;
 	exchange_finish(x, false);
-	refuse(c, 400, err->msg);
+	connection_refuse(c, 400, err->msg);
 }
 
 /* Takes the framing off what has come, and gives what it holds to whoever takes the body. False
@@ -271,6 +313,19 @@ static bool move_body(struct connection *c)
 	return moved;
 }
 
+/* The client has ended, and what is here of its body is not the whole of it. */
+static bool body_is_cut(const struct connection *c)
+{
+	const struct exchange *x = c->exchange;
+
+	if (c->client != CLIENT_ENDED || framing_is_done(&c->framing) ||
+		x->reply != EXCHANGE_REPLY_NONE)
+		return false;
+	if (c->framing.state == FRAMING_LENGTH)
+		return c->framing.remaining > (int64_t)c->in.len;
+	return exchange_wants_body(x); /* and could not be given more */
+}
+
 /* ---- In: the socket ---- */
 
 static size_t in_wanted(const struct connection *c)
@@ -287,28 +342,22 @@ static size_t in_wanted(const struct connection *c)
 
 static void client_ended(struct connection *c)
 {
-	c->client_ended = true;
+	c->client = CLIENT_ENDED;
 	c->changed_ms = loop_now_ms(c->server->loop);
-	switch (c->state) {
-	case CONNECTION_HEAD:
-		if (c->in.len == 0 && c->out.len == 0)
-			connection_close(c, "the client ended it");
-		break;
-	default: /* what is here already is still served, for a moment: see connection_check */
-		break;
-	}
 }
 
 /* It has sent its end, behind bytes for which there is no room. When these are the rest of a body
  * they are still to be read; else nothing that comes can matter. */
 static void client_hung_up(struct connection *c)
 {
-	c->client_hung_up = true;
-	if (!c->client_ended && (framing_is_done(&c->framing) || c->state != CONNECTION_ACTIVE))
+	if (c->client == CLIENT_OPEN)
+		c->client = CLIENT_HUNG_UP;
+	if (c->client == CLIENT_HUNG_UP &&
+		(framing_is_done(&c->framing) || c->state != CONNECTION_ACTIVE))
 		client_ended(c);
 }
 
-/* Reads once. True when something came. */
+/* Reads once. True when something came, be it the end. */
 static bool read_client(struct connection *c)
 {
 	size_t wanted = in_wanted(c), room;
@@ -316,7 +365,7 @@ static bool read_client(struct connection *c)
 	ssize_t n;
 
 	/* A handler may have taken the stream (exchange_upgrade) in this very turn. */
-	if (c->stream == NULL || c->client_ended || !c->may_read || c->in.len >= wanted)
+	if (c->stream == NULL || c->client == CLIENT_ENDED || !c->may_read || c->in.len >= wanted)
 		return false;
 	room = c->in.max - c->in.len < READ_SIZE ? c->in.max - c->in.len : READ_SIZE;
 	if (c->in.len == 0 && c->state == CONNECTION_HEAD)
@@ -338,7 +387,7 @@ static bool read_client(struct connection *c)
 		client_ended(c);
 	else if (n == STREAM_ERROR)
 		connection_close(c, "the client is gone");
-	return false;
+	return n == 0;
 }
 
 /* After our end: drop what the client still sends, so that it reads our last reply before a reset.
@@ -367,9 +416,9 @@ static void update_watches(struct connection *c)
 		return;
 	if (c->state == CONNECTION_LINGER)
 		events |= LOOP_READ;
-	else if (!c->client_ended && c->in.len < in_wanted(c))
+	else if (c->client != CLIENT_ENDED && c->in.len < in_wanted(c))
 		events |= LOOP_READ;
-	else if (!c->client_ended && !c->client_hung_up)
+	else if (c->client == CLIENT_OPEN)
 		events |= LOOP_HANGUP;
 	if (c->out.len > 0)
 		events |= LOOP_WRITE;
@@ -388,11 +437,13 @@ static bool pump_once(struct connection *c)
 	if (c->state == CONNECTION_HEAD && c->out.len == 0) {
 		if (c->in.len > 0 && parse_head(c))
 			moved = true;
-		else if (c->client_ended)
+		else if (c->client == CLIENT_ENDED)
 			connection_set_state(c, CONNECTION_CLOSING);
 	}
 	if (c->state == CONNECTION_ACTIVE)
 		moved |= move_body(c);
+	if (c->state == CONNECTION_ACTIVE && body_is_cut(c))
+		connection_close(c, "the client ended it within the request's body");
 	if (c->state == CONNECTION_CLOSING && c->out.len == 0) {
 		stream_shutdown_write(c->stream);
 		connection_set_state(c, CONNECTION_LINGER);
@@ -414,32 +465,34 @@ static void pump_later(void *arg)
 
 void connection_pump(struct connection *c)
 {
+	bool is_unfinished;
 	int turns = 0;
 
 	if (c->state == CONNECTION_DEAD)
 		return;
-	if (c->is_pumping) {
-		c->pump_again = true;
+	if (c->pump != PUMP_IDLE) {
+		c->pump = PUMP_AGAIN;
 		return;
 	}
-	c->is_pumping = true;
 	do {
-		c->pump_again = false;
+		c->pump = PUMP_RUNNING;
 		while (c->state != CONNECTION_DEAD && pump_once(c) && ++turns < PUMP_TURNS)
 			;
-	} while (c->pump_again && c->state != CONNECTION_DEAD && turns++ < PUMP_TURNS);
-	c->is_pumping = false;
+	} while (c->pump == PUMP_AGAIN && c->state != CONNECTION_DEAD && turns++ < PUMP_TURNS);
+	is_unfinished = c->pump == PUMP_AGAIN || turns >= PUMP_TURNS;
+	c->pump = PUMP_IDLE;
 	if (c->state == CONNECTION_DEAD)
 		return;
-	if (c->pump_again || turns >= PUMP_TURNS)
+	if (is_unfinished)
 		connection_pump_soon(c);
+	connection_count(c);
 	update_watches(c);
 }
 
 void connection_pump_soon(struct connection *c)
 {
-	if (c->is_pumping) {
-		c->pump_again = true;
+	if (c->pump != PUMP_IDLE) {
+		c->pump = PUMP_AGAIN;
 	} else if (!c->pump_is_deferred) {
 		c->pump_is_deferred = true;
 		loop_defer(c->server->loop, pump_later, c);
@@ -461,76 +514,4 @@ static void connection_ready(unsigned events, void *arg)
 	if (events & (LOOP_READ | LOOP_HANGUP))
 		c->may_read = true;
 	connection_pump(c);
-}
-
-/* The client has ended, but the rest of its request is here and waits for whom it is meant for. */
-static bool body_is_still_to_be_taken(const struct connection *c)
-{
-	const struct exchange *x = c->exchange;
-
-	if (framing_is_done(&c->framing) || c->in.len == 0)
-		return false;
-	if (x->body_state == EXCHANGE_BODY_UNCLAIMED)
-		return c->framing.state != FRAMING_LENGTH ||
-		       c->framing.remaining <= (int64_t)c->in.len;
-	return x->body_state == EXCHANGE_BODY_HELD;
-}
-
-/* The client owes more of the body. */
-static bool body_is_awaited(const struct connection *c)
-{
-	if (framing_is_done(&c->framing))
-		return false;
-	switch (c->exchange->body_state) {
-	case EXCHANGE_BODY_COLLECT:
-	case EXCHANGE_BODY_STREAM:
-		return true;
-	case EXCHANGE_BODY_HELD:
-		return c->client_hung_up;
-	default:
-		return false;
-	}
-}
-
-void connection_check(struct connection *c, uint64_t now)
-{
-	const struct server_limits *limits = &c->server->limits;
-	uint64_t since = now - c->changed_ms;
-	struct exchange *x = c->exchange;
-
-	if (c->stream == NULL)
-		return;
-	switch (c->state) {
-	case CONNECTION_HEAD:
-		if (c->out.len > 0) {
-			if (since > limits->body_timeout_ms)
-				connection_close(c, "the client does not read its reply");
-		} else if (c->in.len > 0 && since > limits->head_timeout_ms) {
-			refuse(c, 408, "the request's head did not come in time");
-			connection_pump(c);
-		} else if (c->in.len == 0 && since > limits->idle_timeout_ms) {
-			connection_close(c, "idle");
-		}
-		break;
-	case CONNECTION_ACTIVE:
-		if (c->client_ended && since > ENDED_GRACE_MS && !body_is_still_to_be_taken(c))
-			connection_close(c, "the client ended it");
-		else if (c->out.len > 0 && since > limits->body_timeout_ms)
-			connection_close(c, "the client does not read its reply");
-		else if (body_is_awaited(c) &&
-			 since > (x->body_state == EXCHANGE_BODY_COLLECT ? COLLECT_STALL_MS
-									 : limits->body_timeout_ms))
-			connection_close(c, "the request's body did not come in time");
-		break;
-	case CONNECTION_CLOSING:
-		if (since > limits->body_timeout_ms)
-			connection_close(c, "the client does not read its reply");
-		break;
-	case CONNECTION_LINGER:
-		if (since > LINGER_MS)
-			connection_close(c, "finished");
-		break;
-	case CONNECTION_DEAD:
-		break;
-	}
 }

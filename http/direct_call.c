@@ -76,23 +76,24 @@ static void note_surplus(struct direct_call *d, size_t left)
 static ssize_t take_head(struct direct_call *d, const char *data, size_t len)
 {
 	struct err err = ERR_INIT;
-	size_t end, used = 0;
+	size_t used = 0;
+	ssize_t end;
 
 	do {
-		end = head_find_end(data + used, len - used);
+		end = head_find_end(data + used, len - used, &d->scan);
 		if (end == 0 && d->head_bytes + len - used <= CALL_HEAD_MAX)
 			return (ssize_t)used;
-		d->head_bytes += end;
-		if (end == 0 || d->head_bytes > CALL_HEAD_MAX) {
+		d->head_bytes += end > 0 ? (size_t)end : 0;
+		if (end <= 0 || d->head_bytes > CALL_HEAD_MAX) {
 			fail(d, ERR_UPSTREAM, "the answer's head is too large");
 			return -1;
 		}
 		head_free(&d->head);
-		if (head_parse_reply(data + used, end, d->method, &d->head, &err) != 0) {
+		if (head_parse_reply(data + used, (size_t)end, d->method, &d->head, &err) != 0) {
 			call_finish(&d->call, &err);
 			return -1;
 		}
-		used += end;
+		used += (size_t)end;
 	} while (d->head.status < 200 && d->head.status != 101);
 	if (d->head.status == 101) {
 		fail(d, ERR_UPSTREAM, "the answer upgrades, and nobody asked for it");

@@ -25,6 +25,7 @@ struct direct_call {
 			    used before, or in a line */
 	struct buf in;
 	size_t head_bytes;
+	struct head_scan scan; /* of the head that is being read */
 	struct head head;
 	struct framing framing;
 	char *end;  /* where a NUL stands while the owner looks at the body, */

@@ -10,6 +10,8 @@
 #include <time.h>
 
 #define SEND_AT_ONCE ((size_t)32 * 1024)
+/* A writer that goes on when it is told to stop has that much of its own. */
+#define OVER_WATER ((size_t)2 * EXCHANGE_HIGH_WATER)
 #define BULK ((size_t)8 * 1024) /* a piece of that size is one of many */
 
 struct exchange *exchange_new(struct connection *c, struct head *head)
@@ -111,9 +113,24 @@ static void send_continue(struct exchange *x)
 		buf_append_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-static void refuse_body(struct exchange *x, size_t max)
+/* For more of a collected body; false when it was refused. All of a known length is taken at once,
+ * so that who comes when others hold everything is refused before it has sent anything. */
+static bool make_room(struct exchange *x, size_t more)
 {
-	exchange_reply_error(x, 413, "the request's body is larger than %zu bytes", max);
+	struct connection *c = x->connection;
+
+	if (more > x->body.max - x->body.len) {
+		exchange_reply_error(
+			x, 413, "the request's body is larger than %zu bytes", x->body.max);
+		return false;
+	}
+	if (x->body.len + more > UNCOUNTED && !connection_has_room(c, more)) {
+		exchange_reply_error(x, 503, "%s", SERVER_IS_FULL);
+		return false;
+	}
+	(void)!buf_room(&x->body, more);
+	connection_count(c);
+	return true;
 }
 
 void exchange_read_body(struct exchange *x, size_t max, exchange_body_fn *done, void *arg)
@@ -123,12 +140,11 @@ void exchange_read_body(struct exchange *x, size_t max, exchange_body_fn *done, 
 		done(x, "", 0, arg);
 		return;
 	}
-	if (x->head.body_length > (int64_t)max) {
-		refuse_body(x, max);
-		return;
-	}
-	x->body_state = EXCHANGE_BODY_COLLECT;
 	buf_init(&x->body, max);
+	if (!make_room(x, x->head.body_length > 0 ? (size_t)x->head.body_length : 0))
+		return;
+	x->body_state = EXCHANGE_BODY_COLLECT;
+	x->body_since_ms = loop_now_ms(x->connection->server->loop);
 	x->body_fn = done;
 	x->body_arg = arg;
 	send_continue(x);
@@ -164,8 +180,8 @@ size_t exchange_give_body(struct exchange *x, const char *data, size_t len)
 	size_t taken;
 
 	if (x->body_state == EXCHANGE_BODY_COLLECT) {
-		if (buf_append(&x->body, data, len) != 0)
-			refuse_body(x, x->body.max);
+		if (len < x->body.cap - x->body.len || make_room(x, len))
+			buf_append(&x->body, data, len);
 		return len;
 	}
 	taken = x->sink(x, data, len, x->body_arg);
@@ -234,6 +250,10 @@ static void write_head(struct exchange *x, int status, const struct http_headers
 void exchange_reply(struct exchange *x, int status, const struct http_headers *headers,
 	const void *body, size_t len)
 {
+	if (len > UNCOUNTED && !connection_has_room(x->connection, len)) {
+		exchange_reply_error(x, 503, "%s", SERVER_IS_FULL);
+		return;
+	}
 	exchange_reply_start(x, status, headers, (int64_t)len);
 	exchange_reply_write(x, body, len);
 	exchange_reply_end(x);
@@ -326,11 +346,13 @@ static void write_piece(struct exchange *x, const char *data, size_t len)
 	buf_append(out, data, len);
 	if (x->is_chunked)
 		buf_append(out, "\r\n", 2);
-	if (out->failed)
+	if (out->failed || (out->len > OVER_WATER && !connection_has_room(c, 0)))
 		x->reply = EXCHANGE_REPLY_ABORTED;
 	/* Much is sent while it is in the processor's caches, little with what else there is. */
 	if (out->len >= SEND_AT_ONCE && !(c->wanted & LOOP_WRITE))
 		buf_consume(out, connection_send(c, out->data, out->len));
+	if (out->len > UNCOUNTED)
+		connection_count(c);
 	connection_pump_soon(c);
 }
 
@@ -347,7 +369,7 @@ bool exchange_reply_write(struct exchange *x, const void *data, size_t len)
 	}
 	if (len > 0 && !x->drops_body && x->reply == EXCHANGE_REPLY_STARTED)
 		write_piece(x, data, len);
-	x->wants_drain = out->len > EXCHANGE_HIGH_WATER;
+	x->wants_drain = out->len > connection_high_water(x->connection);
 	return !x->wants_drain;
 }
 
@@ -432,6 +454,11 @@ struct stream *exchange_upgrade(struct exchange *x, int status, const struct htt
 	x->reply = EXCHANGE_REPLY_UPGRADED;
 	connection_pump_soon(c);
 	return stream;
+}
+
+void exchange_end_connection(struct exchange *x)
+{
+	x->connection->keep_alive = false;
 }
 
 void exchange_on_end(

@@ -43,7 +43,8 @@ void http_headers_copy(struct http_headers *to, const struct http_headers *from)
 void http_headers_free(struct http_headers *h);
 /* True for what belongs to one connection and must not be passed on (RFC 9110 section 7.6.1):
  * Connection and what it names, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade,
- * HTTP2-Settings; and Content-Length, Host, Expect and Date, which each side makes anew.
+ * HTTP2-Settings; and Content-Length, Host, Expect and Date, which each side makes anew. Names that
+ * are written with `_` for `-` count as well.
  * h: the headers whose Connection counts; NULL = there is none. */
 bool http_headers_is_hop(const struct http_headers *h, const char *name);
 /* Removes all of those. */
@@ -69,8 +70,9 @@ const char *exchange_peer(const struct exchange *x);
 uint64_t exchange_id(const struct exchange *x);
 
 /* Reads the whole body (at most max bytes). done gets it, borrowed, when complete; it may be called
- * before this returns when there is no body. When the body is larger, the reply is 413 and done is
- * not called; when the client goes away, done is not called (exchange_on_end tells). */
+ * before this returns when there is no body. When the body is larger, the reply is 413, when the
+ * server holds too much for its clients already, 503, and done is not called; when the client goes
+ * away, done is not called (exchange_on_end tells). */
 typedef void exchange_body_fn(struct exchange *x, const char *body, size_t len, void *arg);
 void exchange_read_body(struct exchange *x, size_t max, exchange_body_fn *done, void *arg);
 
@@ -86,7 +88,8 @@ void exchange_body_resume(struct exchange *x);
  * upgrade. Borrowed until the exchange ends, and read when the reply begins. */
 void exchange_set_defaults(struct exchange *x, const struct http_headers *defaults);
 
-/* A whole reply; headers (may be NULL) and body are copied. */
+/* A whole reply; headers (may be NULL) and body are copied. A large one becomes a 503 when the
+ * server holds too much for its clients already. */
 void exchange_reply(struct exchange *x, int status, const struct http_headers *headers,
 	const void *body, size_t len);
 /* JSON text; the reference is taken over. */
@@ -99,8 +102,8 @@ void exchange_reply_error(struct exchange *x, int status, const char *fmt, ...)
  */
 void exchange_reply_start(
 	struct exchange *x, int status, const struct http_headers *headers, int64_t length);
-/* Copies the bytes. False when more than EXCHANGE_HIGH_WATER bytes now wait for the client: the
- * caller should stop until drain is called (see exchange_on_drain). */
+/* Copies the bytes. False when more than EXCHANGE_HIGH_WATER bytes now wait for the client (fewer
+ * when others hold much): the caller should stop until drain is called (see exchange_on_drain). */
 bool exchange_reply_write(struct exchange *x, const void *data, size_t len);
 void exchange_reply_end(struct exchange *x);
 /* The reply cannot be completed: the connection is closed so that the client notices. Before the
@@ -116,6 +119,11 @@ void exchange_on_drain(struct exchange *x, void (*drain)(struct exchange *x, voi
  * been read. NULL when the client has gone. */
 struct stream *exchange_upgrade(
 	struct exchange *x, int status, const struct http_headers *headers) MUSTCHECK;
+
+/* No further request is read from this connection: what the client sends behind this one may be
+ * meant for a raw stream that it does not get. So it is already for requests that ask for an
+ * upgrade; this is for those that become raw streams without asking. Before the reply. */
+void exchange_end_connection(struct exchange *x);
 
 /* Called once when the exchange ends, whatever the way: finished true when the reply was handed to
  * the transport whole (or upgraded), false when the client went away or the reply was aborted.

@@ -5,7 +5,7 @@
 
 void framing_init(struct framing *f, int64_t length)
 {
-	f->remaining = 0;
+	memset(f, 0, sizeof(*f));
 	if (length == 0) {
 		f->state = FRAMING_DONE;
 	} else if (length == -1) {
@@ -59,7 +59,7 @@ static ssize_t feed_trailer(struct framing *f, const char *data, size_t len, str
 	static const char *const forbidden[] = {
 		"Content-Length", "Transfer-Encoding", "Host", "Trailer"};
 	struct http_headers fields = {0};
-	size_t end = 0;
+	ssize_t end;
 	int status = 0;
 
 	if (len < 2)
@@ -68,12 +68,12 @@ static ssize_t feed_trailer(struct framing *f, const char *data, size_t len, str
 		f->state = FRAMING_DONE;
 		return 2;
 	}
-	end = head_find_end(data, len);
-	if ((end == 0 ? len : end) > FRAMING_TRAILER_MAX)
+	end = head_find_end(data, len, &f->trailer);
+	if (end < 0 || (end == 0 ? len : (size_t)end) > FRAMING_TRAILER_MAX)
 		return err_set(err, ERR_INVALID, "trailers are too large");
 	if (end == 0)
 		return 0;
-	if (head_parse_fields(data, end, &fields, err) != 0)
+	if (head_parse_fields(data, (size_t)end, &fields, err) != 0)
 		status = -1;
 	for (size_t i = 0; status == 0 && i < ARRAY_LEN(forbidden); i++) {
 		if (http_headers_get(&fields, forbidden[i]) != NULL)
@@ -84,7 +84,7 @@ static ssize_t feed_trailer(struct framing *f, const char *data, size_t len, str
 	if (status != 0)
 		return -1;
 	f->state = FRAMING_DONE;
-	return (ssize_t)end;
+	return end;
 }
 
 static ssize_t feed_data(

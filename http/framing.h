@@ -3,6 +3,7 @@
 #ifndef HTTP_FRAMING_H
 #define HTTP_FRAMING_H
 
+#include "http/head.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 
@@ -22,6 +23,7 @@ enum framing_state {
 struct framing {
 	enum framing_state state;
 	int64_t remaining; /* of the body or the chunk */
+	struct head_scan trailer;
 };
 
 /* length as in struct head: >= 0, -1 = chunked, HEAD_UNTIL_CLOSE. */
@@ -31,7 +33,8 @@ static inline bool framing_is_done(const struct framing *f)
 	return f->state == FRAMING_DONE;
 }
 
-/* Looks at the wire bytes in data and says how many are used up now (0 = more are needed). When
+/* Looks at the wire bytes in data and says how many are used up now (0 = more are needed,
+ * and the same are given again in front of them). When
  * they hold body, *body and *body_len are that part of them, else *body_len is 0. A caller that
  * takes only n < *body_len of the body gives the rest back with framing_give_back. -1 with err on
  * malformed framing; any chunk extension counts as such, since no Docker client sends one and

@@ -12,21 +12,28 @@ void head_free(struct head *head)
 	memset(head, 0, sizeof(*head));
 }
 
-size_t head_find_end(const char *data, size_t len)
+ssize_t head_find_end(const char *data, size_t len, struct head_scan *scan)
 {
-	const char *p = data, *end;
+	const char *lf;
 
-	/* An empty buffer may be NULL, to which nothing may be added, not even 0. */
-	if (len == 0)
-		return 0;
-	end = data + len;
-	while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		p++;
-		if (p < end && *p == '\n')
-			return (size_t)(p - data) + 1;
-		if (p + 1 < end && p[0] == '\r' && p[1] == '\n')
-			return (size_t)(p - data) + 2;
+	while (scan->at < len && (lf = memchr(data + scan->at, '\n', len - scan->at)) != NULL) {
+		size_t next = (size_t)(lf - data) + 1;
+		size_t blank = next < len && data[next] == '\r' ? next + 1 : next;
+
+		/* What comes behind it tells whether this is the last line. */
+		if (blank == len) {
+			scan->at = next - 1;
+			return 0;
+		}
+		if (data[blank] == '\n') {
+			memset(scan, 0, sizeof(*scan));
+			return (ssize_t)blank + 1;
+		}
+		scan->at = next;
+		if (++scan->lines > HEAD_HEADERS_MAX)
+			return -1;
 	}
+	scan->at = len;
 	return 0;
 }
 
@@ -274,10 +281,22 @@ static int check_host(const struct head *head, const char *authority, struct err
 	return 0;
 }
 
+/* Each line of them: the second may ask for what the first does not. */
+static bool expectations_are_met(const struct head *head)
+{
+	for (size_t i = 0; i < head->headers.len; i++) {
+		const struct http_header *item = &head->headers.items[i];
+
+		if (strcasecmp(item->name, "Expect") == 0 &&
+			strcasecmp(item->value, "100-continue") != 0)
+			return false;
+	}
+	return true;
+}
+
 int head_parse_request(const char *data, size_t len, struct head *head, struct err *err)
 {
 	char *authority CLEANUP_FREE = NULL;
-	const char *expect;
 	ssize_t line;
 	int status;
 
@@ -297,12 +316,12 @@ int head_parse_request(const char *data, size_t len, struct head *head, struct e
 		status = parse_framing(head, err);
 	if (status != 0)
 		return status;
-	expect = http_headers_get(&head->headers, "Expect");
-	if (expect != NULL && strcasecmp(expect, "100-continue") != 0) {
+	if (!expectations_are_met(head)) {
 		err_set(err, ERR_INVALID, "no such expectation can be met");
 		return 417;
 	}
-	head->expects_continue = expect != NULL && !head->is_http10 && head->body_length != 0;
+	head->expects_continue = http_headers_get(&head->headers, "Expect") != NULL &&
+				 !head->is_http10 && head->body_length != 0;
 	head->keep_alive =
 		!head->is_http10 && !http_headers_has_token(&head->headers, "Connection", "close");
 	return 0;

@@ -8,6 +8,7 @@
 #include "lib/buf.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct head {
 	char *method; /* requests */
@@ -25,9 +26,16 @@ struct head {
 
 void head_free(struct head *head);
 
-/* Length of the head at the start of data, its empty line included; 0 when it is not complete yet.
- * Finds ends that are not well-formed too (bare LF), so that the parser can refuse them at once. */
-size_t head_find_end(const char *data, size_t len);
+/* How far a head was looked through; zeroed = nothing of it. */
+struct head_scan {
+	size_t at;
+	unsigned lines;
+};
+/* Length of the head at the start of data, its empty line included; 0 when it is not complete yet;
+ * -1 when it has more lines than a head may have. Called again with the same bytes and more behind
+ * them, it looks at the new ones only; a head that was found leaves scan zeroed. Finds ends that
+ * are not well-formed too (bare LF), so that the parser can refuse them at once. */
+ssize_t head_find_end(const char *data, size_t len, struct head_scan *scan);
 
 /* 0, or the status to refuse with (400, 417, 431, 501, 505) and err. head is to be freed either
  * way. */

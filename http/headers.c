@@ -2,6 +2,7 @@
 #include "http/exchange.h"
 #include "lib/str.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -127,6 +128,19 @@ void http_headers_free(struct http_headers *h)
 	h->len = 0;
 }
 
+/* Behind a server that makes variables of names, `_` and `-` are one. */
+static bool names_are_twins(const char *a, const char *b)
+{
+	if (((a[0] ^ b[0]) & ~0x20) != 0)
+		return false;
+	for (; *a != '\0' && *b != '\0'; a++, b++) {
+		if (tolower((unsigned char)*a) != tolower((unsigned char)*b) &&
+			!(*a == '_' && *b == '-'))
+			return false;
+	}
+	return *a == *b;
+}
+
 bool http_headers_is_hop(const struct http_headers *h, const char *name)
 {
 	static const char *const hop[] = {"Connection", "Content-Length", "Date", "Expect", "Host",
@@ -134,7 +148,7 @@ bool http_headers_is_hop(const struct http_headers *h, const char *name)
 		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"};
 
 	for (size_t i = 0; i < ARRAY_LEN(hop); i++) {
-		if (names_are_equal(name, hop[i]))
+		if (names_are_twins(name, hop[i]))
 			return true;
 	}
 	return h != NULL && http_headers_has_token(h, "Connection", name);

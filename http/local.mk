@@ -7,6 +7,7 @@ http_libswarm_http_a_SOURCES = \
 	http/client_priv.h \
 	http/connection.c \
 	http/curl_call.c \
+	http/deadlines.c \
 	http/dial.c \
 	http/digest.c \
 	http/digest.h \
@@ -20,6 +21,8 @@ http_libswarm_http_a_SOURCES = \
 	http/head.h \
 	http/headers.c \
 	http/idle.c \
+	http/ledger.c \
+	http/ledger.h \
 	http/line.c \
 	http/raw_call.c \
 	http/relay.c \
@@ -43,6 +46,7 @@ check_PROGRAMS += \
 	tests/unit/test_http_answers \
 	tests/unit/test_http_client \
 	tests/unit/test_http_framing \
+	tests/unit/test_http_front \
 	tests/unit/test_http_head \
 	tests/unit/test_http_idle \
 	tests/unit/test_http_line \
@@ -55,6 +59,10 @@ running_clock = tests/unit/running_clock.c
 tests_unit_test_http_framing_SOURCES = tests/unit/test_http_framing.c
 tests_unit_test_http_framing_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_framing_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_front_SOURCES = \
+	tests/unit/test_http_front.c tests/unit/http_fixture.h $(running_clock)
+tests_unit_test_http_front_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_front_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_head_SOURCES = tests/unit/test_http_head.c
 tests_unit_test_http_head_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_head_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)

@@ -25,6 +25,7 @@ struct raw_call {
 	struct buf in;      /* of the answer's head */
 	/* An answer that is not raw. */
 	bool has_head;
+	struct head_scan scan;
 	struct head head;
 	struct framing framing;
 	struct buf body;
@@ -140,22 +141,23 @@ static bool is_raw(const struct raw_call *call)
 static bool parse_head(struct raw_call *call)
 {
 	struct err err = ERR_INIT;
-	size_t end;
+	ssize_t end;
 
 	do {
-		end = head_find_end(call->in.data, call->in.len);
-		if (end == 0) {
-			if (call->in.len < HEAD_MAX)
-				return false;
+		end = head_find_end(call->in.data, call->in.len, &call->scan);
+		if (end == 0 && call->in.len < HEAD_MAX)
+			return false;
+		if (end <= 0) {
 			fail(call, ERR_UPSTREAM, "the answer's head is too large");
 			return true;
 		}
 		head_free(&call->head);
-		if (head_parse_reply(call->in.data, end, call->method, &call->head, &err) != 0) {
+		if (head_parse_reply(call->in.data, (size_t)end, call->method, &call->head, &err) !=
+			0) {
 			raw_call_fail(call, &err);
 			return true;
 		}
-		buf_consume(&call->in, end);
+		buf_consume(&call->in, (size_t)end);
 	} while (call->head.status < 200 && call->head.status != 101);
 	if (is_raw(call)) {
 		upgraded(call);

@@ -28,6 +28,14 @@ const struct server_limits server_default_limits = {
 	.idle_timeout_ms = 5 * 60 * 1000,
 	.body_timeout_ms = 10 * 60 * 1000,
 	.handshake_timeout_ms = 15 * 1000,
+	.collect_timeout_ms = 60 * 1000,
+	.collect_grace_ms = 30 * 1000,
+	.collect_rate = 1024,
+	.ended_grace_ms = 1000,
+	.linger_ms = 2000,
+	.reply_max = (size_t)64 * 1024 * 1024,
+	.held_max = (size_t)256 * 1024 * 1024,
+	.held_client_max = (size_t)128 * 1024 * 1024,
 };
 
 struct listener {
@@ -227,6 +235,8 @@ struct server *server_new(
 	server->loop = loop;
 	server->handler = handler;
 	server->limits = limits != NULL ? *limits : server_default_limits;
+	server->ledger.max = server->limits.held_max;
+	server->ledger.client_max = server->limits.held_client_max;
 	server->janitor = loop_timer_new(loop, janitor, server);
 	return server;
 }

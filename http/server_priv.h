@@ -8,6 +8,7 @@
 
 #include "http/framing.h"
 #include "http/head.h"
+#include "http/ledger.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -22,6 +23,7 @@ struct server {
 	struct listener *listeners;
 	struct connection *connections; /* doubly linked */
 	size_t connections_len;
+	struct ledger ledger;        /* of bytes held for clients */
 	struct accepting *accepting; /* TLS handshakes under way */
 	struct loop_timer *janitor;
 	bool is_full;
@@ -45,22 +47,37 @@ enum connection_state {
 	CONNECTION_DEAD,    /* freed at the end of the turn */
 };
 
+/* How the client has ended. */
+enum client_end {
+	CLIENT_OPEN,
+	CLIENT_HUNG_UP, /* its end is behind bytes that are not read yet */
+	CLIENT_ENDED,   /* everything before its end was read */
+};
+
+enum pump_state {
+	PUMP_IDLE,
+	PUMP_RUNNING,
+	PUMP_AGAIN, /* running, and asked for from inside */
+};
+
 struct connection {
 	struct server *server;
 	struct connection *prev, *next;
-	struct stream *stream;
+	struct stream *stream; /* NULL once an upgrade has taken it */
 	char *peer;
 	enum connection_state state;
-	struct buf in;  /* from the client, not looked at yet */
-	struct buf out; /* for the client */
-	struct exchange *exchange;
-	struct framing framing; /* of the request's body */
-	bool client_ended;      /* its writing side; everything before was read */
-	bool client_hung_up;    /* the same, with bytes that may still be unread */
-	bool keep_alive;
-	bool is_pumping, pump_again, pump_is_deferred;
-	bool may_read;       /* the client's stream may have something */
-	unsigned wanted;     /* what its stream was asked to tell */
+	enum client_end client;
+	enum pump_state pump;
+	bool pump_is_deferred;
+	bool keep_alive;           /* another request may follow this one */
+	bool may_read;             /* the client's stream may have something */
+	unsigned wanted;           /* what its stream was asked to tell */
+	struct buf in;             /* from the client, not looked at yet */
+	struct head_scan scan;     /* of the head in it */
+	struct buf out;            /* for the client */
+	struct framing framing;    /* of the request's body */
+	struct exchange *exchange; /* NULL but in CONNECTION_ACTIVE */
+	struct ledger_entry held;
 	uint64_t changed_ms; /* last progress that the deadlines look at */
 	unsigned long requests;
 };
@@ -76,7 +93,24 @@ void connection_pump_soon(struct connection *c);
 /* Sends to the client at once, as far as it goes, when nothing waits in front of the data; how many
  * bytes. Calls nobody back. */
 size_t connection_send(struct connection *c, const char *data, size_t len);
-/* Deadlines; called a few times a second. */
+/* Answers without an exchange, and ends the connection after it. */
+void connection_refuse(struct connection *c, int status, const char *message);
+/* Enters into the server's ledger what it holds now. */
+void connection_count(struct connection *c);
+/* So many bytes more may be held for its client. */
+bool connection_has_room(const struct connection *c, size_t more);
+/* Bytes that may wait for the client before the writer of its reply is told to stop: few when there
+ * is no room. */
+size_t connection_high_water(const struct connection *c);
+#define LOW_HIGH_WATER ((size_t)32 * 1024)
+/* Not counted of each: a head, and a small body or reply. Who asks for no more is always served. */
+#define UNCOUNTED ((size_t)16 * 1024)
+/* Of refusals for want of room. */
+#define SERVER_IS_FULL "too many bytes of requests and replies are under way: try again later"
+
+/* ---- deadlines.c ---- */
+
+/* Called a few times a second. */
 void connection_check(struct connection *c, uint64_t now_ms);
 
 /* ---- exchange.c ---- */
@@ -111,6 +145,7 @@ struct exchange {
 	uint64_t id;
 	enum exchange_body_state body_state;
 	struct buf body; /* collected */
+	uint64_t body_since_ms;
 	exchange_body_fn *body_fn;
 	exchange_sink_fn *sink;
 	void *body_arg; /* of the one or the other */

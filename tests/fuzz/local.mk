@@ -15,6 +15,8 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/http_head/get \
 	tests/fuzz/corpus/http_head/post \
 	tests/fuzz/corpus/http_head/reply \
+	tests/fuzz/corpus/http_head/reply-chunked \
+	tests/fuzz/corpus/http_head/twins \
 	tests/fuzz/corpus/http_head/upgrade \
 	tests/fuzz/corpus/json/list \
 	tests/fuzz/corpus/json/object \
@@ -40,7 +42,7 @@ tests_fuzz_fuzz_expr_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_http_framing_SOURCES = tests/fuzz/fuzz_http_framing.c
 tests_fuzz_fuzz_http_framing_LDADD = $(HTTP_LIBS)
 tests_fuzz_fuzz_http_framing_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-tests_fuzz_fuzz_http_head_SOURCES = tests/fuzz/fuzz_http_head.c
+tests_fuzz_fuzz_http_head_SOURCES = tests/fuzz/fuzz_http_head.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_http_head_LDADD = $(HTTP_LIBS)
 tests_fuzz_fuzz_http_head_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c

@@ -226,6 +226,28 @@ def test_upgrades_that_are_not_for_streams(cluster):
         assert request.header("Upgrade") in (None, "tcp")
 
 
+# Each is refused, by the manager or the engine, and what follows may be a stream's first bytes.
+UPGRADES = {
+    "attach": "POST /containers/nosuch/attach?stream=1 HTTP/1.1\r\n",
+    "WebSocket": "GET /containers/nosuch/attach/ws HTTP/1.1\r\n",
+    "exec": "POST /exec/nosuch/start HTTP/1.1\r\n",
+    "no such page": "GET /nowhere HTTP/1.1\r\n",
+    "plain call": f"GET /containers/{TARGET}/json HTTP/1.1\r\n",
+}
+
+
+@pytest.mark.parametrize("asks", ["Connection: Upgrade\r\nUpgrade: tcp\r\n", "Upgrade: tcp\r\n", ""])
+@pytest.mark.parametrize("name", UPGRADES)
+def test_what_follows_a_refused_upgrade_is_no_request(cluster, name, asks):
+    if not asks and name in ("no such page", "plain call"):
+        return
+    with cluster.connect() as c:
+        c.send(UPGRADES[name] + "Host: x\r\n" + asks + "\r\n" + INNER)
+        c.read_reply()
+        assert c.is_closed(), "the connection goes on"
+    nothing_came_through(cluster)
+
+
 def test_nothing_is_copied_blindly(cluster):
     """Hop-by-hop headers, and what a client says of itself, end at the manager."""
     cluster.request(

@@ -123,6 +123,9 @@ static const struct request_case requests[] = {
 	{"POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n", 0, "POST",
 		"/", 1, true},
 	{.text = "POST / HTTP/1.1\r\n" H "Expect: tea\r\nContent-Length: 1\r\n\r\n", .status = 417},
+	{.text = "POST / HTTP/1.1\r\n" H
+		 "Expect: 100-continue\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n",
+		.status = 417},
 };
 
 static void requests_are_taken_or_refused(void **state)
@@ -207,16 +210,63 @@ static void too_many_headers_are_refused(void **state)
 static void the_end_is_found_wherever_the_text_is_cut(void **state)
 {
 	static const char text[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\nrest\r\n\r\n";
-	size_t end = strlen("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	ssize_t end = (ssize_t)strlen("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	struct head_scan scan = {0}, all;
 
 	(void)state;
-	for (size_t n = 0; n < sizeof(text); n++)
-		assert_int_equal(head_find_end(text, n), n < end ? 0 : end);
-	/* Malformed ends are found too, so that they are refused at once. */
-	assert_int_equal(head_find_end(NULL, 0), 0);
-	assert_int_equal(head_find_end("a\n\nb", 4), 3);
-	assert_int_equal(head_find_end("a\n\r\nb", 5), 4);
-	assert_int_equal(head_find_end("a\r\n\nb", 5), 4);
+	for (size_t n = 0; (ssize_t)n <= end; n++) {
+		all = (struct head_scan){0};
+		assert_int_equal(head_find_end(text, n, &all), (ssize_t)n < end ? 0 : end);
+		assert_int_equal(head_find_end(text, n, &scan), (ssize_t)n < end ? 0 : end);
+	}
+	all = (struct head_scan){0};
+	assert_int_equal(head_find_end(text, sizeof(text), &all), end);
+	/* Malformed ends are found too, so that they are refused at once. Each leaves the scan as
+	 * new. */
+	assert_int_equal(head_find_end(NULL, 0, &scan), 0);
+	assert_int_equal(head_find_end("a\n\nb", 4, &scan), 3);
+	assert_int_equal(head_find_end("a\n\r\nb", 5, &scan), 4);
+	assert_int_equal(head_find_end("a\r\n\nb", 5, &scan), 4);
+}
+
+/* A peer may send it byte by byte. */
+static void what_was_looked_at_is_not_looked_at_again(void **state)
+{
+	static const char line[] = "X-Name: value\r\n";
+	struct head_scan scan = {0};
+	struct buf text;
+	size_t seen = 0;
+
+	(void)state;
+	buf_init(&text, 16 * 1024);
+	for (size_t i = 0; i < 200 * strlen(line); i++) {
+		size_t from = scan.at;
+
+		buf_append_char(&text, line[i % strlen(line)]);
+		assert_int_equal(head_find_end(text.data, text.len, &scan), 0);
+		seen += text.len - from;
+	}
+	/* A line's end is looked at again until it is known what follows it. */
+	assert_true(seen <= 2 * text.len);
+	buf_reset(&text);
+}
+
+static void more_lines_than_a_head_may_have_are_seen_at_once(void **state)
+{
+	struct head_scan scan = {0};
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 16 * 1024);
+	buf_append_str(&text, "GET / HTTP/1.1\r\n");
+	for (int i = 0; i < HEAD_HEADERS_MAX; i++)
+		buf_append_str(&text, "X: y\r\n");
+	assert_int_equal(head_find_end(text.data, text.len, &scan), 0);
+	buf_append_str(&text, "\r\n");
+	assert_int_equal(head_find_end(text.data, text.len, &scan), text.len);
+	memcpy(text.data + text.len - 2, "X:", 2);
+	assert_int_equal(head_find_end(text.data, text.len, &scan), -1);
+	buf_reset(&text);
 }
 
 struct reply_case {
@@ -303,7 +353,8 @@ static void hop_by_hop_headers_are_stripped(void **state)
 {
 	static const char *const gone[] = {"Connection", "Keep-Alive", "X-Named", "X-Other", "TE",
 		"Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Content-Length",
-		"Host", "Expect", "Date", "Proxy-Authorization", "Proxy-Connection"};
+		"Host", "Expect", "Date", "Proxy-Authorization", "Proxy-Connection",
+		"Transfer_Encoding", "content_length", "PROXY_CONNECTION"};
 	struct http_headers headers = {0}, copy = {0};
 
 	(void)state;
@@ -334,6 +385,8 @@ int main(void)
 		cmocka_unit_test(nul_bytes_are_refused),
 		cmocka_unit_test(too_many_headers_are_refused),
 		cmocka_unit_test(the_end_is_found_wherever_the_text_is_cut),
+		cmocka_unit_test(what_was_looked_at_is_not_looked_at_again),
+		cmocka_unit_test(more_lines_than_a_head_may_have_are_seen_at_once),
 		cmocka_unit_test(replies_are_taken_or_refused),
 		cmocka_unit_test(what_would_split_a_head_is_not_written),
 		cmocka_unit_test(hop_by_hop_headers_are_stripped),

@@ -152,6 +152,13 @@ static const struct server_limits limits = {
 	.idle_timeout_ms = 600,
 	.body_timeout_ms = 600,
 	.handshake_timeout_ms = 300,
+	.collect_timeout_ms = 600,
+	.collect_grace_ms = 600,
+	.ended_grace_ms = 1000,
+	.linger_ms = 2000,
+	.reply_max = (size_t)64 * 1024 * 1024,
+	.held_max = (size_t)256 * 1024 * 1024,
+	.held_client_max = (size_t)128 * 1024 * 1024,
 };
 
 static void world_start(struct world *w, const struct server_limits *l)
