@@ -146,12 +146,14 @@ def test_detached_exec_is_plain(cluster):
 
 
 def test_attach_that_is_refused(cluster):
-    """An error is an answer, not a stream, and the connection goes on."""
+    """An error is an answer, not a stream, and the last of its connection."""
     cluster.create("never-started")
     with http.Connection(cluster.way) as c:
         reply = c.request("POST", "/containers/none/attach?stream=1&stdout=1", headers=UPGRADE)
         assert reply.status == 404
         assert "No such container: none" in reply.message()
+        assert c.is_closed()
+    with http.Connection(cluster.way) as c:
         reply = c.request("POST", "/exec/none/start", {"Detach": False}, UPGRADE)
         assert reply.status == 404, reply
     with http.Connection(cluster.way) as c:
