@@ -44,6 +44,7 @@ static void connection_free(void *arg)
 
 	buf_reset(&c->in);
 	buf_reset(&c->out);
+	stream_identity_free(c->identity);
 	free(c->peer);
 	free(c);
 }
@@ -304,10 +305,14 @@ static bool move_body(struct connection *c)
 	bool moved = false;
 
 	while (c->exchange == x && exchange_wants_body(x)) {
-		if (framing_is_done(&c->framing))
+		if (x->body_is_put && x->body.len > 0) {
+			if (!exchange_give_put_body(x))
+				break;
+		} else if (framing_is_done(&c->framing)) {
 			exchange_body_ended(x);
-		else if (!feed_body(c))
+		} else if (!feed_body(c)) {
 			break;
+		}
 		moved = true;
 	}
 	return moved;

@@ -41,6 +41,8 @@ void exchange_finish(struct exchange *x, bool finished)
 	struct exchange_end *end;
 
 	c->exchange = NULL;
+	if (x->taps != NULL)
+		taps_end(x, finished);
 	while ((end = x->ends) != NULL) {
 		x->ends = end->next;
 		end->fn(x, finished, end->arg);
@@ -99,6 +101,18 @@ const char *exchange_peer(const struct exchange *x)
 	return x->connection->peer;
 }
 
+const struct exchange_identity *exchange_identity(const struct exchange *x)
+{
+	struct connection *c = x->connection;
+
+	if (c->identity == NULL) {
+		c->identity = xcalloc(1, sizeof(*c->identity));
+		if (c->stream != NULL)
+			stream_identify(c->stream, c->identity);
+	}
+	return c->identity;
+}
+
 uint64_t exchange_id(const struct exchange *x)
 {
 	return x->id;
@@ -113,6 +127,11 @@ static void send_continue(struct exchange *x)
 		buf_append_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
+static void refuse_body(struct exchange *x, size_t max)
+{
+	exchange_reply_error(x, 413, "the request's body is larger than %zu bytes", max);
+}
+
 /* For more of a collected body; false when it was refused. All of a known length is taken at once,
  * so that who comes when others hold everything is refused before it has sent anything. */
 static bool make_room(struct exchange *x, size_t more)
@@ -120,8 +139,7 @@ static bool make_room(struct exchange *x, size_t more)
 	struct connection *c = x->connection;
 
 	if (more > x->body.max - x->body.len) {
-		exchange_reply_error(
-			x, 413, "the request's body is larger than %zu bytes", x->body.max);
+		refuse_body(x, x->body.max);
 		return false;
 	}
 	if (x->body.len + more > UNCOUNTED && !connection_has_room(c, more)) {
@@ -133,11 +151,52 @@ static bool make_room(struct exchange *x, size_t more)
 	return true;
 }
 
+static void read_put_body(struct exchange *x, size_t max, exchange_body_fn *done, void *arg)
+{
+	if (x->body.len > max) {
+		refuse_body(x, max);
+		return;
+	}
+	x->body_is_put = false;
+	x->body_state = EXCHANGE_BODY_TAKEN;
+	done(x, buf_str(&x->body), x->body.len, arg);
+}
+
+void exchange_put_body(struct exchange *x, const char *body, size_t len)
+{
+	struct buf copy;
+
+	assert(framing_is_done(&x->connection->framing) && x->reply == EXCHANGE_REPLY_NONE);
+	if (body != x->body.data || len != x->body.len) {
+		buf_init(&copy, len);
+		buf_append(&copy, body, len);
+		buf_reset(&x->body);
+		x->body = copy;
+	}
+	x->body_is_put = true;
+	x->body_state = EXCHANGE_BODY_UNCLAIMED;
+	x->head.body_length = (int64_t)len;
+	x->head.expects_continue = false;
+	connection_count(x->connection);
+}
+
+bool exchange_give_put_body(struct exchange *x)
+{
+	size_t taken = exchange_give_body(x, x->body.data, x->body.len);
+
+	buf_consume(&x->body, taken);
+	return taken > 0;
+}
+
 void exchange_read_body(struct exchange *x, size_t max, exchange_body_fn *done, void *arg)
 {
 	assert(x->body_state == EXCHANGE_BODY_UNCLAIMED);
 	if (x->head.body_length == 0) {
 		done(x, "", 0, arg);
+		return;
+	}
+	if (x->body_is_put) {
+		read_put_body(x, max, done, arg);
 		return;
 	}
 	buf_init(&x->body, max);
@@ -300,12 +359,24 @@ static void write_length(struct buf *out, int64_t length)
 	buf_append(out, "\r\n", 2);
 }
 
+/* The headers as those who look at the reply leave them, which changed holds. */
+static const struct http_headers *tapped_head(struct exchange *x, int *status,
+	const struct http_headers *headers, struct http_headers *changed, bool is_raw)
+{
+	http_headers_copy(changed, headers);
+	taps_head(x, status, changed, is_raw);
+	return changed;
+}
+
 void exchange_reply_start(
 	struct exchange *x, int status, const struct http_headers *headers, int64_t length)
 {
 	struct connection *c = x->connection;
+	struct http_headers changed = {0};
 
 	assert(!has_reply(x));
+	if (x->taps != NULL)
+		headers = tapped_head(x, &status, headers, &changed, false);
 	x->reply = EXCHANGE_REPLY_STARTED;
 	x->drops_body = str_eq(x->head.method, "HEAD") || status == 204 || status == 304;
 	x->is_chunked = length < 0 && !x->head.is_http10 && !x->drops_body;
@@ -313,6 +384,7 @@ void exchange_reply_start(
 	if (!framing_is_done(&c->framing) || (length < 0 && x->head.is_http10))
 		c->keep_alive = false;
 	write_head(x, status, headers);
+	http_headers_free(&changed);
 	if (x->is_chunked)
 		buf_append_str(&c->out, "Transfer-Encoding: chunked\r\n");
 	else if (length >= 0 && status != 204 && status != 304)
@@ -367,8 +439,11 @@ bool exchange_reply_write(struct exchange *x, const void *data, size_t len)
 			len = (size_t)x->reply_left;
 		x->reply_left -= (int64_t)len;
 	}
-	if (len > 0 && !x->drops_body && x->reply == EXCHANGE_REPLY_STARTED)
+	if (len > 0 && !x->drops_body && x->reply == EXCHANGE_REPLY_STARTED) {
+		if (x->taps != NULL)
+			taps_piece(x, data, len);
 		write_piece(x, data, len);
+	}
 	x->wants_drain = out->len > connection_high_water(x->connection);
 	return !x->wants_drain;
 }
@@ -425,11 +500,15 @@ void exchange_drained(struct exchange *x)
 struct stream *exchange_upgrade(struct exchange *x, int status, const struct http_headers *headers)
 {
 	struct connection *c = x->connection;
+	struct http_headers changed = {0};
 	struct stream *stream;
 	ssize_t written;
 
 	assert(!has_reply(x) && framing_is_done(&c->framing));
+	if (x->taps != NULL)
+		headers = tapped_head(x, &status, headers, &changed, true);
 	write_head(x, status, headers);
+	http_headers_free(&changed);
 	if (status == 101)
 		buf_printf(&c->out, "Connection: Upgrade\r\nUpgrade: %s\r\n",
 			exchange_header(x, "Upgrade") != NULL ? exchange_header(x, "Upgrade")

@@ -11,10 +11,12 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/str.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct exchange;
 struct stream;
@@ -69,12 +71,35 @@ const char *exchange_peer(const struct exchange *x);
 /* A number for logs, unique in this process. */
 uint64_t exchange_id(const struct exchange *x);
 
+/* Who the client is, as far as somebody vouches for it: never by what it says in a request. */
+struct exchange_identity {
+	/* Of the subject of its certificate, when that was verified; NULL and empty = there is
+	 * none, or no such field. A certificate with several common names has none: each reader
+	 * might take another of them for the client. Texts are UTF-8, without NUL. */
+	char *common_name;
+	struct str_list organizations, units;
+	/* Of who connected the unix socket, by the kernel. */
+	bool has_process;
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+};
+/* Borrowed until the exchange ends. Asked for the first time behind exchange_upgrade, it is empty.
+ */
+const struct exchange_identity *exchange_identity(const struct exchange *x);
+
 /* Reads the whole body (at most max bytes). done gets it, borrowed, when complete; it may be called
- * before this returns when there is no body. When the body is larger, the reply is 413, when the
- * server holds too much for its clients already, 503, and done is not called; when the client goes
- * away, done is not called (exchange_on_end tells). */
+ * before this returns when there is no body, or it was put back. When the body is larger, the reply
+ * is 413, when the server holds too much for its clients already, 503, and done is not called; when
+ * the client goes away, done is not called (exchange_on_end tells). */
 typedef void exchange_body_fn(struct exchange *x, const char *body, size_t len, void *arg);
 void exchange_read_body(struct exchange *x, size_t max, exchange_body_fn *done, void *arg);
+
+/* Puts a body back that exchange_read_body gave, the same or another, for the next handler: it
+ * reads or streams these bytes as if the client had sent them, and exchange_body_length is theirs.
+ * May be called from inside done or later, before the reply, and as often as the body was read. The
+ * bytes are copied; what done was given is valid afterwards only if it is what was put back. */
+void exchange_put_body(struct exchange *x, const char *body, size_t len);
 
 /* Streams the body: sink gets each piece as it comes and says how many bytes it took; fewer than
  * len stops the flow until exchange_body_resume. len 0 is the end, and comes exactly once. */
@@ -119,6 +144,27 @@ void exchange_on_drain(struct exchange *x, void (*drain)(struct exchange *x, voi
  * been read. NULL when the client has gone. */
 struct stream *exchange_upgrade(
 	struct exchange *x, int status, const struct http_headers *headers) MUSTCHECK;
+
+/* Looks at the reply on its way to the client. head may change it; pieces are bytes of the body as
+ * they are written, without framing, borrowed; end is called once, before the functions of
+ * exchange_on_end. Each may be NULL. None may reply, or end the exchange. */
+struct exchange_summary {
+	int status;       /* as the client has got it; 0 = no reply was begun */
+	uint64_t bytes;   /* of the body, without framing; of a raw stream, none */
+	bool is_finished; /* as exchange_on_end tells */
+	bool is_raw;      /* it became a raw stream */
+};
+struct exchange_tap_ops {
+	/* headers: those of the reply, a copy; defaults, Date and what frames the body are not
+	 * among them yet. is_raw: a raw stream follows, and status cannot be changed. */
+	void (*head)(struct exchange *x, int *status, struct http_headers *headers, bool is_raw,
+		void *arg);
+	void (*piece)(struct exchange *x, const char *data, size_t len, void *arg);
+	void (*end)(struct exchange *x, const struct exchange_summary *summary, void *arg);
+};
+/* Before the reply. Several may be added: the last one added sees the reply first, as it is the
+ * nearest to who replies. */
+void exchange_tap(struct exchange *x, const struct exchange_tap_ops *ops, void *arg);
 
 /* No further request is read from this connection: what the client sends behind this one may be
  * meant for a raw stream that it does not get. So it is already for requests that ask for an

@@ -32,6 +32,7 @@ http_libswarm_http_a_SOURCES = \
 	http/server_priv.h \
 	http/stream.c \
 	http/stream.h \
+	http/tap.c \
 	http/tls.c \
 	http/tls.h \
 	http/tls_priv.h \
@@ -44,6 +45,7 @@ http_libswarm_http_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += \
 	tests/unit/test_http_answers \
+	tests/unit/test_http_chain \
 	tests/unit/test_http_client \
 	tests/unit/test_http_framing \
 	tests/unit/test_http_front \
@@ -56,6 +58,9 @@ check_PROGRAMS += \
 endif
 # Deadlines pass only while the program runs or has nothing to do.
 running_clock = tests/unit/running_clock.c
+tests_unit_test_http_chain_SOURCES = tests/unit/test_http_chain.c tests/unit/http_fixture.h
+tests_unit_test_http_chain_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_chain_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_framing_SOURCES = tests/unit/test_http_framing.c
 tests_unit_test_http_framing_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_framing_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)

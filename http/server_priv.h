@@ -69,14 +69,15 @@ struct connection {
 	enum client_end client;
 	enum pump_state pump;
 	bool pump_is_deferred;
-	bool keep_alive;           /* another request may follow this one */
-	bool may_read;             /* the client's stream may have something */
-	unsigned wanted;           /* what its stream was asked to tell */
-	struct buf in;             /* from the client, not looked at yet */
-	struct head_scan scan;     /* of the head in it */
-	struct buf out;            /* for the client */
-	struct framing framing;    /* of the request's body */
-	struct exchange *exchange; /* NULL but in CONNECTION_ACTIVE */
+	bool keep_alive;                    /* another request may follow this one */
+	bool may_read;                      /* the client's stream may have something */
+	unsigned wanted;                    /* what its stream was asked to tell */
+	struct buf in;                      /* from the client, not looked at yet */
+	struct head_scan scan;              /* of the head in it */
+	struct buf out;                     /* for the client */
+	struct framing framing;             /* of the request's body */
+	struct exchange *exchange;          /* NULL but in CONNECTION_ACTIVE */
+	struct exchange_identity *identity; /* of the client; NULL = not asked for yet */
 	struct ledger_entry held;
 	uint64_t changed_ms; /* last progress that the deadlines look at */
 	unsigned long requests;
@@ -144,7 +145,8 @@ struct exchange {
 	struct head head;
 	uint64_t id;
 	enum exchange_body_state body_state;
-	struct buf body; /* collected */
+	struct buf body; /* collected, or put back */
+	bool body_is_put;
 	uint64_t body_since_ms;
 	exchange_body_fn *body_fn;
 	exchange_sink_fn *sink;
@@ -157,6 +159,7 @@ struct exchange {
 	void *drain_arg;
 	bool wants_drain;
 	struct exchange_end *ends;
+	struct exchange_taps *taps; /* NULL = nobody looks */
 };
 
 struct exchange *exchange_new(struct connection *c, struct head *head_take);
@@ -166,8 +169,18 @@ void exchange_finish(struct exchange *x, bool finished);
 bool exchange_wants_body(const struct exchange *x);
 /* Bytes of the body; how many were taken. */
 size_t exchange_give_body(struct exchange *x, const char *data, size_t len);
+/* The same of a body that was put back; false when none of it is left, or none was taken. */
+bool exchange_give_put_body(struct exchange *x);
 void exchange_body_ended(struct exchange *x);
 /* out has drained below half of the high-water mark. */
 void exchange_drained(struct exchange *x);
+
+/* ---- tap.c; of exchanges that have taps ---- */
+
+/* is_raw: the reply is the head of a raw stream. */
+void taps_head(struct exchange *x, int *status, struct http_headers *headers, bool is_raw);
+void taps_piece(struct exchange *x, const char *data, size_t len);
+/* Frees them. */
+void taps_end(struct exchange *x, bool is_finished);
 
 #endif

@@ -1,5 +1,6 @@
 /* Streams: what they share, and the plain socket. */
 #include "http/stream.h"
+#include "http/exchange.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -40,6 +41,38 @@ void stream_want(struct stream *s, unsigned events)
 bool stream_is_gone(struct stream *s)
 {
 	return s->ops->is_gone(s);
+}
+
+void stream_identify(struct stream *s, struct exchange_identity *out)
+{
+	if (s->ops->identify != NULL)
+		s->ops->identify(s, out);
+}
+
+void stream_identify_process(int fd, struct exchange_identity *out)
+{
+	struct sockaddr_storage own = {0};
+	struct ucred peer = {0};
+	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+
+	/* Other sockets give credentials too, which are nobody's. */
+	if (getsockname(fd, (struct sockaddr *)&own, &own_len) == -1 || own.ss_family != AF_UNIX ||
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) == -1)
+		return;
+	out->has_process = true;
+	out->uid = peer.uid;
+	out->gid = peer.gid;
+	out->pid = peer.pid;
+}
+
+void stream_identity_free(struct exchange_identity *identity)
+{
+	if (identity == NULL)
+		return;
+	free(identity->common_name);
+	str_list_free(&identity->organizations);
+	str_list_free(&identity->units);
+	free(identity);
 }
 
 void stream_set_keepalive(int fd)
@@ -167,6 +200,11 @@ static bool socket_is_gone(struct stream *s)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
+static void socket_identify(struct stream *s, struct exchange_identity *out)
+{
+	stream_identify_process(socket_of(s)->fd, out);
+}
+
 static void socket_close(struct stream *s)
 {
 	struct socket_stream *ss = socket_of(s);
@@ -186,6 +224,7 @@ static const struct stream_ops socket_ops = {
 	.shutdown_write = socket_shutdown_write,
 	.want = socket_want,
 	.is_gone = socket_is_gone,
+	.identify = socket_identify,
 	.close = socket_close,
 };
 

@@ -14,6 +14,7 @@
 
 struct stream;
 struct tls_context;
+struct exchange_identity;
 
 enum {
 	STREAM_AGAIN = -1, /* nothing now; ask for it with stream_want */
@@ -39,6 +40,8 @@ struct stream_ops {
 	 * close_notify. What it sent before may still be there to be read. A mere end of its
 	 * writing side is not it. */
 	bool (*is_gone)(struct stream *s);
+	/* Fills in what is known of the peer; out is zeroed. NULL = nothing is. */
+	void (*identify)(struct stream *s, struct exchange_identity *out);
 	/* Frees it, at once; the callback is not called afterwards. */
 	void (*close)(struct stream *s);
 };
@@ -62,6 +65,11 @@ void stream_want(struct stream *s, unsigned events);
 bool stream_is_gone(struct stream *s);
 /* Sets who is called; replaces the one before. Until then readiness is not watched. */
 void stream_on_ready(struct stream *s, stream_ready_fn *ready, void *arg);
+/* Who is at the other end, as far as it is known; out is zeroed. */
+void stream_identify(struct stream *s, struct exchange_identity *out);
+void stream_identity_free(struct exchange_identity *identity); /* NULL is fine */
+/* Of a unix socket's peer; nothing for others. */
+void stream_identify_process(int fd, struct exchange_identity *out);
 void stream_close(struct stream *s); /* NULL is fine */
 /* Puts bytes (copied, at most 1 MiB in all) back in front of what stream_read gives next. */
 void stream_unread(struct stream *s, const void *data, size_t len);

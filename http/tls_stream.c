@@ -1,4 +1,5 @@
 /* TLS over a socket as a stream, and the handshakes that make one. */
+#include "http/exchange.h"
 #include "http/stream.h"
 #include "http/tls_priv.h"
 #include "lib/buf.h"
@@ -206,6 +207,52 @@ static bool tls_is_gone(struct stream *s)
 	return ts->is_broken || (poll(&p, 1, 0) == 1 && (p.revents & gone) != 0);
 }
 
+/* One field of a subject, owned; NULL when it is none that can be a name. */
+static char *field_text(const X509_NAME_ENTRY *entry)
+{
+	unsigned char *utf8 = NULL;
+	int len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(entry));
+	char *text = NULL;
+
+	if (len > 0 && memchr(utf8, '\0', (size_t)len) == NULL)
+		text = xstrndup((const char *)utf8, (size_t)len);
+	OPENSSL_free(utf8);
+	return text;
+}
+
+static void take_field(struct exchange_identity *out, const X509_NAME_ENTRY *entry, unsigned *names)
+{
+	int kind = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
+	char *text = field_text(entry);
+
+	if (kind == NID_commonName && ++*names == 1)
+		out->common_name = TAKE_PTR(text);
+	else if (kind == NID_organizationName && text != NULL)
+		str_list_add_take(&out->organizations, TAKE_PTR(text));
+	else if (kind == NID_organizationalUnitName && text != NULL)
+		str_list_add_take(&out->units, TAKE_PTR(text));
+	free(text);
+}
+
+static void tls_identify(struct stream *s, struct exchange_identity *out)
+{
+	struct tls_stream *ts = tls_of(s);
+	X509 *certificate = SSL_get0_peer_certificate(ts->ssl);
+	const X509_NAME *subject;
+	unsigned names = 0;
+
+	stream_identify_process(ts->fd, out);
+	/* Without a check of certificates the result says OK as well. */
+	if (certificate == NULL || SSL_get_verify_mode(ts->ssl) == SSL_VERIFY_NONE ||
+		SSL_get_verify_result(ts->ssl) != X509_V_OK)
+		return;
+	subject = X509_get_subject_name(certificate);
+	for (int i = 0; i < X509_NAME_entry_count(subject); i++)
+		take_field(out, X509_NAME_get_entry(subject, i), &names);
+	if (names > 1)
+		free(TAKE_PTR(out->common_name));
+}
+
 static void tls_close(struct stream *s)
 {
 	struct tls_stream *ts = tls_of(s);
@@ -230,6 +277,7 @@ static const struct stream_ops tls_ops = {
 	.shutdown_write = tls_shutdown_write,
 	.want = tls_want,
 	.is_gone = tls_is_gone,
+	.identify = tls_identify,
 	.close = tls_close,
 };
 

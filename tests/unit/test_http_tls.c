@@ -18,7 +18,9 @@ static const char script[] =
 	"  openssl req -x509 $key -keyout $ca.key -out $ca.pem -days 2 -subj /CN=$ca || exit 1\n"
 	"done\n"
 	"leaf() {\n"
-	"  openssl req $key -keyout $1.key -out $1.csr -subj /CN=$1 -addext subjectAltName=$4 &&\n"
+	"  subject=$1; set -- ${1%%/*} \"$2\" $3 $4 $5\n"
+	"  openssl req $key -keyout $1.key -out $1.csr -subj /CN=$subject -addext "
+	"subjectAltName=$4 &&\n"
 	"  openssl x509 -req -in $1.csr -CA $2.pem -CAkey $2.key -set_serial $5 -days $3 \\\n"
 	"    -copy_extensions copyall -out $1.pem || exit 1\n"
 	"}\n"
@@ -27,6 +29,8 @@ static const char script[] =
 	"leaf other ca 2 DNS:elsewhere.example 2\n"
 	"leaf expired ca -1 IP:127.0.0.1 3\n"
 	"leaf client ca 2 DNS:client 4\n"
+	"leaf named/O=ours/O=theirs/OU=ops ca 2 DNS:client 5\n"
+	"leaf double/CN=other/O=ours ca 2 DNS:client 6\n"
 	"leaf client2 ca2 2 DNS:client 4\n"
 	"echo nothing > empty.pem\n";
 
@@ -107,6 +111,7 @@ struct world {
 	struct relay *relay;
 	bool relay_is_over;
 	unsigned requests;
+	char who[200]; /* the identity of the last client */
 	size_t to_write, written;
 };
 
@@ -123,11 +128,27 @@ static void write_more(struct exchange *x, void *arg)
 	exchange_reply_end(x);
 }
 
+static void describe_client(const struct exchange_identity *who, char *out, size_t size)
+{
+	struct buf text;
+
+	buf_init(&text, size);
+	buf_append_str(&text, who->common_name != NULL ? who->common_name : "-");
+	for (size_t i = 0; i < who->organizations.len; i++)
+		buf_printf(&text, " O=%s", who->organizations.items[i]);
+	for (size_t i = 0; i < who->units.len; i++)
+		buf_printf(&text, " OU=%s", who->units.items[i]);
+	assert_false(who->has_process);
+	snprintf(out, size, "%s", buf_str(&text));
+	buf_reset(&text);
+}
+
 static void handle(struct handler *h, struct exchange *x)
 {
 	struct world *w = CONTAINER_OF(h, struct world, handler);
 
 	w->requests++;
+	describe_client(exchange_identity(x), w->who, sizeof(w->who));
 	if (str_eq(exchange_target(x), "/raw")) {
 		w->upgraded = exchange_upgrade(x, 101, NULL);
 	} else if (str_eq(exchange_target(x), "/stream")) {
@@ -712,6 +733,35 @@ static void paused_replies_go_on(void **state)
 	world_stop(&w);
 }
 
+static void certificates_that_were_verified_tell_who_asks(void **state)
+{
+	static const struct {
+		const char *name, *who;
+		bool verify;
+	} cases[] = {
+		{"client", "client", true},
+		{"named", "named O=ours O=theirs OU=ops", true},
+		{"double", "- O=ours", true},
+		/* Nobody has looked at it. */
+		{"named", "-", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct world w;
+		struct end e;
+
+		world_start(&w, context("ca", "server", cases[i].verify));
+		end_dial(&w, &e, context("ca", cases[i].name, true));
+		assert_non_null(e.stream);
+		end_send(&e, REQUEST);
+		wait_for(&w.f, end_has_response, &e);
+		assert_string_equal(w.who, cases[i].who);
+		end_close(&e);
+		world_stop(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -725,6 +775,7 @@ int main(void)
 		cmocka_unit_test(an_end_of_tcp_alone_is_a_failure_of_a_server),
 		cmocka_unit_test(a_new_context_is_for_new_connections),
 		cmocka_unit_test(handshakes_have_a_deadline),
+		cmocka_unit_test(certificates_that_were_verified_tell_who_asks),
 		cmocka_unit_test(paused_replies_go_on),
 	};
 
