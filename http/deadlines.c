@@ -1,13 +1,18 @@
 /* What a connection may not wait for any longer. The server's janitor asks a few times a second. */
 #include "http/server_priv.h"
 
-/* The client has ended, but the rest of its request is here and waits for whom it is meant for. */
-static bool body_is_still_to_be_taken(const struct connection *c)
+/* The client has ended, but the rest of its request is here and waits for whom it is meant for.
+ * Nobody asks for a body when the reply has begun, or a minute later. */
+static bool body_is_still_to_be_taken(const struct connection *c, uint64_t since)
 {
 	const struct exchange *x = c->exchange;
 
-	return !framing_is_done(&c->framing) && c->in.len > 0 &&
-	       (x->body_state == EXCHANGE_BODY_UNCLAIMED || x->body_state == EXCHANGE_BODY_HELD);
+	if (framing_is_done(&c->framing) || c->in.len == 0)
+		return false;
+	if (x->body_state == EXCHANGE_BODY_UNCLAIMED)
+		return x->reply == EXCHANGE_REPLY_NONE &&
+		       since <= c->server->limits.collect_timeout_ms;
+	return x->body_state == EXCHANGE_BODY_HELD;
 }
 
 /* The client owes more of the body. */
@@ -60,7 +65,7 @@ static void check_active(struct connection *c, uint64_t since, uint64_t now)
 				 : limits->body_timeout_ms;
 
 	if (c->client == CLIENT_ENDED && since > limits->ended_grace_ms &&
-		!body_is_still_to_be_taken(c))
+		!body_is_still_to_be_taken(c, since))
 		connection_close(c, "the client ended it");
 	else if (c->out.len > 0 && since > limits->body_timeout_ms)
 		connection_close(c, "the client does not read its reply");

@@ -65,6 +65,9 @@ static void handle(struct handler *h, struct exchange *x)
 		struct stream *stream = exchange_upgrade(x, 101, NULL);
 
 		assert_null(stream);
+	} else if (str_eq(path, "/start")) {
+		exchange_reply_start(x, 200, NULL, -1);
+		exchange_reply_write(x, "begin", 5);
 	} else if (!str_eq(path, "/hold")) {
 		exchange_reply_error(x, 404, "no such page");
 	}
@@ -190,6 +193,35 @@ static void a_client_that_ends_behind_its_request_gets_the_reply(void **state)
 		raw_send(&raw, whole[i]);
 		raw.ends_after_out = true;
 		raw_expect(&w.f, &raw, "{\"message\":");
+		wait_for(&w.f, no_connections, &w);
+		world_stop(&w);
+	}
+}
+
+/* Its body is not asked for, whole or not. */
+static void a_client_that_ended_is_not_kept_by_a_body_that_nobody_takes(void **state)
+{
+	static const char *const requests[] = {
+		POST("/hold", "Content-Length: 5\r\n\r\nhello"),
+		POST("/hold", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+		POST("/start", "Content-Length: 5\r\n\r\nhello"),
+		POST("/start", "Content-Length: 9\r\n\r\nhello"),
+		POST("/start", "Transfer-Encoding: chunked\r\n\r\n5\r\nhel"),
+	};
+	struct server_limits limits = patient();
+
+	(void)state;
+	limits.ended_grace_ms = 50;
+	limits.collect_timeout_ms = 150;
+	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+		struct world w;
+		struct raw raw;
+
+		world_start(&w, &limits);
+		raw_connect(&w.f, &raw, w.port);
+		raw_send(&raw, requests[i]);
+		raw.ends_after_out = true;
+		wait_for(&w.f, raw_is_over, &raw);
 		wait_for(&w.f, no_connections, &w);
 		world_stop(&w);
 	}
@@ -509,6 +541,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_client_that_ends_within_its_request_is_not_waited_for),
 		cmocka_unit_test(a_client_that_ends_behind_its_request_gets_the_reply),
+		cmocka_unit_test(a_client_that_ended_is_not_kept_by_a_body_that_nobody_takes),
 		cmocka_unit_test(what_follows_a_refused_upgrade_is_no_request),
 		cmocka_unit_test(an_upgrade_that_fails_sends_no_second_head),
 		cmocka_unit_test(too_many_lines_are_refused_before_the_head_ends),
