@@ -284,6 +284,8 @@ static int check_host(const struct head *head, const char *authority, struct err
 /* Each line of them: the second may ask for what the first does not. */
 static bool expectations_are_met(const struct head *head)
 {
+	if (http_headers_get(&head->headers, "Expect") == NULL)
+		return true;
 	for (size_t i = 0; i < head->headers.len; i++) {
 		const struct http_header *item = &head->headers.items[i];
 

@@ -131,8 +131,6 @@ void http_headers_free(struct http_headers *h)
 /* Behind a server that makes variables of names, `_` and `-` are one. */
 static bool names_are_twins(const char *a, const char *b)
 {
-	if (((a[0] ^ b[0]) & ~0x20) != 0)
-		return false;
 	for (; *a != '\0' && *b != '\0'; a++, b++) {
 		if (tolower((unsigned char)*a) != tolower((unsigned char)*b) &&
 			!(*a == '_' && *b == '-'))
@@ -147,8 +145,10 @@ bool http_headers_is_hop(const struct http_headers *h, const char *name)
 		"HTTP2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
 		"Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"};
 
+	bool has_twins = strchr(name, '_') != NULL;
+
 	for (size_t i = 0; i < ARRAY_LEN(hop); i++) {
-		if (names_are_twins(name, hop[i]))
+		if (names_are_equal(name, hop[i]) || (has_twins && names_are_twins(name, hop[i])))
 			return true;
 	}
 	return h != NULL && http_headers_has_token(h, "Connection", name);
