@@ -5,6 +5,8 @@ api_libswarm_api_a_SOURCES = \
 	api/api.c \
 	api/api.h \
 	api/api_priv.h \
+	api/archive_check.c \
+	api/archive_check.h \
 	api/broadcast.c \
 	api/broadcast.h \
 	api/build.c \
@@ -38,6 +40,8 @@ api_libswarm_api_a_SOURCES = \
 	api/image_age.h \
 	api/image_fetch.c \
 	api/image_fetch.h \
+	api/image_source.c \
+	api/image_source.h \
 	api/images.c \
 	api/info.c \
 	api/info_merge.c \
@@ -59,6 +63,8 @@ api_libswarm_api_a_SOURCES = \
 	api/pattern.c \
 	api/pattern.h \
 	api/plugins.c \
+	api/progress.c \
+	api/progress.h \
 	api/project.c \
 	api/project.h \
 	api/prune.c \
@@ -75,6 +81,7 @@ api_libswarm_api_a_SOURCES = \
 	api/wanted_image.h
 api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_api_archive_check
 check_PROGRAMS += tests/unit/test_api_container_filter
 check_PROGRAMS += tests/unit/test_api_deadline
 check_PROGRAMS += tests/unit/test_api_events
@@ -84,6 +91,10 @@ check_PROGRAMS += tests/unit/test_api_outcomes
 check_PROGRAMS += tests/unit/test_api_paced
 check_PROGRAMS += tests/unit/test_api_pins
 endif
+tests_unit_test_api_archive_check_SOURCES = tests/unit/test_api_archive_check.c
+tests_unit_test_api_archive_check_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_archive_check_LDADD = api/libswarm_api.a \
+	$(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_container_filter_SOURCES = \
 	tests/unit/test_api_container_filter.c $(cluster_fixture)
 tests_unit_test_api_container_filter_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

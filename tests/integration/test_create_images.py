@@ -1,7 +1,10 @@
 """Containers and their images: placed where the image is, or the image is brought to them."""
 
+import io
+import json
 import os
 import re
+import tarfile
 import threading
 import time
 
@@ -107,12 +110,19 @@ def test_copies_are_shared(cluster, three):
     assert cluster.log().count("image fetched for a container: image=shared:1 node=node-2") == 1
 
 
-def source_of(fake, name, tag, behaviour):
+def source_of(fake, name, tag, behaviour, image="sha256:" + "d" * 64):
     """A fake engine that has an image which no other has, and gives it in its own way."""
     engine = fake(name)
-    engine.images.append({**engine.images[0], "Id": "sha256:" + "d" * 64, "RepoTags": [tag]})
+    engine.images.append({**engine.images[0], "Id": image, "RepoTags": [tag]})
     engine.on("GET", "/images/.*/get$", behaviour)
     return engine
+
+
+def id_of(archive):
+    """What an engine calls the image in it."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        config = json.load(tar.extractfile("manifest.json"))[0]["Config"]
+    return "sha256:" + config.removesuffix(".json")
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -147,7 +157,7 @@ REFUSAL = answer(500, {"message": "disk on fire"}, reason="Error")
 def test_the_next_source_is_tried(manager, fake, three, breaks):
     """Whichever is asked first breaks off in the middle, or refuses; the other one gives it."""
     image = image_archive("twice:1", b"from the second")
-    asked = []
+    asked, image_id = [], id_of(image)
 
     def give(c, request):
         asked.append(request)
@@ -159,7 +169,7 @@ def test_the_next_source_is_tried(manager, fake, three, breaks):
             c.sendall(REFUSAL)
         return len(asked) > 1
 
-    sources = [source_of(fake, name, "twice:1", give) for name in ("left", "right")]
+    sources = [source_of(fake, name, "twice:1", give, image_id) for name in ("left", "right")]
     m = manager([three[0], *sources])
     before = m.descriptors()
     container = m.create(Image="twice:1", Cmd=["cat", "/data/extra"], **on_node("node-1"))
@@ -261,11 +271,37 @@ def test_source_refuses_or_gives_nonsense(manager, fake, three):
     assert "source" in message and "disk on fire" in message
     source.on("GET", "/images/.*/get$", lambda c, r: c.sendall(answer(200, b"no archive")) or True)
     message = m.create(expect=502, Image="bad:1", **on_node("node-1"))
-    assert "node-1 cannot load image bad:1" in message
-    # An archive of something else: the engine's own answer to the create stands.
+    assert "source cannot give image bad:1: its archive is refused: it breaks off" in message
     source.on("GET", "/images/.*/get$", lambda c, r: c.sendall(answer(200, b"\0" * 10240)) or True)
-    reply = m.request("POST", "/containers/create", {"Image": "bad:1", **on_node("node-1")})
-    assert reply.status in (404, 502), reply
+    message = m.create(expect=502, Image="bad:1", **on_node("node-1"))
+    assert "its archive is refused: it does not hold the image" in message
+
+
+def test_a_copy_brings_no_other_image(manager, fake, three):
+    """An engine that lies about what it has: neither the content of another image under the name
+    that is asked for, nor another name, gets to a good engine."""
+    evil = image_archive("busybox:latest", b"evil")
+    sent = []
+    source = source_of(fake, "source", "victim:1", lambda c, r: c.sendall(sent[-1]) or True)
+    m = manager([three[0], source])
+    good = three[0].json("GET", "/images/busybox:latest/json")["Id"]
+    # Another one than it lists.
+    sent.append(answer(200, evil))
+    message = m.create(expect=502, Image="victim:1", **on_node("node-1"))
+    assert "its archive is refused: " in message, message
+    # The one that it lists, and one more name for it.
+    source.images[-1]["Id"] = id_of(evil)
+    m = manager([three[0], source])
+    message = m.create(expect=502, Image="victim:1", **on_node("node-1"))
+    assert "it brings a name that was not asked for" in message, message
+    assert three[0].json("GET", "/images/busybox:latest/json")["Id"] == good
+    assert three[0].tags() == [IMAGE]
+    # An honest one is copied, and named.
+    sent.append(answer(200, image_archive("victim:1", b"evil")))
+    source.images[-1]["Id"] = id_of(image_archive("victim:1", b"evil"))
+    m = manager([three[0], source])
+    m.create(Image="victim:1", Cmd=["true"], **on_node("node-1"))
+    assert three[0].json("GET", "/images/victim:1/json")["Id"] == source.images[-1]["Id"]
 
 
 def test_target_sets_the_pace(manager, fake, three):
