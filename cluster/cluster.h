@@ -207,6 +207,9 @@ struct image {
 	const char *parent_id; /* "" = none */
 	int64_t created;       /* unix seconds */
 	bool has_digests;      /* a registry knows it by one */
+	/* It came up in the cluster while this manager looked on: built, committed or loaded. What
+	 * the first list of a node had was there before. */
+	bool is_made_here;
 };
 struct network {
 	const char *id, *name, *driver, *scope; /* scope "local", "global", "swarm" */

@@ -84,6 +84,16 @@ static void names_add(struct image_item *item, struct json_ref names)
 	}
 }
 
+/* A copy of what another node had, or this one, came up when that did. */
+static bool is_made_here(const struct node *node, const char *id)
+{
+	const struct index_entry *entry =
+		index_first(&node->cluster->inventory.image_ids, id + strlen(ALGORITHM));
+	const struct image *known = entry ? entry->item : NULL;
+
+	return known ? known->is_made_here : node->inventory.images != NULL;
+}
+
 /* The same images are on many nodes, so all texts are shared. */
 static void *image_new(struct node *node, struct json_ref entry, const struct buf *text)
 {
@@ -105,6 +115,7 @@ static void *image_new(struct node *node, struct json_ref entry, const struct bu
 		.parent_id = intern(strings, json_ref_str(entry, "ParentId", "")),
 		.created = json_ref_int(entry, "Created", 0),
 		.has_digests = digests_len > 0,
+		.is_made_here = is_made_here(node, id),
 	};
 	item->project = intern(strings, project_of_entry(entry));
 	item->names = xcalloc(count_items(tags) + digests_len + 1, sizeof(const char *));

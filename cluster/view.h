@@ -102,6 +102,7 @@ struct placement {
 	/* Nodes that hold the image, by slot (fleet.h): they go before others where as many soft
 	 * terms hold. NULL = none does. */
 	const struct bitset *preferred;
+	const char *preferred_for; /* the image that they have, or are to get; for the log */
 };
 
 #endif

@@ -1,6 +1,7 @@
 /* The scheduler over the nodes of a cluster. */
 #include "cluster/cluster.h"
 #include "lib/json.h"
+#include "lib/log.h"
 #include "lib/str.h"
 #include "scheduler/create_request.h"
 #include "scheduler/scheduler.h"
@@ -77,10 +78,10 @@ struct node *scheduler_pick(struct scheduler *scheduler, const struct cluster *c
 	return chosen < 0 ? NULL : cluster_node_at(cluster, (size_t)chosen);
 }
 
-/* What was built here, and not pulled from a registry, is one node's, and a tag that was built
- * again elsewhere means the last one: the creation time of those that count then, else -1. Copies
- * of a registry's image count alike, however old: a newer one on one node is no reason to go there.
- */
+/* A tag that was made again on another node while the cluster looked on means the last one: the
+ * creation time of those that count then, else -1. What nodes had before counts alike, however old:
+ * each may have made its own, and a newer one is no reason to go there. So do copies of a
+ * registry's image. */
 static int64_t newest_build(struct image *const *images, size_t len)
 {
 	const struct image *newest = NULL;
@@ -88,24 +89,31 @@ static int64_t newest_build(struct image *const *images, size_t len)
 
 	for (size_t i = 0; i < len; i++) {
 		differ |= !str_eq(images[i]->view.id, images[0]->view.id);
-		if (newest == NULL || images[i]->created > newest->created)
+		if (images[i]->is_made_here &&
+			(newest == NULL || images[i]->created > newest->created))
 			newest = images[i];
 	}
-	return !differ || newest->has_digests ? -1 : newest->created;
+	return !differ || newest == NULL || newest->has_digests ? -1 : newest->created;
 }
 
 /* The nodes that hold the image, when its name means more than one or is none; record by record. */
 static void add_image_nodes(
 	const struct cluster *cluster, const char *reference, struct bitset *out)
 {
-	size_t len = 0;
+	size_t len = 0, chosen = 0;
 	struct image **images = cluster_images_named(cluster, reference, &len, NULL);
 	int64_t created = newest_build(images, len);
 
 	for (size_t i = 0; i < len; i++) {
-		if (created < 0 || images[i]->created == created)
-			bitset_add(out, node_slot(images[i]->node));
+		if (created >= 0 && (!images[i]->is_made_here || images[i]->created != created))
+			continue;
+		bitset_add(out, node_slot(images[i]->node));
+		chosen++;
 	}
+	if (chosen < len)
+		log_info("%s is not the same image on each of %zu nodes, and those with the one "
+			 "that was made last go first: nodes=%zu",
+			reference, len, chosen);
 	free(images);
 }
 
@@ -138,6 +146,7 @@ struct reservation *scheduler_place(struct scheduler *scheduler, struct cluster 
 	bitset_init(&preferred, fleet_slots(cluster_fleet(cluster)));
 	preferred_nodes(cluster, request, &preferred);
 	placement.preferred = &preferred;
+	placement.preferred_for = create_request_image(request);
 	node = scheduler_pick(scheduler, cluster, &placement, excluded, err);
 	bitset_release(&preferred);
 	return node == NULL ? NULL : cluster_reserve(cluster, node, &placement.want, err);

@@ -1,6 +1,7 @@
 #include "scheduler/scheduler.h"
 
 #include "filters/filter.h"
+#include "lib/log.h"
 #include "scheduler/scheduler_priv.h"
 #include "strategies/strategy.h"
 #include "strategies/weight.h"
@@ -137,15 +138,28 @@ static void prefer(struct filter_pass *pass, const struct bitset *set)
 		bitset_copy(&pass->candidates, &pass->scratch);
 }
 
+/* What the user has not said is told. */
+static void prefer_image(struct filter_pass *pass, const struct placement *placement)
+{
+	size_t before = bitset_count(&pass->candidates), after;
+
+	prefer(pass, placement->preferred);
+	after = bitset_count(&pass->candidates);
+	if (after < before)
+		log_info("placed where the image is, or is to come: image=%s nodes=%zu of=%zu",
+			placement->preferred_for != NULL ? placement->preferred_for : "", after,
+			before);
+}
+
 /* Of those that can take it, leaves the ones on which the most soft terms hold, and of these those
  * that are preferred, if any are. */
-static void keep_best(struct filter_pass *pass, const struct bitset *preferred)
+static void keep_best(struct filter_pass *pass, const struct placement *placement)
 {
 	/* The largest counts are those with the highest bit, of these with the next, and so on. */
 	for (size_t i = FILTER_SOFT_BITS; i-- > 0 && pass->soft[i].words != NULL;)
 		prefer(pass, &pass->soft[i]);
-	if (preferred != NULL)
-		prefer(pass, preferred);
+	if (placement->preferred != NULL)
+		prefer_image(pass, placement);
 }
 
 /* The words for nodes that were all removed. Why each was is asked only now, once more from the
@@ -210,7 +224,7 @@ ssize_t scheduler_select(struct scheduler *scheduler, const struct fleet *fleet,
 	} else if (bitset_is_empty(&pass.candidates)) {
 		explain(scheduler, placement, fleet, among, excluded, err);
 	} else {
-		keep_best(&pass, placement->preferred);
+		keep_best(&pass, placement);
 		chosen = (ssize_t)strategy_choose(
 			scheduler->strategy, fleet, &pass.candidates, &placement->want);
 	}

@@ -1,6 +1,7 @@
 /* The scheduler over the real inventory: what is reserved is seen by the next request, whatever
  * becomes of it afterwards. */
 #include "lib/json.h"
+#include "lib/log.h"
 #include "scheduler/create_request.h"
 #include "scheduler/scheduler.h"
 #include "tests/unit/cluster_fixture.h"
@@ -308,6 +309,48 @@ static void hold_version(
 		inventory_images_replace(setup->nodes[node], fixture_ref(answer), NULL, NULL), 0);
 }
 
+/* The nodes are read for the first time, and have nothing. */
+static void list_nothing(struct setup *setup)
+{
+	CLEANUP_JSON json_t *answer = json_array();
+
+	for (int i = 0; i < NODES; i++)
+		assert_int_equal(
+			inventory_images_replace(setup->nodes[i], fixture_ref(answer), NULL, NULL),
+			0);
+}
+
+/* Each node had made its own before the cluster was: none of them is the last. */
+static void test_where_each_has_its_own(void **state)
+{
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	for (int i = 1; i < 4; i++)
+		hold_version(&setup, i, (char)('a' + i), 1000 + i, NULL);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x0e);
+	setup_clear(&setup);
+}
+
+/* The same while one of them is copied to another node. */
+static void test_where_one_of_them_was_copied(void **state)
+{
+	struct setup setup;
+
+	(void)state;
+	setup_make(&setup);
+	hold_version(&setup, 1, 'a', 1000, NULL);
+	hold_version(&setup, 2, 'b', 2000, NULL);
+	hold_version(&setup, 3, 'x', 1, NULL);
+	hold_version(&setup, 3, 'b', 2000, NULL);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x0e);
+	/* One is made again: it is the last, whatever its engine's clock says. */
+	hold_version(&setup, 3, 'c', 1500, NULL);
+	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x08);
+	setup_clear(&setup);
+}
+
 /* A tag that was built again on another node means the last build; a registry's images count alike,
  * or one node that has pulled lately would get everything. */
 static void test_where_the_last_build_is(void **state)
@@ -319,6 +362,7 @@ static void test_where_the_last_build_is(void **state)
 
 	(void)state;
 	setup_make(&setup);
+	list_nothing(&setup);
 	hold_version(&setup, 1, 'a', 1000, NULL);
 	hold_version(&setup, 3, 'b', 2000, NULL);
 	assert_int_equal(nodes_of_ten(&setup, "{'Image': 'app'}"), 0x08);
@@ -367,11 +411,14 @@ int main(void)
 		cmocka_unit_test(test_one_name),
 		cmocka_unit_test(test_a_thousand_containers),
 		cmocka_unit_test(test_where_the_image_is),
+		cmocka_unit_test(test_where_each_has_its_own),
+		cmocka_unit_test(test_where_one_of_them_was_copied),
 		cmocka_unit_test(test_where_the_image_comes),
 		cmocka_unit_test(test_where_the_last_build_is),
 		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_places),
 	};
 
+	log_set_level(LOG_LEVEL_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
