@@ -25,8 +25,11 @@ void json_split_init(struct json_split *split, size_t max, bool is_array)
 
 void json_split_reset(struct json_split *split)
 {
+	bool shortens = split->shortens;
+
 	buf_reset(&split->text);
 	json_split_init(split, split->text.max, split->is_array);
+	split->shortens = shortens;
 }
 
 static bool is_blank(char c)
@@ -75,26 +78,43 @@ bad:
  * and most strings hold no backslash. */
 static size_t in_string(struct json_split *split, const char *data, size_t len)
 {
-	const char *end, *escape;
+	size_t i = split->is_escaped, stop = 0;
 
-	if (split->is_escaped) {
-		split->is_escaped = false;
-		return 1;
+	split->is_escaped = false;
+	while (i < len) {
+		const char *quote = stop <= i ? memchr(data + i, '"', len - i) : data + stop;
+		const char *escape;
+
+		stop = quote ? (size_t)(quote - data) : len;
+		escape = memchr(data + i, '\\', stop - i);
+		if (!escape) {
+			split->in_string = stop == len;
+			return split->in_string ? len : stop + 1;
+		}
+		i = (size_t)(escape - data) + 2;
 	}
-	end = memchr(data, '"', len);
-	escape = memchr(data, '\\', end ? (size_t)(end - data) : len);
-	if (escape) {
-		split->is_escaped = true;
-		return (size_t)(escape - data) + 1;
-	}
-	split->in_string = !end;
-	return end ? (size_t)(end - data) + 1 : len;
+	split->is_escaped = i > len;
+	return len;
 }
 
-/* Walks to the end of the object, or of the piece; the number of bytes that belong to it. */
+static void begin_member(struct json_split *split, size_t at)
+{
+	if (split->depth <= JSON_SPLIT_LEVELS)
+		split->starts[split->depth] = at;
+}
+
+/* Whether this byte, outside of strings, is the first one behind what is left out. */
+static bool ends_skip(const struct json_split *split, char c)
+{
+	if (split->depth != split->skipping)
+		return false;
+	return c == '}' || c == ']' || (c == ',' && !split->skips_rest);
+}
+
+/* Walks to the end of the object, of what is left out, or of the piece; the number of bytes. */
 static size_t inside(struct json_split *split, const char *data, size_t len)
 {
-	size_t i = 0;
+	size_t base = split->text.len, i = 0;
 
 	while (i < len && split->depth > 0) {
 		char c = data[i];
@@ -103,15 +123,83 @@ static size_t inside(struct json_split *split, const char *data, size_t len)
 			i += in_string(split, data + i, len - i);
 			continue;
 		}
+		if (split->skipping && ends_skip(split, c))
+			break;
 		i++;
-		if (c == '"')
+		if (c == '"') {
 			split->in_string = true;
-		else if (c == '{' || c == '[')
+		} else if (c == '{' || c == '[') {
 			split->depth++;
-		else if (c == '}' || c == ']')
+			begin_member(split, base + i);
+		} else if (c == '}' || c == ']') {
 			split->depth--;
+		} else if (c == ',') {
+			begin_member(split, base + i - 1);
+		}
 	}
 	return i;
+}
+
+/* ---- Objects that are too large ---- */
+
+/* The text is full: leaves out what is being read, at the depth where it is at least half of all,
+ * so that there is room for what stands behind it, and the work stays in proportion. */
+static void shorten(struct json_split *split)
+{
+	unsigned level = split->depth < JSON_SPLIT_LEVELS ? split->depth : JSON_SPLIT_LEVELS;
+
+	while (level > 0 && split->text.len - split->starts[level] < split->text.max / 2)
+		level--;
+	split->is_short = true;
+	split->skips_rest = level == 0;
+	split->skipping = level > 0 ? level : 1;
+	split->text.len = split->starts[level > 0 ? level : 1];
+	split->text.data[split->text.len] = '\0';
+}
+
+/* Behind what was left out. The comma there is not wanted when nothing stands before it; the number
+ * of bytes to pass over. */
+static size_t resume(struct json_split *split, char next)
+{
+	char last = split->text.data[split->text.len - 1];
+
+	split->skipping = 0;
+	return next == ',' && (last == '{' || last == '[');
+}
+
+/* Takes some of a piece that begins within an object; the number of bytes. -1 with err when the
+ * object is too large. */
+static int take(
+	struct json_split *split, const char *data, size_t len, size_t *taken, struct err *err)
+{
+	size_t room = split->text.max - split->text.len;
+
+	if (split->skipping) {
+		*taken = inside(split, data, len);
+		if (*taken < len)
+			*taken += resume(split, data[*taken]);
+		return 0;
+	}
+	*taken = 0;
+	if (room == 0 && !split->shortens)
+		return err_set(err, ERR_TOO_LARGE, "a JSON object of more than %zu bytes",
+			split->text.max);
+	if (room == 0) {
+		shorten(split);
+		return 0;
+	}
+	*taken = inside(split, data, len < room ? len : room);
+	return buf_append(&split->text, data, *taken);
+}
+
+static bool is_opened(struct json_split *split)
+{
+	if (split->depth == 0)
+		return false;
+	split->is_short = false;
+	buf_append_char(&split->text, '{');
+	begin_member(split, split->text.len);
+	return true;
 }
 
 int json_split_feed(struct json_split *split, const char *data, size_t len, json_split_fn *fn,
@@ -120,19 +208,20 @@ int json_split_feed(struct json_split *split, const char *data, size_t len, json
 	size_t i = 0;
 
 	while (i < len) {
-		size_t start = i;
+		size_t taken;
 		bool goes_on;
 
 		if (split->depth == 0) {
 			if (outside(split, data[i++], err) == -1)
 				return -1;
-			if (split->depth == 0)
+			if (!is_opened(split))
 				continue;
 		}
-		i += inside(split, data + i, len - i);
-		if (buf_append(&split->text, data + start, i - start) == -1)
-			return err_set(err, ERR_TOO_LARGE, "a JSON object of more than %zu bytes",
-				split->text.max);
+		while (i < len && split->depth > 0) {
+			if (take(split, data + i, len - i, &taken, err) == -1)
+				return -1;
+			i += taken;
+		}
 		if (split->depth > 0)
 			break;
 		if (split->is_array)

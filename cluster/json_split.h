@@ -1,6 +1,6 @@
 /* Cuts a stream of JSON into its objects as the bytes come, without building a tree: an engine's
  * events (objects one after the other) or a list (one array of objects). Memory is bounded by the
- * largest object allowed. */
+ * largest object allowed, and work by the bytes, however they come. */
 #ifndef CLUSTER_JSON_SPLIT_H
 #define CLUSTER_JSON_SPLIT_H
 
@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { JSON_SPLIT_LEVELS = 2 };
+
 struct json_split {
 	struct buf text; /* of the object that is not complete yet */
 	int expect;      /* what may come outside of objects */
@@ -17,6 +19,14 @@ struct json_split {
 	bool in_string, is_escaped;
 	bool is_array;
 	unsigned null_len; /* letters of a lone `null` seen */
+	/* To be set after json_split_init: an object that is too large is shortened, not refused.
+	 * What is left out are members, or items, of the object or of a value in it, so that it
+	 * stays JSON; when there is no large one, all members that did not fit. */
+	bool shortens;
+	bool is_short;     /* the object that is being read, or given out, is not whole */
+	unsigned skipping; /* depth at which something is being left out; 0 = nothing is */
+	bool skips_rest;   /* up to the end of the object */
+	size_t starts[JSON_SPLIT_LEVELS + 1]; /* by depth: where the member begins in text */
 };
 
 /* max: bytes of one object. is_array: one array of objects (or null, as Go writes an empty one). */
@@ -27,7 +37,8 @@ void json_split_reset(struct json_split *split); /* frees; can be fed from the s
  * stop: nothing more of this piece is looked at. */
 typedef bool json_split_fn(const char *text, size_t len, void *arg);
 
-/* -1: ERR_UPSTREAM when something else than JSON objects comes, ERR_TOO_LARGE. */
+/* -1: ERR_UPSTREAM when something else than JSON objects comes, ERR_TOO_LARGE unless it shortens.
+ */
 int json_split_feed(struct json_split *split, const char *data, size_t len, json_split_fn *fn,
 	void *arg, struct err *err) MUSTCHECK;
 

@@ -1,6 +1,7 @@
 /* json_split: objects out of a stream, however it is cut. */
 #include "cluster/json_split.h"
 #include "lib/mem.h"
+#include "lib/str.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -182,6 +183,108 @@ static void test_stop(void **state)
 	json_split_reset(&split);
 }
 
+/* Fed in pieces of any size, with 100 bytes a text, the object becomes `want`. */
+static void check_short(const char *text, const char *want)
+{
+	for (size_t piece = 1; piece <= strlen(text); piece++) {
+		struct json_split split;
+		struct got got = {.stop_at = 0};
+
+		json_split_init(&split, 100, false);
+		split.shortens = true;
+		assert_int_equal(feed(&split, &got, text, piece, NULL), 0);
+		assert_string_equal(buf_str(&got.text), want);
+		assert_true(json_split_is_complete(&split));
+		buf_reset(&got.text);
+		json_split_reset(&split);
+	}
+}
+
+static char *repeated(const char *part, size_t times)
+{
+	struct buf text;
+
+	buf_init(&text, SIZE_MAX);
+	for (size_t i = 0; i < times; i++)
+		buf_append_str(&text, part);
+	return buf_take(&text);
+}
+
+/* What is large in it is left out, where it stands, and the rest stays. */
+static void test_shortened(void **state)
+{
+	static const struct {
+		const char *before, *part, *behind, *want;
+	} cases[] = {
+		{"{\"Id\":\"1\",\"Labels\":{\"a\":\"b\",\"big\":\"", "x,}]\\\"",
+			"\",\"c\":\"d\"},\"State\":\"s\"}{}",
+			"{\"Id\":\"1\",\"Labels\":{\"a\":\"b\",\"c\":\"d\"},\"State\":\"s\"}\n{}"
+			"\n"},
+		{"{\"Labels\":{\"big\":\"", "\\\\", "\",\"c\":\"d\"}}",
+			"{\"Labels\":{\"c\":\"d\"}}\n"},
+		{"{\"Labels\":{\"big\":\"", "z", "\"}}", "{\"Labels\":{}}\n"},
+		{"{\"Id\":\"1\",\"Labels\":{\"a\":\"b\"", ",\"key\":\"value\"",
+			"},\"State\":\"s\"}", "{\"Id\":\"1\",\"State\":\"s\"}\n"},
+		{"{\"Actor\":{\"ID\":\"1\",\"Attributes\":{\"k\":\"v\"", ",\"k\":{\"a\":[]}",
+			"}},\"time\":7}", "{\"Actor\":{\"ID\":\"1\"},\"time\":7}\n"},
+		{"{\"big\":\"", "q", "\",\"a\":1}", "{\"a\":1}\n"},
+		{"{\"list\":[1", ",22", "],\"a\":1}", "{\"a\":1}\n"},
+		{"{\"list\":[\"", "22", "\",3],\"a\":1}", "{\"list\":[3],\"a\":1}\n"},
+		{"{\"a\":1", ",\"key\":[1,2]", "}{}",
+			"{\"a\":1,\"key\":[1,2],\"key\":[1,2],\"key\":[1,2],\"key\":[1,2],\"key\":["
+			"1,"
+			"2],\"key\":[1,2],\"key\":[1,2]}\n{}\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP_FREE char *part = repeated(cases[i].part, 200);
+		CLEANUP_FREE char *text =
+			xasprintf("%s%s%s", cases[i].before, part, cases[i].behind);
+
+		check_short(text, cases[i].want);
+	}
+}
+
+/* As often as it is full; and the next is whole. */
+static void test_shortened_often(void **state)
+{
+	CLEANUP_FREE char *half = repeated("h", 60);
+	CLEANUP_FREE char *large = repeated("l", 200);
+	CLEANUP_FREE char *text =
+		xasprintf("{\"Id\":1,\"a\":\"%s\",\"b\":{\"x\":\"%s\",\"y\":[\"%s\"]}}"
+			  "{\"Id\":2,\"k\":\"%s\",\"l\":\"%s\",\"m\":3}{\"Id\":3}",
+			large, large, large, half, half);
+	CLEANUP_FREE char *want = xasprintf("{\"Id\":1,\"b\":{}}\n"
+					    "{\"Id\":2,\"k\":\"%s\"}\n{\"Id\":3}\n",
+		half);
+
+	(void)state;
+	check_short(text, want);
+}
+
+/* Work in proportion to the bytes: with the square of them this would take hours. */
+static void test_backslashes(void **state)
+{
+	size_t len = 64 * 1024 * 1024;
+	struct json_split split;
+	struct got got = {.stop_at = 0};
+	char *text = xmalloc(len + 1);
+
+	(void)state;
+	memset(text, '\\', len);
+	text[len] = '\0';
+	memcpy(text, "{\"a\":\"", 6);
+	memcpy(text + len - 2, "\"}", 2);
+	json_split_init(&split, 1000, false);
+	split.shortens = true;
+	assert_int_equal(feed(&split, &got, text, len, NULL), 0);
+	assert_string_equal(buf_str(&got.text), "{}\n");
+	buf_reset(&got.text);
+	json_split_reset(&split);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +293,9 @@ int main(void)
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_shortened),
+		cmocka_unit_test(test_shortened_often),
+		cmocka_unit_test(test_backslashes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
