@@ -107,7 +107,7 @@ static bool labels_hold(const json_t *values, const json_t *labels)
 	json_array_foreach ((json_t *)values, i, value) {
 		const char *text = json_string_value(value), *equals = strchr(text, '=');
 		char *key CLEANUP_FREE = xstrndup(text, strcspn(text, "="));
-		const char *found = json_string_value(json_object_get(labels, key));
+		const char *found = json_whole_text(json_object_get(labels, key));
 
 		if (found == NULL || (equals != NULL && !str_eq(found, equals + 1)))
 			return false;

@@ -81,8 +81,7 @@ int live_status_error(const char *path, const struct reply *reply, struct err *e
 		message);
 }
 
-/* Values, and brackets twice. Those within strings count too: an upper bound is enough. */
-static int check_values(const char *text, size_t len, size_t values_max, struct err *err)
+size_t live_count_values(const char *text, size_t len)
 {
 	size_t i, values = 0;
 
@@ -90,13 +89,20 @@ static int check_values(const char *text, size_t len, size_t values_max, struct 
 		values += text[i] == ',';
 		values += 2 * (text[i] == '{' || text[i] == '[');
 	}
-	return values > values_max ? err_set(err, ERR_TOO_LARGE, "more than %zu values", values_max)
-				   : 0;
+	return values;
+}
+
+static int check_values(const char *text, size_t len, size_t values_max, struct err *err)
+{
+	return live_count_values(text, len) > values_max
+		       ? err_set(err, ERR_TOO_LARGE, "more than %zu values", values_max)
+		       : 0;
 }
 
 json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *err)
 {
-	return check_values(text, len, values_max, err) == 0 ? json_parse(text, len, err) : NULL;
+	return check_values(text, len, values_max, err) == 0 ? json_parse_told(text, len, err)
+							     : NULL;
 }
 
 int live_reply_check(
@@ -107,8 +113,8 @@ int live_reply_check(
 	return reply->status == 200 ? 0 : live_status_error(path, reply, err);
 }
 
-struct json_ref live_reply_value(struct node_live *live, const char *path,
-	const struct reply *reply, const struct err *failed, struct err *err)
+struct json_ref live_reply_read(struct node_live *live, const char *path, const struct reply *reply,
+	const struct err *failed, struct err *err)
 {
 	struct json_ref value = {0};
 	struct err why = ERR_INIT;
@@ -120,21 +126,11 @@ struct json_ref live_reply_value(struct node_live *live, const char *path,
 		return value;
 	}
 	value = json_read(live->shared->reader, reply->body, reply->body_len, &why);
-	if (!value.document)
-		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not JSON: %s", path, why.msg);
-	return value;
-}
-
-struct json_ref live_reply_read(struct node_live *live, const char *path, const struct reply *reply,
-	const struct err *failed, struct err *err)
-{
-	struct json_ref value = live_reply_value(live, path, reply, failed, err);
-
-	if (value.document && json_ref_kind(value) != JSON_KIND_OBJECT) {
-		err_set(err, ERR_UPSTREAM, "GET %s: the answer is not a JSON object", path);
-		return (struct json_ref){0};
-	}
-	return value;
+	if (json_ref_kind(value) == JSON_KIND_OBJECT)
+		return value;
+	err_set(err, ERR_UPSTREAM, "GET %s: the answer is not %s%s", path,
+		value.document ? "a JSON object" : "JSON: ", value.document ? "" : why.msg);
+	return (struct json_ref){0};
 }
 
 /* Two digits, or -1. */

@@ -277,13 +277,13 @@ static int apply_info(struct node_live *live, struct json_ref info, struct err *
 	bool has_moved = !is_new && strcmp(id, view->engine_id) != 0;
 	bool is_renamed = !is_new && strcmp(name, view->name) != 0;
 
+	if (str_has_prefix(json_ref_str(info, "ServerVersion", ""), "swarm/"))
+		return err_set(err, ERR_UNSUPPORTED,
+			"this is a swarm manager, not an engine: it must not be a node");
 	if (str_is_empty(id) || strlen(id) > INVENTORY_NAME_MAX ||
 		strlen(name) > INVENTORY_NAME_MAX)
 		return err_set(
 			err, ERR_UPSTREAM, "not a Docker engine: GET /info tells no valid ID");
-	if (str_has_prefix(json_ref_str(info, "ServerVersion", ""), "swarm/"))
-		return err_set(err, ERR_UNSUPPORTED,
-			"this is a swarm manager, not an engine: it must not be a node");
 	facts = facts_take(&live->shared->facts, info, LIVE_INFO_VALUES, err);
 	if (!facts)
 		return err_wrap(err, "GET /info");
@@ -307,6 +307,7 @@ static void info_done(void *arg, const struct reply *reply, const struct err *fa
 	struct node_live *live = arg;
 	struct err err = ERR_INIT;
 	struct json_ref info;
+	int64_t now;
 
 	live->connect_call = NULL;
 	info = live_reply_read(live, "/info", reply, failed, &err);
@@ -314,13 +315,15 @@ static void info_done(void *arg, const struct reply *reply, const struct err *fa
 		connect_failed(live, &err);
 		return;
 	}
+	now = live_parse_time(json_ref_str(info, "SystemTime", ""));
+	watch_set_clock(live, now);
 	if (live->is_resync) {
 		turn_ask(live, TURN_SYNC);
 		return;
 	}
 	/* From here on events are asked for, so that none is lost until the stream is open. */
 	if (live->watch.since_nano == 0)
-		live->watch.since_nano = live_parse_time(json_ref_str(info, "SystemTime", ""));
+		live->watch.since_nano = now;
 	live->stage = CONNECT_EVENTS;
 	watch_open(live);
 }

@@ -48,12 +48,29 @@ void event_listeners_detach(struct cluster_live *shared)
 	}
 }
 
+/* API versions before 1.22 told of containers and images alone, in three words. */
+static const json_t *action_of(const json_t *event)
+{
+	const json_t *action = json_get(event, "Action");
+
+	return action ? action : json_get(event, "status");
+}
+
+/* "exec_create: sh -c ..." may hold a NUL in its command, which is not looked at. */
+static const char *action_text(const json_t *action)
+{
+	const char *text = json_string_value(action);
+
+	if (!text || (!strchr(text, ':') && !json_whole_text(action)))
+		return "";
+	return text;
+}
+
 void event_key_of(const json_t *event, struct event_key *out)
 {
 	const json_t *actor = json_obj(event, "Actor");
 
-	/* API versions before 1.22 told of containers and images alone, in three words. */
-	out->action = json_str(event, "Action", json_str(event, "status", ""));
+	out->action = action_text(action_of(event));
 	out->type = json_str(event, "Type", "container");
 	out->id = json_str(actor, "ID", json_str(event, "id", ""));
 	out->time_nano = json_int(event, "timeNano", 0);
@@ -113,7 +130,7 @@ static void add_old_words(const struct node *node, json_t *event, const struct e
 
 	if (is_container || strcmp(key->type, "image") == 0) {
 		if (!json_get(event, "status"))
-			set_text(event, "status", key->action);
+			json_object_set(event, "status", (json_t *)(uintptr_t)action_of(event));
 		if (!json_get(event, "id"))
 			set_text(event, "id", key->id);
 	}

@@ -13,11 +13,15 @@ struct fetch {
 	char id[65];
 	bool is_urgent; /* asked over connections of its own, with no others to wait for */
 	bool is_active;
-	bool is_again;       /* once more when this one is done */
-	bool was_missing;    /* the list did not have it yet */
-	bool is_entry_given; /* by a whole list; else it is to be asked for */
-	struct buf entry;    /* the answers */
+	bool is_again;            /* once more when this one is done */
+	bool was_missing;         /* the list did not have it yet */
+	bool is_entry_given;      /* by a whole list; else it is to be asked for */
+	bool is_short;            /* the entry is not whole */
+	struct json_split *split; /* of a list that is too large to be collected; NULL = none */
+	int split_status;
+	struct buf entry; /* the answers */
 	struct buf inspect;
+	char *missing;   /* why the container is known in part alone; NULL = it is not */
 	bool is_gone;    /* 404 */
 	struct err *err; /* NULL = none: thousands of these wait while a fleet is read */
 	struct call *list_call, *inspect_call;
@@ -55,11 +59,27 @@ void live_wake(struct live_waiter **list, const struct err *err)
 
 /* ---- One question ---- */
 
+static void drop_entry(struct fetch *fetch)
+{
+	if (fetch->is_entry_given)
+		fetch->live->entries_bytes -= fetch->entry.len;
+	buf_reset(&fetch->entry);
+	fetch->is_entry_given = fetch->is_short = false;
+}
+
+static void drop_split(struct fetch *fetch)
+{
+	if (fetch->split)
+		json_split_reset(fetch->split);
+	free(TAKE_PTR(fetch->split));
+}
+
 static void clear_answers(struct fetch *fetch)
 {
-	buf_reset(&fetch->entry);
+	drop_entry(fetch);
+	drop_split(fetch);
 	buf_reset(&fetch->inspect);
-	fetch->is_entry_given = false;
+	free(TAKE_PTR(fetch->missing));
 	fetch->is_gone = false;
 	free(TAKE_PTR(fetch->err));
 }
@@ -114,11 +134,29 @@ static void refill(struct node_live *live)
 		pump(live);
 }
 
+/* What makes a record, of what the engine told: as much as possible. */
+static struct container *make(struct fetch *fetch, const char *inspect, size_t len, struct err *err)
+{
+	char stub[80];
+	const size_t stub_len = (size_t)snprintf(stub, sizeof(stub), "{\"Id\":\"%s\"}", fetch->id);
+	const struct engine_text texts[] = {
+		{fetch->entry.data, fetch->entry.len, inspect, len},
+		{fetch->entry.data, fetch->entry.len, NULL, 0},
+		{stub, stub_len, inspect, len},
+		{stub, stub_len, NULL, 0},
+	};
+	struct container *container = container_from_engine(fetch->live->node, &texts[0], err);
+
+	for (size_t i = 1; !container && i < ARRAY_LEN(texts); i++)
+		container = container_from_engine(fetch->live->node, &texts[i], NULL);
+	return container;
+}
+
 /* The inventory as the two answers tell. */
 static int apply(struct fetch *fetch, const char *inspect, size_t len, struct err *err)
 {
+	struct err why = ERR_INIT;
 	struct container *container;
-	struct engine_text text;
 
 	if (fetch->is_gone) {
 		inventory_container_remove(fetch->live->node, fetch->id);
@@ -131,15 +169,14 @@ static int apply(struct fetch *fetch, const char *inspect, size_t len, struct er
 	if (fetch->entry.len == 0)
 		return err_set(err, ERR_UPSTREAM, "container %.12s: the engine does not list it",
 			fetch->id);
-	text = (struct engine_text){
-		.entry = fetch->entry.data,
-		.entry_len = fetch->entry.len,
-		.inspect = inspect,
-		.inspect_len = len,
-	};
-	container = container_from_engine(fetch->live->node, &text, err);
-	if (!container)
-		return err_wrap(err, "container %.12s", fetch->id);
+	container = make(fetch, inspect, len, &why);
+	if (why.code == ERR_NONE && fetch->missing)
+		err_set(&why, ERR_UPSTREAM, "%s", fetch->missing);
+	if (why.code == ERR_NONE && fetch->is_short)
+		err_set(&why, ERR_TOO_LARGE, "its list entry is larger than %d bytes",
+			LIVE_ENTRY_MAX);
+	if (why.code != ERR_NONE && inventory_container_mark_partial(container))
+		node_log(fetch->live, "container %.12s is known in part: %s", fetch->id, why.msg);
 	inventory_container_put(container);
 	return 0;
 }
@@ -186,21 +223,28 @@ static void set_error(struct fetch *fetch, const struct err *err)
 	*fetch->err = *err;
 }
 
+/* What the list tells is better than nothing. */
+static void inspect_missing(struct fetch *fetch, const char *why)
+{
+	free(fetch->missing);
+	fetch->missing = xstrdup(why);
+}
+
 static void inspect_failed(struct fetch *fetch, const struct reply *reply, const struct err *failed)
 {
 	struct err err = ERR_INIT;
 	char path[100];
 
-	snprintf(path, sizeof(path), "/containers/%s/json", fetch->id);
 	if (!failed && reply->status == 404) {
 		fetch->is_gone = true;
-	} else if (!failed && reply->status >= 500) {
-		/* The engine cannot read this one; what its list tells is better than nothing. */
-		live_status_error(path, reply, &err);
-		node_log(fetch->live, "container known in part: %s", err.msg);
-	} else if (live_reply_check(path, reply, failed, &err) != 0) {
-		set_error(fetch, &err);
+		return;
 	}
+	snprintf(path, sizeof(path), "/containers/%s/json", fetch->id);
+	(void)!live_reply_check(path, reply, failed, &err);
+	if (!failed || failed->code == ERR_TOO_LARGE)
+		inspect_missing(fetch, err.msg);
+	else
+		set_error(fetch, &err);
 }
 
 static void inspect_done(void *arg, const struct reply *reply, const struct err *failed)
@@ -211,12 +255,8 @@ static void inspect_done(void *arg, const struct reply *reply, const struct err 
 	if (failed || reply->status != 200) {
 		inspect_failed(fetch, reply, failed);
 	} else if (reply->body_len == 0) {
-		/* No text at all would mean that the engine could not give one. */
-		struct err err = ERR_INIT;
-
-		err_set(&err, ERR_UPSTREAM, "GET /containers/%s/json: the answer is empty",
-			fetch->id);
-		set_error(fetch, &err);
+		/* No text at all means that the engine could not give one. */
+		inspect_missing(fetch, "its inspection is empty");
 	} else if (!fetch->list_call) {
 		finish(fetch, reply->body, reply->body_len);
 		return;
@@ -237,6 +277,89 @@ static void take_entry(struct fetch *fetch, struct json_ref list)
 	}
 }
 
+static void list_path(const struct fetch *fetch, char *path, size_t size)
+{
+	snprintf(path, size,
+		"/v%s/containers/json?all=1&filters=%%7B%%22id%%22%%3A%%5B%%22%s%%22%%5D%%7D",
+		fetch->live->api, fetch->id);
+}
+
+/* ---- A list that is too large to be collected ---- */
+
+static void split_head(struct call *call, int status, const struct http_headers *headers, void *arg)
+{
+	struct fetch *fetch = arg;
+
+	(void)call, (void)headers;
+	fetch->split_status = status;
+}
+
+static bool split_entry(const char *text, size_t len, void *arg)
+{
+	struct fetch *fetch = arg;
+	struct json_ref entry =
+		json_read(fetch->live->shared->cluster->inventory.entry_reader, text, len, NULL);
+
+	if (strcmp(json_ref_str(entry, "Id", ""), fetch->id) != 0)
+		return true;
+	buf_empty(&fetch->entry);
+	buf_append(&fetch->entry, text, len);
+	fetch->is_short = fetch->split->is_short;
+	return true;
+}
+
+static bool split_body(struct call *call, const char *data, size_t len, void *arg)
+{
+	struct fetch *fetch = arg;
+	struct err err = ERR_INIT;
+
+	(void)call;
+	if (!fetch->err && fetch->split_status == 200 &&
+		json_split_feed(fetch->split, data, len, split_entry, fetch, &err) == -1)
+		set_error(fetch, &err);
+	return true;
+}
+
+static void split_done(struct call *call, const struct err *failed, void *arg)
+{
+	struct fetch *fetch = arg;
+	struct err err = ERR_INIT;
+	const struct reply reply = {.status = fetch->split_status, .body = ""};
+
+	(void)call;
+	fetch->list_call = NULL;
+	if (live_reply_check("/containers/json", &reply, failed, &err) != 0)
+		set_error(fetch, &err);
+	drop_split(fetch);
+	finish(fetch, fetch->inspect.data, fetch->inspect.len);
+}
+
+static void ask_split(struct fetch *fetch)
+{
+	static const struct call_ops ops = {
+		.head = split_head,
+		.body = split_body,
+		.done = split_done,
+	};
+	const struct live_timing *t = &fetch->live->shared->timing;
+	char path[200];
+	struct call_request request = {
+		.method = "GET",
+		.target = path,
+		.connect_timeout_ms = t->connect,
+		.head_timeout_ms = t->inspect,
+		.idle_timeout_ms = t->idle,
+		.total_timeout_ms = t->inspect,
+	};
+
+	list_path(fetch, path, sizeof(path));
+	fetch->split = xcalloc(1, sizeof(*fetch->split));
+	json_split_init(fetch->split, LIVE_ENTRY_MAX, true);
+	fetch->split->shortens = true;
+	fetch->split_status = 0;
+	fetch->list_call = call_start(fetch->live->endpoint, &request, &ops, fetch);
+}
+
 static void list_done(void *arg, const struct reply *reply, const struct err *failed)
 {
 	struct fetch *fetch = arg;
@@ -244,6 +367,10 @@ static void list_done(void *arg, const struct reply *reply, const struct err *fa
 	struct json_ref list;
 
 	fetch->list_call = NULL;
+	if (failed && failed->code == ERR_TOO_LARGE) {
+		ask_split(fetch);
+		return;
+	}
 	if (live_reply_check("/containers/json", reply, failed, &err) != 0) {
 		set_error(fetch, &err);
 		finish(fetch, NULL, 0);
@@ -274,12 +401,9 @@ static void start(struct fetch *fetch)
 		live->fetching++;
 	}
 	if (!fetch->is_entry_given) {
-		snprintf(path, sizeof(path),
-			"/v%s/containers/json?all=1&filters=%%7B%%22id%%22%%3A%%5B%%22%s%%22%%5D%%"
-			"7D",
-			live->api, fetch->id);
+		list_path(fetch, path, sizeof(path));
 		fetch->list_call = live_get_in_line(
-			live, path, LIVE_OBJECT_MAX, total, most_lines, list_done, fetch);
+			live, path, LIVE_ENTRY_MAX, total, most_lines, list_done, fetch);
 	}
 	snprintf(path, sizeof(path), "/v%s/containers/%s/json", live->api, fetch->id);
 	fetch->inspect_call = live_get_in_line(
@@ -316,8 +440,7 @@ void fetch_container(
 		live_wait(&fetch->next_waiters, done, arg);
 		return;
 	}
-	buf_reset(&fetch->entry); /* it is older than this question */
-	fetch->is_entry_given = false;
+	drop_entry(fetch); /* it is older than this question */
 	live_wait(&fetch->waiters, done, arg);
 	if (at_once)
 		start(fetch);
@@ -326,7 +449,7 @@ void fetch_container(
 }
 
 void fetch_container_entry(struct node_live *live, const char *id, const char *entry, size_t len,
-	live_done_fn *done, void *arg)
+	bool is_short, live_done_fn *done, void *arg)
 {
 	struct fetch *fetch;
 
@@ -339,8 +462,13 @@ void fetch_container_entry(struct node_live *live, const char *id, const char *e
 		return;
 	}
 	fetch = fetch_new(live, id);
-	buf_append(&fetch->entry, entry, len);
-	fetch->is_entry_given = true;
+	/* What is not kept now is asked for when it is this container's turn. */
+	if (len <= LIVE_ENTRIES_MAX - live->entries_bytes) {
+		buf_append(&fetch->entry, entry, len);
+		fetch->is_entry_given = true;
+		fetch->is_short = is_short;
+		live->entries_bytes += len;
+	}
 	live_wait(&fetch->waiters, done, arg);
 	pump(live);
 }

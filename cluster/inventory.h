@@ -168,6 +168,9 @@ bool container_is_listed_as(
 	struct container *container, struct json_ref entry, const char *text, size_t len);
 /* Enters the record, replacing the one of the same ID on the same node. Takes the reference. */
 void inventory_container_put(struct container *record_take);
+/* Notes that the record, not put yet, lacks what the engine could not tell, or was too large.
+ * False: so did the one that it takes the place of. */
+bool inventory_container_mark_partial(struct container *container);
 /* False when there was none. */
 bool inventory_container_remove(struct node *node, const char *id);
 /* The record of a full ID on this node. Borrowed, or NULL. */

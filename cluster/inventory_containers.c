@@ -194,6 +194,14 @@ void inventory_container_put(struct container *record_take)
 	enter(record, old ? container_record(old) : NULL);
 }
 
+bool inventory_container_mark_partial(struct container *container)
+{
+	const struct container *old = inventory_container_get(container->node, container->view.id);
+
+	container_record(container)->is_partial = true;
+	return !old || !container_record(old)->is_partial;
+}
+
 static void drop(struct container_record *record)
 {
 	execs_drop(record);

@@ -25,11 +25,12 @@ void json_split_init(struct json_split *split, size_t max, bool is_array)
 
 void json_split_reset(struct json_split *split)
 {
-	bool shortens = split->shortens;
+	bool shortens = split->shortens, ends_early = split->ends_early;
 
 	buf_reset(&split->text);
 	json_split_init(split, split->text.max, split->is_array);
 	split->shortens = shortens;
+	split->ends_early = ends_early;
 }
 
 static bool is_blank(char c)
@@ -49,7 +50,7 @@ static int outside(struct json_split *split, char c, struct err *err)
 			split->expect = EXPECT_NOTHING;
 		return 0;
 	}
-	if (is_blank(c))
+	if (is_blank(c) || (split->expect == EXPECT_NOTHING && split->ends_early))
 		return 0;
 	if (c == '{' && (split->expect == EXPECT_FIRST || split->expect == EXPECT_OBJECT ||
 				split->expect == EXPECT_OBJECT_OR_NONE)) {

@@ -23,6 +23,7 @@ struct json_split {
 	 * What is left out are members, or items, of the object or of a value in it, so that it
 	 * stays JSON; when there is no large one, all members that did not fit. */
 	bool shortens;
+	bool ends_early;   /* likewise: what stands behind the array is not looked at */
 	bool is_short;     /* the object that is being read, or given out, is not whole */
 	unsigned skipping; /* depth at which something is being left out; 0 = nothing is */
 	bool skips_rest;   /* up to the end of the object */

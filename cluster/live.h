@@ -54,9 +54,11 @@ extern const struct live_timing live_default_timing;
 /* Bounds of what an engine can make us take. */
 #define LIVE_PING_MAX (4 * 1024)
 #define LIVE_INFO_MAX (1024 * 1024)
-#define LIVE_LIST_MAX (64 * 1024 * 1024)
-#define LIVE_OBJECT_MAX (4 * 1024 * 1024)
-#define LIVE_EVENT_MAX (1024 * 1024)
+#define LIVE_PART_MAX (16 * 1024 * 1024)    /* a list of images, networks or volumes */
+#define LIVE_OBJECT_MAX (4 * 1024 * 1024)   /* an inspection */
+#define LIVE_ENTRY_MAX (1024 * 1024)        /* an entry of a list; a larger one is shortened */
+#define LIVE_ENTRIES_MAX (16 * 1024 * 1024) /* entries that wait for their inspections */
+#define LIVE_EVENT_MAX (1024 * 1024)        /* a larger one is shortened */
 /* JSON grows when it is parsed: so many values and twice as many brackets, at most. */
 #define LIVE_LIST_VALUES 1000000
 #define LIVE_OBJECT_VALUES 100000
@@ -136,7 +138,6 @@ struct sync {
 	struct json_split split;
 	size_t listed;     /* entries of the list so far */
 	uint64_t asked_at; /* inventory_ask before the question */
-	uint64_t bytes;
 	int status;
 	int64_t engine_now;   /* unix seconds, the engine's clock */
 	unsigned outstanding; /* the list, and the containers being asked for */
@@ -156,6 +157,13 @@ struct part {
 	const struct part_kind *kind;
 	struct call *call;
 	uint64_t asked_at; /* the call, as inventory_ask counts */
+	int status;
+	struct json_split split; /* of the answer, as it comes */
+	size_t matched;          /* letters of what stands in front of the array */
+	struct buf text;         /* the entries so far, an array that is still open */
+	size_t values;           /* in it */
+	size_t left_out;         /* entries for which there was no room */
+	size_t left_out_logged;  /* of the last answer */
 	struct loop_timer *debounce;
 	struct live_waiter *waiters; /* of the call that runs, or of the next when none runs */
 	struct live_waiter *next;    /* of the one after it */
@@ -178,6 +186,9 @@ struct watch {
 	uint64_t *remembered; /* digests of the last events, a ring */
 	size_t remembered_len, remembered_at;
 	uint64_t seen;           /* events, for good */
+	unsigned left_out;       /* of this stream, events that could not be read */
+	int64_t clock_nano;      /* the engine's clock at */
+	uint64_t clock_at;       /* env time; 0, 0 = it told none */
 	struct held_event *held; /* oldest first */
 	size_t held_len, held_bytes;
 	struct loop_timer *timer;  /* when the first must go */
@@ -234,7 +245,8 @@ struct node_live {
 	struct fetch *fetches; /* hash by container ID */
 	struct fetch *queue;   /* those that wait */
 	size_t fetches_len;
-	unsigned fetching; /* of them under way */
+	size_t entries_bytes; /* held by them */
+	unsigned fetching;    /* of them under way */
 	struct part parts[PARTS];
 	struct watch watch;
 };
@@ -274,18 +286,17 @@ struct call *live_probe(
 	struct node_live *live, unsigned total_ms, call_collect_fn *done, void *arg);
 /* "/v1.41/..." */
 char *live_target(const struct node_live *live, const char *path);
-/* Text of an engine as JSON, a new reference; ERR_TOO_LARGE when it holds more than so many values.
- */
+/* Text of an engine as JSON, a new reference, as json_parse_told reads it; ERR_TOO_LARGE when it
+ * holds more than so many values. */
 json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *err) MUSTCHECK;
 /* -1 with an error that says what was asked when there is no reply of status 200: ERR_UPSTREAM with
  * the engine's message, or ERR_NOT_FOUND for 404. */
 int live_reply_check(const char *path, const struct reply *reply, const struct err *failed,
 	struct err *err) MUSTCHECK;
-/* The reply, a value that is only read: it lives until the next one is. No document, and an error
+/* Values, and brackets twice. Those within strings count too: an upper bound is enough. */
+size_t live_count_values(const char *text, size_t len);
+/* The reply, an object that is only read: it lives until the next one is. No document, and an error
  * as live_reply_check has or ERR_UPSTREAM or ERR_TOO_LARGE, when there is none. */
-struct json_ref live_reply_value(struct node_live *live, const char *path,
-	const struct reply *reply, const struct err *failed, struct err *err) MUSTCHECK;
-/* The same, an object. */
 struct json_ref live_reply_read(struct node_live *live, const char *path, const struct reply *reply,
 	const struct err *failed, struct err *err) MUSTCHECK;
 /* The error for such a status. */
@@ -319,9 +330,9 @@ void sync_cancel(struct node_live *live);
 /* One container anew, both by the list and by inspection. at_once: not behind others. */
 void fetch_container(
 	struct node_live *live, const char *id, bool at_once, live_done_fn *done, void *arg);
-/* Its list entry (JSON text, copied) came with the whole list already. */
+/* Its list entry (JSON text, copied) came with the whole list already. is_short: not all of it. */
 void fetch_container_entry(struct node_live *live, const char *id, const char *entry, size_t len,
-	live_done_fn *done, void *arg);
+	bool is_short, live_done_fn *done, void *arg);
 /* The container was destroyed: answers under way that still show it do not count. */
 void fetch_forget(struct node_live *live, const char *id);
 /* Forgets those of fetch_container_entry that were not started. */
@@ -349,6 +360,8 @@ void watch_free(struct node_live *live);
 void watch_open(struct node_live *live);
 /* Events that came stay and are published when they can be. */
 void watch_close(struct node_live *live);
+/* The engine's clock now, in ns since 1970; 0 = it tells none. */
+void watch_set_clock(struct node_live *live, int64_t engine_nano);
 /* Publishes what may be published; after the node became healthy. */
 void watch_flush(struct node_live *live);
 /* Another engine answers at this address: where the stream stood means nothing any more. */

@@ -1,5 +1,6 @@
 #include "cluster/node_parts.h"
 
+#include "lib/json.h"
 #include "lib/mem.h"
 
 #include <assert.h>
@@ -16,10 +17,9 @@ static struct inventory_part **slot_of(struct node *node, const struct part_kind
 
 json_t *entry_json(const char *text)
 {
-	/* Of keys that stand twice the last counts, as it does to Go. */
-	json_t *json = json_loads(text, 0, NULL);
+	json_t *json = json_parse_told(text, strlen(text), NULL);
 
-	assert(json); /* json_ref_print said so */
+	assert(json); /* item_new saw to it */
 	return json;
 }
 
@@ -28,7 +28,11 @@ static void *item_new(struct node *node, const struct part_kind *kind, struct js
 	struct buf text CLEANUP_BUF;
 
 	buf_init(&text, INVENTORY_PART_TEXT_MAX);
-	if (!json_ref_print(entry, &text) || text.failed)
+	if (!json_ref_print(entry, &text)) {
+		buf_empty(&text);
+		json_ref_print_clean(entry, &text);
+	}
+	if (text.failed)
 		return NULL;
 	return kind->item_new(node, entry, &text);
 }

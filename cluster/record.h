@@ -31,6 +31,7 @@ struct container_record {
 	uint64_t seq;            /* of the put that entered it; 0 = not in the inventory */
 	uint64_t listed_at;      /* inventory_ask of the last list that held it */
 	uint64_t listed_digest;  /* of the last entry that was found to be the record's; 0 = none */
+	bool is_partial;         /* of what the engine has, it knows a part */
 	uint32_t at;             /* place in node_inventory.containers */
 	uint32_t view_at;        /* place in node_inventory.views */
 	const char *status_text; /* the engine's words, when there is no inspect to make our own */

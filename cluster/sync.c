@@ -178,24 +178,20 @@ static bool begins_with_new_id(const struct node_live *live, const char *text, s
 	return str_is_hex(id, ID_LEN) && !inventory_container_get(live->node, id);
 }
 
-/* Of an entry that has to be read: whether the container is known as it says, and the ID. False,
- * with err or without, when nothing more is to be done about it. */
-static bool read_entry(struct node_live *live, const char *text, size_t len, char *id,
-	bool *is_known_out, struct err *err)
+/* Of an entry that has to be read: whether the container is known as it says, and the ID. False
+ * when nothing more is to be done about it. */
+static bool read_entry(
+	struct node_live *live, const char *text, size_t len, char *id, bool *is_known_out)
 {
 	struct sync *sync = &live->sync;
 	struct json_ref entry =
-		json_read(live->shared->cluster->inventory.entry_reader, text, len, err);
+		json_read(live->shared->cluster->inventory.entry_reader, text, len, NULL);
 	const char *told = json_ref_str(entry, "Id", "");
 	struct container *container;
 
-	if (!entry.document) {
-		err_wrap(err, "GET /containers/json: an entry is not JSON");
-		err->code = ERR_UPSTREAM;
-		return false;
-	}
 	if (!str_is_hex(told, ID_LEN)) {
-		node_log(live, "container left out: its list entry has no valid Id");
+		node_log(live, "container left out: its list entry %s",
+			entry.document ? "has no valid Id" : "is not JSON");
 		return false;
 	}
 	memcpy(id, told, ID_LEN + 1);
@@ -206,32 +202,25 @@ static bool read_entry(struct node_live *live, const char *text, size_t len, cha
 	return true;
 }
 
-/* What a piece of the list is read for. */
-struct piece {
-	struct node_live *live;
-	struct err err; /* of an entry */
-};
-
 static bool list_entry(const char *text, size_t len, void *arg)
 {
-	struct piece *piece = arg;
-	struct node_live *live = piece->live;
+	struct node_live *live = arg;
 	struct sync *sync = &live->sync;
 	char id[ID_LEN + 1];
 	bool was_known = false;
 
 	if (begins_with_new_id(live, text, len, id))
 		sync->changed++;
-	else if (!read_entry(live, text, len, id, &was_known, &piece->err))
-		return piece->err.code == ERR_NONE;
-	if (sync->listed++ >= INVENTORY_CONTAINERS_MAX) {
-		err_set(&piece->err, ERR_TOO_LARGE, "more than %d containers",
+	else if (!read_entry(live, text, len, id, &was_known))
+		return true;
+	/* Of those beyond, the ones that are known stay known. */
+	if (sync->listed++ == INVENTORY_CONTAINERS_MAX)
+		node_log(live, "more than %d containers: the rest is left out",
 			INVENTORY_CONTAINERS_MAX);
-		return false;
-	}
-	if (!was_known) {
+	if (!was_known && sync->listed <= INVENTORY_CONTAINERS_MAX) {
 		sync->outstanding++;
-		fetch_container_entry(live, id, text, len, container_done, token_new(live));
+		fetch_container_entry(
+			live, id, text, len, sync->split.is_short, container_done, token_new(live));
 	}
 	return true;
 }
@@ -251,23 +240,21 @@ static void list_head(struct call *call, int status, const struct http_headers *
 
 static bool list_body(struct call *call, const char *data, size_t len, void *arg)
 {
-	struct piece piece = {.live = arg, .err = ERR_INIT};
-	struct sync *sync = &piece.live->sync;
+	struct node_live *live = arg;
+	struct sync *sync = &live->sync;
+	struct err err = ERR_INIT;
 
 	(void)call;
-	sync->bytes += len;
 	if (sync->status != 200) {
 		if (sync->split.text.len + len <= ERROR_TEXT_MAX)
 			buf_append(&sync->split.text, data, len);
 		return true;
 	}
-	if (sync->bytes > LIVE_LIST_MAX)
-		err_set(&piece.err, ERR_TOO_LARGE, "GET /containers/json: more than %d bytes",
-			LIVE_LIST_MAX);
-	else if (json_split_feed(&sync->split, data, len, list_entry, &piece, &piece.err) == -1)
-		err_wrap(&piece.err, "GET /containers/json");
-	if (piece.err.code != ERR_NONE)
-		finish(piece.live, &piece.err);
+	/* Nothing of it is kept, so that its length is bounded by its deadline alone. */
+	if (json_split_feed(&sync->split, data, len, list_entry, live, &err) == -1) {
+		err_wrap(&err, "GET /containers/json");
+		finish(live, &err);
+	}
 	return true;
 }
 
@@ -318,11 +305,11 @@ void sync_start(struct node_live *live, live_done_fn *done, void *arg)
 	};
 
 	sync_cancel(live);
-	json_split_init(&sync->split, LIVE_OBJECT_MAX, true);
+	json_split_init(&sync->split, LIVE_ENTRY_MAX, true);
+	sync->split.shortens = true;
 	sync->is_running = true;
 	sync->generation++;
 	sync->asked_at = inventory_ask(&live->shared->cluster->inventory);
-	sync->bytes = 0;
 	sync->listed = 0;
 	sync->status = 0;
 	sync->outstanding = 1;

@@ -10,6 +10,9 @@
 #include <string.h>
 #include <utlist.h>
 
+#define CLOCK_TOLERANCE_NS (60 * INT64_C(1000000000))
+#define LEFT_OUT_LOGGED 8 /* events, of each stream */
+
 /* An event that waits for the inventory. */
 struct held_event {
 	struct node_live *live;
@@ -212,34 +215,78 @@ void watch_forget(struct node_live *live)
 
 /* ---- The stream ---- */
 
-/* What a piece of the stream is read for. */
-struct piece {
-	struct node_live *live;
-	struct err err; /* of an event */
-};
-
-static bool one_event(const char *text, size_t len, void *arg)
+/* What is needed of an event with more values than are worth building. */
+static json_t *event_in_short(struct json_ref told)
 {
-	struct piece *piece = arg;
-	struct node_live *live = piece->live;
-	struct watch *watch = &live->watch;
-	struct call *call = watch->call;
-	struct held_event *event;
-	struct event_key key;
-	json_t *json = live_parse(text, len, LIVE_OBJECT_VALUES, &piece->err);
+	return json_pack("{s:s, s:s, s:{s:s, s:{}}, s:I, s:I}", "Type",
+		json_ref_str(told, "Type", "container"), "Action",
+		json_ref_str(told, "Action", json_ref_str(told, "status", "")), "Actor", "ID",
+		json_ref_str(json_ref_obj(told, "Actor"), "ID", json_ref_str(told, "id", "")),
+		"Attributes", "time", (json_int_t)json_ref_int(told, "time", 0), "timeNano",
+		(json_int_t)json_ref_int(told, "timeNano", 0));
+}
 
-	if (!json)
+/* As much as can be read of an event, which clients of the engine have a hand in; NULL with err
+ * when that is nothing. */
+static json_t *read_event(struct node_live *live, const char *text, size_t len, struct err *err)
+{
+	json_t *json = live_parse(text, len, LIVE_OBJECT_VALUES, err);
+	struct buf clean CLEANUP_BUF;
+	struct json_ref told;
+
+	if (json)
+		return json;
+	told = json_read(live->shared->reader, text, len, NULL);
+	if (!told.document)
+		return NULL;
+	buf_init(&clean, 8 * LIVE_EVENT_MAX); /* escapes are longer than what they stand for */
+	json_ref_print_clean(told, &clean);
+	json = live_parse(buf_str(&clean), clean.len, LIVE_OBJECT_VALUES, NULL);
+	return json ? json : event_in_short(told);
+}
+
+/* An event that cannot be read costs itself. */
+static void leave_out(struct node_live *live, const char *text, size_t len, const struct err *err)
+{
+	if (!is_repeated(&live->watch, live_digest(text, len)) &&
+		live->watch.left_out++ < LEFT_OUT_LOGGED)
+		node_log(live, "event left out: %s", err->msg);
+}
+
+/* The latest time that the engine may give an event now. Were a later one believed, the next stream
+ * would leave out what happens until then. */
+static int64_t latest_time(const struct node_live *live)
+{
+	const struct watch *watch = &live->watch;
+
+	if (watch->clock_nano == 0)
+		return INT64_MAX;
+	return watch->clock_nano + (int64_t)(now_ms(live) - watch->clock_at) * 1000000 +
+	       CLOCK_TOLERANCE_NS;
+}
+
+void watch_set_clock(struct node_live *live, int64_t engine_nano)
+{
+	live->watch.clock_nano = engine_nano;
+	live->watch.clock_at = now_ms(live);
+}
+
+/* Whether the event tells something new. */
+static bool is_news(struct watch *watch, const struct event_key *key, uint64_t digest)
+{
+	if (!*key->action)
 		return false;
-	watch->seen++;
-	watch->period_events++;
-	event_key_of(json, &key);
-	if (!*key.action || is_repeated(watch, live_digest(text, len))) {
-		json_decref(json); /* tells nothing, or nothing new */
+	/* Without its time it looks like others. */
+	if (watch->split.is_short && key->time_nano == 0)
 		return true;
-	}
-	if (key.time_nano > watch->since_nano)
-		watch->since_nano = key.time_nano;
-	event = xcalloc(1, sizeof(*event));
+	return !is_repeated(watch, digest);
+}
+
+static void hold(struct node_live *live, json_t *json, size_t len)
+{
+	struct watch *watch = &live->watch;
+	struct held_event *event = xcalloc(1, sizeof(*event));
+
 	event->live = live;
 	event->json = json;
 	event->size = len + sizeof(*event);
@@ -249,6 +296,34 @@ static bool one_event(const char *text, size_t len, void *arg)
 	watch->held_bytes += event->size;
 	refresh(event);
 	watch_flush(live);
+}
+
+static bool one_event(const char *text, size_t len, void *arg)
+{
+	struct node_live *live = arg;
+	struct watch *watch = &live->watch;
+	struct call *call = watch->call;
+	struct err err = ERR_INIT;
+	struct event_key key;
+	json_t *json = read_event(live, text, len, &err);
+
+	watch->seen++;
+	watch->period_events++;
+	if (!json) {
+		leave_out(live, text, len, &err);
+		return true;
+	}
+	event_key_of(json, &key);
+	if (!is_news(watch, &key, live_digest(text, len))) {
+		json_decref(json);
+		return true;
+	}
+	if (watch->split.is_short)
+		node_log(live, "event shortened: %s %s %.64s is larger than %d bytes", key.type,
+			key.action, key.id, LIVE_EVENT_MAX);
+	if (key.time_nano > watch->since_nano && key.time_nano <= latest_time(live))
+		watch->since_nano = key.time_nano;
+	hold(live, json, len);
 	/* A listener may have ended the stream. */
 	return !live->is_removed && watch->call == call;
 }
@@ -264,6 +339,7 @@ static void stream_head(
 	if (status != 200)
 		return;
 	live->watch.is_open = true;
+	live->watch.left_out = 0;
 	live->watch.opened_at = env->now_ms(env);
 	connect_stream_open(live);
 }
@@ -295,7 +371,6 @@ static bool stream_body(struct call *call, const char *data, size_t len, void *a
 {
 	struct node_live *live = arg;
 	struct watch *watch = &live->watch;
-	struct piece piece = {.live = live, .err = ERR_INIT};
 	struct err err = ERR_INIT;
 
 	(void)call;
@@ -303,9 +378,8 @@ static bool stream_body(struct call *call, const char *data, size_t len, void *a
 		buf_append(&watch->split.text, data, len);
 		return true;
 	}
-	if (json_split_feed(&watch->split, data, len, one_event, &piece, &piece.err) == -1 ||
-		piece.err.code != ERR_NONE) {
-		err_set(&err, ERR_UPSTREAM, "event stream: %s", piece.err.msg);
+	if (json_split_feed(&watch->split, data, len, one_event, live, &err) == -1) {
+		err_wrap(&err, "event stream");
 		live_lost(live, true, &err);
 		return true;
 	}
@@ -420,6 +494,7 @@ void watch_check(struct node_live *live)
 void watch_init(struct node_live *live)
 {
 	json_split_init(&live->watch.split, LIVE_EVENT_MAX, false);
+	live->watch.split.shortens = true;
 	live->watch.timer = loop_timer_new(live->shared->loop, hold_expired, live);
 	live->watch.check = loop_timer_new(live->shared->loop, check_expired, live);
 	live->watch.period = loop_timer_new(live->shared->loop, period_over, live);

@@ -10,7 +10,7 @@ void json_cleanup(json_t **json)
 	json_decref(*json);
 }
 
-json_t *json_parse(const char *text, size_t len, struct err *err)
+static json_t *parse(const char *text, size_t len, size_t flags, struct err *err)
 {
 	json_error_t failure;
 	json_t *json;
@@ -19,11 +19,21 @@ json_t *json_parse(const char *text, size_t len, struct err *err)
 		err_set(err, ERR_INVALID, "invalid JSON at line 1, column 0: it is empty");
 		return NULL;
 	}
-	json = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
+	json = json_loadb(text, len, flags | JSON_DECODE_ANY, &failure);
 	if (!json)
 		err_set(err, ERR_INVALID, "invalid JSON at line %d, column %d: %s", failure.line,
 			failure.column, failure.text);
 	return json;
+}
+
+json_t *json_parse(const char *text, size_t len, struct err *err)
+{
+	return parse(text, len, JSON_REJECT_DUPLICATES, err);
+}
+
+json_t *json_parse_told(const char *text, size_t len, struct err *err)
+{
+	return parse(text, len, JSON_ALLOW_NUL, err);
 }
 
 char *json_text(const json_t *json, size_t *len_out)
@@ -102,11 +112,18 @@ json_t *json_path(const json_t *json, ...)
 	return at;
 }
 
+const char *json_whole_text(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
 const char *json_str(const json_t *object, const char *key, const char *otherwise)
 {
-	const json_t *value = json_get(object, key);
+	const char *text = json_whole_text(json_get(object, key));
 
-	return json_is_string(value) ? json_string_value(value) : otherwise;
+	return text ? text : otherwise;
 }
 
 int64_t json_int(const json_t *object, const char *key, int64_t otherwise)

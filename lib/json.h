@@ -20,6 +20,12 @@ void json_cleanup(json_t **json);
  * (2048). */
 json_t *json_parse(const char *text, size_t len, struct err *err) MUSTCHECK;
 
+/* What an engine tells, where one value that is odd is no reason to refuse the rest: of keys that
+ * stand twice the last counts, as it does to Go, and texts may hold "\u0000". */
+json_t *json_parse_told(const char *text, size_t len, struct err *err) MUSTCHECK;
+/* NULL when the value is no text, or one that holds a NUL: cut there it would equal another. */
+const char *json_whole_text(const json_t *value);
+
 /* Owned text, compact, no trailing newline. Never NULL. */
 char *json_text(const json_t *json, size_t *len_out);
 /* The same, appended to out; as buf_append when there is no room. */
@@ -36,7 +42,8 @@ json_t *json_path(const json_t *json, ...) __attribute__((sentinel));
 /* One key, with the same matching. */
 json_t *json_get(const json_t *object, const char *key);
 
-/* Typed getters: the value, or the default when missing, null or of another type. Borrowed. */
+/* Typed getters: the value, or the default when missing, null or of another type, or a text with a
+ * NUL. Borrowed. */
 const char *json_str(const json_t *object, const char *key, const char *otherwise);
 int64_t json_int(const json_t *object, const char *key, int64_t otherwise);
 bool json_bool(const json_t *object, const char *key, bool otherwise);

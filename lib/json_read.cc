@@ -253,110 +253,140 @@ static void print_escaped(unsigned char c, struct buf *out)
 	buf_printf(out, "\\u%04x", c);
 }
 
-// These tell whether jansson could read what they wrote.
-static bool print_text(const char *text, size_t len, struct buf *out)
+// Where a value is written to, and how.
+struct printer {
+	struct buf *out;
+	bool cleans;   // leaves out, or words otherwise, what jansson does not read
+	bool is_plain; // jansson reads what was written
+};
+
+static void print_value(struct printer *p, dom::element value);
+
+static void print_text(struct printer *p, const char *text, size_t len)
 {
 	size_t from = 0;
-	bool is_plain = true;
 
-	buf_append_char(out, '"');
+	buf_append_char(p->out, '"');
 	for (size_t i = 0; i < len; i++) {
 		if (!is_escaped(static_cast<unsigned char>(text[i])))
 			continue;
-		is_plain = is_plain && text[i] != '\0';
-		buf_append(out, text + from, i - from);
-		print_escaped(static_cast<unsigned char>(text[i]), out);
+		buf_append(p->out, text + from, i - from);
+		print_escaped(static_cast<unsigned char>(text[i]), p->out);
 		from = i + 1;
 	}
-	buf_append(out, text + from, len - from);
-	buf_append_char(out, '"');
-	return is_plain;
+	buf_append(p->out, text + from, len - from);
+	buf_append_char(p->out, '"');
 }
 
-static bool print_member(const dom::object::iterator &at, struct buf *out)
+// False when it was left out.
+static bool print_member(struct printer *p, const dom::object::iterator &at, char before)
 {
-	bool is_plain = print_text(at.key_c_str(), at.key_length(), out);
+	bool is_whole = std::strlen(at.key_c_str()) == at.key_length();
 
-	buf_append_char(out, ':');
-	return json_ref_print(to_ref(at.value()), out) && is_plain;
+	if (!is_whole && p->cleans)
+		return false;
+	p->is_plain = p->is_plain && is_whole;
+	buf_append_char(p->out, before);
+	print_text(p, at.key_c_str(), at.key_length());
+	buf_append_char(p->out, ':');
+	print_value(p, at.value());
+	return true;
 }
 
-static bool print_object(dom::element value, struct buf *out)
+static void print_object(struct printer *p, dom::element value)
 {
 	dom::object members = value;
-	bool is_plain = true;
 	char before = '{';
 
-	for (dom::object::iterator at = members.begin(); at != members.end(); ++at, before = ',') {
-		buf_append_char(out, before);
-		is_plain = print_member(at, out) && is_plain;
+	for (dom::object::iterator at = members.begin(); at != members.end(); ++at) {
+		if (print_member(p, at, before))
+			before = ',';
 	}
-	buf_append_str(out, before == '{' ? "{}" : "}");
-	return is_plain;
+	buf_append_str(p->out, before == '{' ? "{}" : "}");
 }
 
-static bool print_array(dom::element value, struct buf *out)
+static void print_array(struct printer *p, dom::element value)
 {
 	dom::array items = value;
-	bool is_plain = true;
 	char before = '[';
 
 	for (dom::element item : items) {
-		buf_append_char(out, before);
-		is_plain = json_ref_print(to_ref(item), out) && is_plain;
+		buf_append_char(p->out, before);
+		print_value(p, item);
 		before = ',';
 	}
-	buf_append_str(out, before == '[' ? "[]" : "]");
-	return is_plain;
+	buf_append_str(p->out, before == '[' ? "[]" : "]");
 }
 
-static bool print_number(dom::element value, struct buf *out)
+static void print_number(struct printer *p, dom::element value)
 {
+	bool is_long = value.type() == dom::element_type::UINT64;
 	char text[40];
 	char *end = text;
-	bool is_plain = true;
 
-	if (value.type() == dom::element_type::DOUBLE) {
-		end = simdjson::internal::to_chars(text, text + sizeof(text), double(value));
-	} else if (value.type() == dom::element_type::INT64) {
+	if (value.type() == dom::element_type::INT64) {
 		end = std::to_chars(text, text + sizeof(text), int64_t(value)).ptr;
-	} else {
+	} else if (is_long && !p->cleans) {
 		end = std::to_chars(text, text + sizeof(text), uint64_t(value)).ptr;
-		is_plain = false;
+		p->is_plain = false;
+	} else {
+		double number = is_long ? static_cast<double>(uint64_t(value)) : double(value);
+
+		end = simdjson::internal::to_chars(text, text + sizeof(text), number);
 	}
-	buf_append(out, text, static_cast<size_t>(end - text));
-	return is_plain;
+	buf_append(p->out, text, static_cast<size_t>(end - text));
 }
 
 // As deep as the text that was read, which is bounded.
+static void print_value(struct printer *p, dom::element value)
+{
+	switch (value.type()) {
+	case dom::element_type::NULL_VALUE:
+		buf_append_str(p->out, "null");
+		break;
+	case dom::element_type::BOOL:
+		buf_append_str(p->out, bool(value) ? "true" : "false");
+		break;
+	case dom::element_type::STRING:
+		print_text(p, value.get_c_str(), value.get_string_length());
+		break;
+	case dom::element_type::ARRAY:
+		print_array(p, value);
+		break;
+	case dom::element_type::OBJECT:
+		print_object(p, value);
+		break;
+	default:
+		print_number(p, value);
+	}
+}
+
+static bool print(struct json_ref value, struct buf *out, bool cleans)
+{
+	struct printer p = {out, cleans, true};
+
+	if (value.document == nullptr)
+		buf_append_str(out, "null");
+	else
+		print_value(&p, from_ref<dom::element>(value));
+	return p.is_plain;
+}
+
 extern "C" bool json_ref_print(struct json_ref value, struct buf *out)
 {
-	if (value.document == nullptr) {
-		buf_append_str(out, "null");
-		return true;
-	}
-	dom::element element = from_ref<dom::element>(value);
-	switch (element.type()) {
-	case dom::element_type::NULL_VALUE:
-		buf_append_str(out, "null");
-		return true;
-	case dom::element_type::BOOL:
-		buf_append_str(out, bool(element) ? "true" : "false");
-		return true;
-	case dom::element_type::STRING:
-		return print_text(element.get_c_str(), element.get_string_length(), out);
-	case dom::element_type::ARRAY:
-		return print_array(element, out);
-	case dom::element_type::OBJECT:
-		return print_object(element, out);
-	default:
-		return print_number(element, out);
-	}
+	return print(value, out, false);
+}
+
+extern "C" void json_ref_print_clean(struct json_ref value, struct buf *out)
+{
+	print(value, out, true);
 }
 
 extern "C" void json_walk_print(const struct json_walk *walk, struct buf *out)
 {
-	print_text(walk->key, std::strlen(walk->key), out);
+	struct printer p = {out, false, true};
+
+	print_text(&p, walk->key, std::strlen(walk->key));
 	buf_append_char(out, ':');
-	json_ref_print(walk->value, out);
+	print(walk->value, out, false);
 }

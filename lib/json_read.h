@@ -67,9 +67,11 @@ struct json_walk {
 struct json_walk json_walk(struct json_ref value);
 bool json_walk_next(struct json_walk *walk);
 
-/* Appends the value as compact JSON; "null" for a missing one. False: it holds what jansson does
- * not read (a NUL in a text or a key, a number that needs all of 64 bits). */
+/* Appends the value as compact JSON; "null" for a missing one. False: it holds what json_parse_told
+ * does not read (a NUL in a key, a number that needs all of 64 bits). */
 bool json_ref_print(struct json_ref value, struct buf *out);
+/* The same less those members, and with such numbers as reals. */
+void json_ref_print_clean(struct json_ref value, struct buf *out);
 /* Appends the member that the walk is at, as "key":value. */
 void json_walk_print(const struct json_walk *walk, struct buf *out);
 

@@ -82,6 +82,21 @@ static void length_counts_not_the_nul(void **state)
 	assert_null(json_parse("[12]", 3, NULL));
 }
 
+static void what_is_told_may_be_odd(void **state)
+{
+	static const char text[] = "{\"a\":\"x\\u0000y\",\"b\":1,\"b\":\"z\"}";
+	CLEANUP_JSON json_t *json = json_parse_told(text, sizeof(text) - 1, NULL);
+	CLEANUP_FREE char *again = NULL;
+
+	(void)state;
+	assert_non_null(json);
+	assert_string_equal(json_str(json, "a", "none"), "none");
+	assert_null(json_whole_text(json_get(json, "a")));
+	assert_string_equal(json_str(json, "b", ""), "z");
+	again = json_text(json, NULL);
+	assert_string_equal(again, "{\"a\":\"x\\u0000y\",\"b\":\"z\"}");
+}
+
 static void keys_match_as_in_go(void **state)
 {
 	CLEANUP_JSON json_t *json =
@@ -173,6 +188,7 @@ int main(void)
 		cmocka_unit_test(hostile_text_is_refused),
 		cmocka_unit_test(errors_say_where),
 		cmocka_unit_test(length_counts_not_the_nul),
+		cmocka_unit_test(what_is_told_may_be_odd),
 		cmocka_unit_test(keys_match_as_in_go),
 		cmocka_unit_test(escaped_as_in_texts),
 		cmocka_unit_test(wrong_types_give_the_default),

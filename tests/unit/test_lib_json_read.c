@@ -215,7 +215,7 @@ static void test_says_what_others_cannot_read(void **state)
 		{"{\"a\":[1,-9223372036854775808,9223372036854775807,1.5,null,\"x\"]}", true},
 		{"[9223372036854775808]", false},
 		{"{\"a\":{\"b\\u0000\":1},\"c\":2}", false},
-		{"[\"\\u0000\",1]", false},
+		{"[\"\\u0000\",1]", true},
 	};
 
 	(void)state;
@@ -228,6 +228,20 @@ static void test_says_what_others_cannot_read(void **state)
 		/* All is written, whatever it is. */
 		assert_string_equal(buf_str(&text), cases[i].text);
 	}
+}
+
+static void test_cleans(void **state)
+{
+	struct buf text CLEANUP_BUF;
+
+	(void)state;
+	buf_init(&text, 1000);
+	json_ref_print_clean(read_text("{\"\\u0000\":1,\"a\\u0000b\":[],\"a\":\"\\u0000\",\"n\":["
+				       "18446744073709551615,"
+				       "1,{\"x\\u0000\":1}]}"),
+		&text);
+	assert_string_equal(
+		buf_str(&text), "{\"a\":\"\\u0000\",\"n\":[1.8446744073709552e19,1,{}]}");
 }
 
 int main(void)
@@ -243,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_walks),
 		cmocka_unit_test(test_prints),
 		cmocka_unit_test(test_says_what_others_cannot_read),
+		cmocka_unit_test(test_cleans),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
