@@ -253,8 +253,8 @@ struct volume *cluster_volume_find(const struct cluster *cluster, const char *ke
 /* ---- Where things are that only some nodes have ---- */
 
 /* The nodes with a local network of that name or ID (or 12 digits of one), or with a local volume
- * of that name, or that were promised one; those that are not healthy too. None when one is not
- * local: then every node can use it. A new array, to be freed with free(). */
+ * of that name, or that were promised one; those that are not healthy too. None when all that there
+ * are are not local: then every node can use it. A new array, to be freed with free(). */
 struct node **cluster_network_nodes(const struct cluster *cluster, const char *key, size_t *len);
 struct node **cluster_volume_nodes(const struct cluster *cluster, const char *name, size_t *len);
 /* Whether a network of that name is there or promised: on this node, or anywhere (NULL). */

@@ -334,6 +334,61 @@ static void draft_fill(struct record_draft *draft, const struct node *node, stru
 	draft_ports_text(draft, entry, node->inventory.ip);
 }
 
+static size_t list_bytes(const struct str_list *list)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < list->len; i++)
+		bytes += strlen(list->items[i]) + 1 + sizeof(char *);
+	return bytes;
+}
+
+static size_t draft_bytes(const struct record_draft *draft)
+{
+	size_t bytes = sizeof(struct container_record) + draft->row_values_len +
+		       strlen(draft->row_template) + strlen(draft->ports_json) +
+		       strlen(draft->image) + strlen(draft->image_id);
+
+	for (size_t i = 0; i < draft->labels_len; i++)
+		bytes += strlen(draft->labels[i].key) + strlen(draft->labels[i].value) +
+			 sizeof(struct view_label);
+	bytes += (draft->ports_len + draft->exposed_len) * sizeof(struct view_port);
+	return bytes + list_bytes(&draft->names) + list_bytes(&draft->volumes) +
+	       list_bytes(&draft->networks) + list_bytes(&draft->published) +
+	       list_bytes(&draft->container_ports);
+}
+
+/* What remains of a container whose node has too much: how it is found, and what it holds. */
+static void draft_lighten(struct record_draft *draft, struct json_ref entry)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < draft->labels_len; i++) {
+		if (draft->swarm_id[0] && draft->labels[i].value == draft->swarm_id)
+			draft->labels[kept++] = draft->labels[i];
+	}
+	draft->labels_len = kept;
+	str_list_free(&draft->volumes);
+	str_list_free(&draft->networks);
+	free(TAKE_PTR(draft->row_template));
+	free(TAKE_PTR(draft->row_values));
+	draft_row_short(draft, entry);
+	draft->record.is_light = true;
+}
+
+/* Keeps the sum over the node within its share. */
+static void draft_weigh(struct record_draft *draft, const struct node *node, struct json_ref entry)
+{
+	const struct container *old = inventory_container_get(node, draft->id);
+	size_t others = node->inventory.bytes - (old ? container_record(old)->bytes : 0);
+
+	draft->record.bytes = draft_bytes(draft);
+	if (others + draft->record.bytes <= INVENTORY_NODE_BYTES_MAX)
+		return;
+	draft_lighten(draft, entry);
+	draft->record.bytes = draft_bytes(draft);
+}
+
 struct container *container_from_engine(
 	struct node *node, const struct engine_text *text, struct err *err)
 {
@@ -365,6 +420,7 @@ struct container *container_from_engine(
 	told = inspection_of(inspect);
 	draft_fill(&draft, node, entry, &told);
 	draft_summary(&draft, inventory->templates, entry, text->entry, text->entry_len);
+	draft_weigh(&draft, node, entry);
 	record = record_pack(node, &draft);
 	record_draft_free(&draft);
 	return &record->container;

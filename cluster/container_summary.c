@@ -82,8 +82,7 @@ static bool row_cleaned(struct record_draft *draft, const char *text, size_t len
 	return draft_row(draft, cleaned);
 }
 
-/* What remains of an entry that is too long to be kept in memory for every list. */
-static void row_short(struct record_draft *draft, struct json_ref entry)
+void draft_row_short(struct record_draft *draft, struct json_ref entry)
 {
 	static const char *const kept[] = {"Image", "ImageID", "Created"};
 	CLEANUP_BUF struct buf out;
@@ -199,7 +198,7 @@ void draft_summary(struct record_draft *draft, const struct interned *templates,
 		is_made = row_cleaned(draft, text, len);
 	}
 	if (!is_made)
-		row_short(draft, entry);
+		draft_row_short(draft, entry);
 }
 
 void draft_ports_text(struct record_draft *draft, struct json_ref entry, const char *ip)

@@ -20,6 +20,8 @@
 #define INVENTORY_LIST_MAX 512             /* names, mounts, networks of one container */
 #define INVENTORY_SUMMARY_MAX (256 * 1024) /* bytes of one container's list entry */
 #define INVENTORY_CONTAINERS_MAX 100000    /* of one node; a put beyond is dropped with a warning */
+/* Bytes of all containers of one node; beyond, its further ones are kept without what is large. */
+#define INVENTORY_NODE_BYTES_MAX (32 * 1024 * 1024)
 #define INVENTORY_PART_TEXT_MAX (4 * 1024 * 1024) /* bytes of one of these */
 #define INVENTORY_ITEMS_MAX 100000                /* images, networks, volumes of one node, each */
 
@@ -55,8 +57,8 @@ struct inventory {
 	uint64_t age_changes;                        /* of by_age */
 	size_t cursors;                              /* that walk over by_age */
 	struct index image_ids, image_names, network_ids, network_names;
-	struct index volume_names, shared_volume_names; /* shared: those not of scope local */
-	struct index projects[PROJECT_KINDS];           /* by the label of Compose's projects */
+	struct index volume_names;
+	struct index projects[PROJECT_KINDS]; /* by the label of Compose's projects */
 	struct promise *promises;
 	size_t promises_len;
 	struct index promised_networks, promised_volumes;
@@ -98,6 +100,8 @@ struct node_inventory {
 	struct index_entry by_name, by_engine_id, by_id, by_addr;
 	struct view_label *labels; /* owns view.labels with its texts */
 	size_t running, paused, stopped;
+	size_t bytes; /* of its records, with the texts that they share with others */
+	size_t light; /* records that were made lighter */
 	struct container **containers; /* records only */
 	size_t containers_len, containers_cap;
 	struct name_text names;              /* of these */

@@ -132,6 +132,8 @@ static void enter(struct container_record *record, const struct container_record
 	node_list_add(record);
 	node_view_add(container->node, &container->view, &record->view_at);
 	count(record, 1);
+	container->node->inventory.bytes += record->bytes;
+	container->node->inventory.light += record->is_light;
 	reservations_cover(record);
 }
 
@@ -141,6 +143,8 @@ static void leave(struct container_record *record)
 	struct inventory *inventory = inventory_of(record);
 	struct container *container = &record->container;
 
+	container->node->inventory.bytes -= record->bytes;
+	container->node->inventory.light -= record->is_light;
 	reservations_uncover(record);
 	count(record, -1);
 	node_view_remove(container->node, &container->view, record->view_at);

@@ -199,9 +199,7 @@ struct watch {
 	bool is_paused; /* until the period ends */
 };
 
-#define NODE_LIVE_MAGIC 0x4e4f4445
 struct node_live {
-	uint32_t magic;
 	bool is_removed;
 	struct node *node; /* referenced */
 	struct cluster_live *shared;

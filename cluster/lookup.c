@@ -183,14 +183,21 @@ static bool is_better(const struct node *node, const struct node *than)
 	return node_view(node)->is_healthy && !node_view(than)->is_healthy;
 }
 
-/* Networks that span nodes are told by each of them: of one ID one stays, on a healthy node if
- * there is one. */
+/* What spans nodes is told by each of them, and alike. Local ones that share an ID are different
+ * ones, as is what a node claims against others. */
+static bool is_one_network(const struct network *a, const struct network *b)
+{
+	return strcmp(a->id, b->id) == 0 && strcmp(a->driver, b->driver) == 0 &&
+	       network_is_shared(a) && network_is_shared(b);
+}
+
+/* Of one network one stays, on a healthy node if there is one. */
 static void add_network(struct candidates *found, struct network *network)
 {
 	for (size_t i = 0; i < found->len; i++) {
 		struct network *other = found->items[i];
 
-		if (strcmp(other->id, network->id) != 0)
+		if (!is_one_network(other, network))
 			continue;
 		if (is_better(network->node, other->node))
 			found->items[i] = network;
@@ -262,39 +269,30 @@ static void describe_volume(struct buf *text, const void *item)
 }
 
 /* Volumes of one name and driver that are not local are one volume, told by several nodes. */
-static void volumes_shared(
-	struct candidates *found, const struct inventory *inventory, const char *name)
+static void add_volume(struct candidates *found, struct volume *volume)
 {
-	struct index_entry *entry = index_first(&inventory->shared_volume_names, name);
+	for (size_t i = 0; i < found->len && volume_is_shared(volume); i++) {
+		struct volume *other = found->items[i];
 
-	for (; entry && !is_full(found); entry = index_next_same(entry)) {
-		struct volume *volume = entry->item;
-		bool is_known = false;
-
-		for (size_t i = 0; i < found->len && !is_known; i++) {
-			struct volume *other = found->items[i];
-
-			is_known = strcmp(other->driver, volume->driver) == 0;
-			if (is_known && is_better(volume->node, other->node))
-				found->items[i] = volume;
-		}
-		if (!is_known)
-			add(found, volume);
+		if (!volume_is_shared(other) || strcmp(other->driver, volume->driver) != 0)
+			continue;
+		if (is_better(volume->node, other->node))
+			found->items[i] = volume;
+		return;
 	}
+	add(found, volume);
 }
 
 struct volume *cluster_volume_find(const struct cluster *cluster, const char *key, struct err *err)
 {
 	const struct inventory *inventory = &cluster->inventory;
-	struct candidates found = {.len = 0}, shared = {.len = 0};
+	struct candidates found = {.len = 0};
+	struct index_entry *entry = index_first(&inventory->volume_names, key);
 
-	add_exact(&found, &inventory->volume_names, key);
-	volumes_shared(&shared, inventory, key);
+	for (; entry && !is_full(&found); entry = index_next_same(entry))
+		add_volume(&found, entry->item);
 	if (found.len == 0)
 		add_qualified(&found, inventory, &inventory->volume_names, key);
-	/* A bare name means what many nodes can reach before it means what one node has. */
-	if (shared.len == 1)
-		return shared.items[0];
 	if (found.len == 1)
 		return found.items[0];
 	if (found.len == 0)

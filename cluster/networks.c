@@ -15,7 +15,7 @@ struct network_item {
 
 struct volume_item {
 	struct volume volume; /* first */
-	struct index_entry by_name, by_shared_name, by_project;
+	struct index_entry by_name, by_project;
 	char *texts;
 	const char *project;
 };
@@ -53,6 +53,16 @@ static const struct field volume_fields[] = {
 	{"ClusterVolume", FIELD_OBJECT, NULL},
 	{NULL, FIELD_TEXT, NULL},
 };
+
+bool network_is_shared(const struct network *network)
+{
+	return strcmp(network->scope, "local") != 0;
+}
+
+bool volume_is_shared(const struct volume *volume)
+{
+	return strcmp(volume->scope, "local") != 0 && strcmp(volume->driver, "local") != 0;
+}
 
 /* Not empty, not too long, no control characters. */
 static bool is_sound_name(const char *name)
@@ -219,9 +229,6 @@ static void volume_enter(struct inventory *inventory, void *volume)
 	uint64_t node = item->volume.node->inventory.seq;
 
 	index_insert(&inventory->volume_names, &item->by_name, item->volume.name, node, item);
-	if (strcmp(item->volume.scope, "local") != 0)
-		index_insert(&inventory->shared_volume_names, &item->by_shared_name,
-			item->volume.name, node, item);
 	project_enter(inventory, PROJECT_VOLUMES, &item->by_project, item->project,
 		item->volume.node, item);
 }
@@ -231,7 +238,6 @@ static void volume_leave(struct inventory *inventory, void *volume)
 	struct volume_item *item = volume;
 
 	index_remove(&inventory->volume_names, &item->by_name);
-	index_remove(&inventory->shared_volume_names, &item->by_shared_name);
 	index_remove(&inventory->projects[PROJECT_VOLUMES], &item->by_project);
 }
 

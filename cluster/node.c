@@ -80,7 +80,6 @@ struct node_live *live_new(struct cluster *cluster, const char *addr, struct err
 		return NULL;
 	parsed.refused = shared->refused;
 	live = xcalloc(1, sizeof(*live));
-	live->magic = NODE_LIVE_MAGIC;
 	live->shared = shared;
 	live->addr = xstrdup(addr);
 	live->state = NODE_PENDING;
@@ -152,7 +151,6 @@ void live_remove(struct node_live *live)
 
 void live_free(struct node_live *live)
 {
-	live->magic = 0;
 	connect_free(live);
 	parts_free(live);
 	watch_free(live);
@@ -459,7 +457,13 @@ struct endpoint *node_endpoint(const struct node *node)
 
 const char *node_error(const struct node *node)
 {
-	return node->live && node->live->error ? node->live->error : "";
+	if (!node->live)
+		return "it is no longer part of the cluster";
+	if (node->live->error)
+		return node->live->error;
+	return node->inventory.light > 0 ? "it has more than is kept of one node: some of its "
+					   "containers are known without their labels"
+					 : "";
 }
 
 int64_t node_retry_in_ms(const struct node *node)

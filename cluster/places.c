@@ -12,12 +12,16 @@
 struct places {
 	struct node **nodes;
 	size_t len, cap;
-	bool is_everywhere; /* one is not local */
+	bool is_everywhere; /* there is one that is not local */
 };
 
-static void places_add(struct places *places, struct node *node, const char *scope)
+/* Where something is local, that is what is meant there: no claim of another node, that it has it
+ * for all, takes what is for it. */
+static void places_add(struct places *places, struct node *node, bool is_shared)
 {
-	places->is_everywhere |= strcmp(scope, "local") != 0;
+	places->is_everywhere |= is_shared;
+	if (is_shared)
+		return;
 	if (places->len == places->cap) {
 		places->cap = places->cap ? places->cap * 2 : 4;
 		places->nodes = xreallocarray(places->nodes, places->cap, sizeof(*places->nodes));
@@ -37,8 +41,6 @@ static int by_coming(const void *left, const void *right)
 static struct node **places_take(struct places *places, size_t *len)
 {
 	*len = 0;
-	if (places->is_everywhere)
-		places->len = 0;
 	if (places->len > 1)
 		qsort(places->nodes, places->len, sizeof(*places->nodes), by_coming);
 	for (size_t i = 0; i < places->len; i++) {
@@ -53,7 +55,12 @@ static void promised(struct places *places, const struct index *index, const cha
 	struct index_entry *entry = index_first(index, name);
 
 	for (; entry; entry = index_next_same(entry))
-		places_add(places, promise_node(entry->item), "local");
+		places_add(places, promise_node(entry->item), false);
+}
+
+static bool is_unknown(const struct places *places)
+{
+	return places->len == 0 && !places->is_everywhere;
 }
 
 /* ---- Networks ---- */
@@ -65,7 +72,7 @@ static void networks_exact(struct places *places, const struct index *index, con
 	for (; entry; entry = index_next_same(entry)) {
 		const struct network *network = entry->item;
 
-		places_add(places, network->node, network->scope);
+		places_add(places, network->node, network_is_shared(network));
 	}
 }
 
@@ -76,7 +83,7 @@ static void networks_short(struct places *places, const struct index *index, con
 	for (; entry && str_has_prefix(entry->key, prefix); entry = index_next(entry)) {
 		const struct network *network = entry->item;
 
-		places_add(places, network->node, network->scope);
+		places_add(places, network->node, network_is_shared(network));
 	}
 }
 
@@ -86,11 +93,11 @@ struct node **cluster_network_nodes(const struct cluster *cluster, const char *k
 	struct places places = {.len = 0};
 
 	networks_exact(&places, &inventory->network_ids, key);
-	if (places.len == 0) {
+	if (is_unknown(&places)) {
 		networks_exact(&places, &inventory->network_names, key);
 		promised(&places, &inventory->promised_networks, key);
 	}
-	if (places.len == 0 && strlen(key) == SHORT_ID)
+	if (is_unknown(&places) && strlen(key) == SHORT_ID)
 		networks_short(&places, &inventory->network_ids, key);
 	return places_take(&places, len);
 }
@@ -162,7 +169,7 @@ struct node **cluster_volume_nodes(const struct cluster *cluster, const char *na
 	for (; entry; entry = index_next_same(entry)) {
 		const struct volume *volume = entry->item;
 
-		places_add(&places, volume->node, volume->scope);
+		places_add(&places, volume->node, volume_is_shared(volume));
 	}
 	promised(&places, &inventory->promised_volumes, name);
 	return places_take(&places, len);

@@ -31,6 +31,8 @@ struct container_record {
 	uint64_t seq;            /* of the put that entered it; 0 = not in the inventory */
 	uint64_t listed_at;      /* inventory_ask of the last list that held it */
 	uint64_t listed_digest;  /* of the last entry that was found to be the record's; 0 = none */
+	size_t bytes;            /* its weight in node_inventory.bytes */
+	bool is_light;           /* less than the engine told, for its node is over its share */
 	bool is_partial;         /* of what the engine has, it knows a part */
 	uint32_t at;             /* place in node_inventory.containers */
 	uint32_t view_at;        /* place in node_inventory.views */
@@ -90,6 +92,8 @@ bool port_parse(const char *text, uint16_t *port, const char **protocol);
  * look at what is in them. */
 void draft_summary(struct record_draft *draft, const struct interned *templates,
 	struct json_ref entry, const char *text, size_t len);
+/* The row of what remains of an entry that is too long to be kept in memory for every list. */
+void draft_row_short(struct record_draft *draft, struct json_ref entry);
 /* ports_json. ip stands where the engine says "any address". */
 void draft_ports_text(struct record_draft *draft, struct json_ref entry, const char *ip);
 
@@ -164,6 +168,11 @@ void promises_tick(struct inventory *inventory, uint64_t now);
 void promises_node_down(struct node *node);
 void promises_listed(struct node *node, enum promise_kind kind, uint64_t asked_at);
 void promises_detach_all(struct inventory *inventory);
+
+/* networks.c: whether it is said to be one for all nodes. What the engine's own driver makes is on
+ * its machine, whatever it says. */
+bool network_is_shared(const struct network *network);
+bool volume_is_shared(const struct volume *volume);
 
 /* project.c: the project that something is of, by its label; "" = none. */
 const char *project_of_entry(struct json_ref entry);

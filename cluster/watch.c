@@ -234,12 +234,12 @@ static json_t *read_event(struct node_live *live, const char *text, size_t len, 
 	struct buf clean CLEANUP_BUF;
 	struct json_ref told;
 
+	buf_init(&clean, 8 * LIVE_EVENT_MAX); /* escapes are longer than what they stand for */
 	if (json)
 		return json;
 	told = json_read(live->shared->reader, text, len, NULL);
 	if (!told.document)
 		return NULL;
-	buf_init(&clean, 8 * LIVE_EVENT_MAX); /* escapes are longer than what they stand for */
 	json_ref_print_clean(told, &clean);
 	json = live_parse(buf_str(&clean), clean.len, LIVE_OBJECT_VALUES, NULL);
 	return json ? json : event_in_short(told);

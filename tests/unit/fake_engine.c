@@ -97,10 +97,11 @@ static void list_entry(struct buf *out, const struct fake_container *c)
 	buf_printf(out,
 		"%s{\"Id\":\"%s\",\"Names\":[\"/%s\"],\"Image\":\"busybox\",\"ImageID\":"
 		"\"sha256:" FAKE_HEX "\",\"Command\":\"top\",\"Created\":1600000000,\"Ports\":[],"
-		"\"Labels\":{},\"State\":\"%s\",\"Status\":\"%s\",\"HostConfig\":{"
+		"\"Labels\":{%s%s%s},\"State\":\"%s\",\"Status\":\"%s\",\"HostConfig\":{"
 		"\"NetworkMode\":\"default\"},\"NetworkSettings\":{\"Networks\":{}},"
 		"\"Mounts\":[]}",
-		out->len > 1 ? "," : "", c->id, c->name, c->state, c->status);
+		out->len > 1 ? "," : "", c->id, c->name, c->label ? "\"big\":\"" : "",
+		c->label ? c->label : "", c->label ? "\"" : "", c->state, c->status);
 }
 
 static void answer_list(struct fake_client *client, const char *target)
@@ -111,7 +112,7 @@ static void answer_list(struct fake_client *client, const char *target)
 	size_t i;
 
 	*(filter ? &engine->filtered : &engine->lists) += 1;
-	buf_init(&out, 1 << 20);
+	buf_init(&out, 1 << 24);
 	buf_append_char(&out, '[');
 	for (i = 0; i < engine->containers_len; i++) {
 		const struct fake_container *c = &engine->containers[i];
@@ -205,11 +206,12 @@ static void answer_inspect(struct fake_client *client, const char *path)
 				 "false,\"ExitCode\":0,\"StartedAt\":\"%s\",\"FinishedAt\":"
 				 "\"0001-01-01T00:00:00Z\"},\"Image\":\"sha256:" FAKE_HEX
 				 "\",\"Config\":{"
-				 "\"Image\":\"busybox\",\"Labels\":{}},\"HostConfig\":{"
+				 "\"Image\":\"busybox\",\"Labels\":{%s%s%s}},\"HostConfig\":{"
 				 "\"NetworkMode\":\"default\",\"Memory\":1000,\"NanoCpus\":0},"
 				 "\"NetworkSettings\":{\"Networks\":{}},\"Mounts\":[]}",
 			c->id, c->name, c->state, is_running ? "true" : "false",
-			is_paused ? "true" : "false", c->started);
+			is_paused ? "true" : "false", c->started, c->label ? "\"big\":\"" : "",
+			c->label ? c->label : "", c->label ? "\"" : "");
 		reply(client, body);
 		return;
 	}

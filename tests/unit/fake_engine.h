@@ -31,6 +31,7 @@ struct fake_container {
 	char state[16];  /* "running", "exited", ... */
 	char status[64]; /* "Up 5 minutes" */
 	char started[40];
+	const char *label; /* value of the one that it has; NULL = none */
 	bool is_gone;
 	enum fake_fault fault; /* of its inspection */
 };

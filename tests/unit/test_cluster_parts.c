@@ -328,7 +328,8 @@ static void test_networks(void **state)
 		2);
 	put_networks(two,
 		"[{'Id': '" DIGEST_B "', 'Name': 'bridge', 'Driver': 'bridge', 'Scope': 'local'}, "
-		"{'Id': 'x2ip88g0b2qsk3rhcvm4k5pk8', 'Name': 'over', 'Scope': 'global'}, "
+		"{'Id': 'x2ip88g0b2qsk3rhcvm4k5pk8', 'Name': 'over', 'Scope': 'global', "
+		"'Driver': 'overlay'}, "
 		"{'Id': '" DIGEST_C "', 'Name': 'back', 'Scope': 'local'}]",
 		0);
 	assert_ptr_equal(network_node(fx, "back", &code), two);
@@ -391,8 +392,9 @@ static void test_volumes(void **state)
 	assert_ptr_equal(volume_node(fx, "n2/data", &code), two);
 	assert_ptr_equal(volume_node(fx, "nfs", &code), one);
 	assert_ptr_equal(volume_node(fx, "n2/nfs", &code), two);
-	/* What all can reach comes first. */
-	assert_ptr_equal(volume_node(fx, "mine", &code), two);
+	/* What one node says that all can reach is not what another has. */
+	assert_null(volume_node(fx, "mine", &code));
+	assert_int_equal(code, ERR_INVALID);
 	assert_ptr_equal(volume_node(fx, "n1/mine", &code), one);
 	inventory_node_set_health(one, false);
 	assert_ptr_equal(volume_node(fx, "nfs", &code), two);
@@ -441,9 +443,52 @@ static void test_real_parts(void **state)
 	fixture_free(fx);
 }
 
+/* A local network or volume is not what another node says that it has under the same ID or name,
+ * and never to be had there instead. */
+static void test_claims_of_others_objects(void **state)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *good = fixture_node(fx, "good", "10.0.0.1:2375");
+	struct node *bad = fixture_node(fx, "bad", "10.0.0.2:2375");
+	struct err err = ERR_INIT;
+	struct node **nodes;
+	size_t len;
+
+	(void)state;
+	put_networks(
+		good, "[{'Id': 'dddd', 'Name': 'mynet', 'Driver': 'bridge', 'Scope': 'local'}]", 0);
+	put_volumes(
+		good, "{'Volumes': [{'Name': 'data', 'Driver': 'local', 'Scope': 'local'}]}", 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const char *scope = i ? "global" : "local";
+		CLEANUP_FREE char *networks = xasprintf("[{'Id': 'dddd', 'Name': 'evil', 'Driver': "
+							"'bridge', 'Scope': '%s'}]",
+			scope);
+		CLEANUP_FREE char *volumes = xasprintf("{'Volumes': [{'Name': 'data', 'Driver': "
+						       "'evil', 'Scope': '%s'}]}",
+			scope);
+
+		put_networks(bad, networks, 0);
+		put_volumes(bad, volumes, 0);
+		assert_null(cluster_network_find(&fx->cluster, "dddd", &err));
+		assert_int_equal(err.code, ERR_INVALID);
+		assert_ptr_equal(cluster_network_find(&fx->cluster, "mynet", NULL)->node, good);
+		assert_null(cluster_volume_find(&fx->cluster, "data", &err));
+		assert_int_equal(err.code, ERR_INVALID);
+		assert_ptr_equal(cluster_volume_find(&fx->cluster, "good/data", NULL)->node, good);
+	}
+	/* Local before a claim. */
+	nodes = cluster_volume_nodes(&fx->cluster, "data", &len);
+	assert_int_equal(len, 1);
+	assert_ptr_equal(nodes[0], good);
+	free(nodes);
+	fixture_free(fx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_claims_of_others_objects),
 		cmocka_unit_test(test_images),
 		cmocka_unit_test(test_images_named),
 		cmocka_unit_test(test_image_reference_familiar),

@@ -233,7 +233,7 @@ static void test_garbage_events(void **state)
 	WAIT_UNTIL(f, fixture_is_healthy(f));
 }
 
-/* One bad record is left out, the rest is there. */
+/* What is bad of a record is left out, the rest is there. */
 static void test_bad_record(void **state)
 {
 	static const int faults[] = {
@@ -254,9 +254,125 @@ static void test_bad_record(void **state)
 	fixture_connect(f);
 	cluster_totals(f->cluster, &totals);
 	assert_non_null(cluster_container_find(f->cluster, "good", NULL));
-	/* What the engine cannot inspect is known by its list entry. */
+	/* What the engine cannot inspect is known by its list entry; not what it keeps silent of.
+	 */
+	assert_non_null(cluster_container_find(f->cluster, "bad0", NULL));
+	assert_non_null(cluster_container_find(f->cluster, "bad1", NULL));
+	assert_null(cluster_container_find(f->cluster, "bad2", NULL));
 	assert_non_null(cluster_container_find(f->cluster, "bad3", NULL));
-	assert_int_equal(totals.containers, 2);
+	assert_non_null(cluster_container_find(f->cluster, "bad4", NULL));
+	assert_int_equal(totals.containers, 5);
+}
+
+static char *letters(size_t len)
+{
+	char *text = xmalloc(len + 1);
+
+	memset(text, 'a', len);
+	text[len] = '\0';
+	return text;
+}
+
+/* However large a label is, its container is there, with what else is known of it, and the node
+ * never minds: neither the event, nor the list, nor the list of one, nor the inspection. */
+static void test_large_labels(void **state)
+{
+	static const size_t sizes[] = {1200000, 4194000, 5000000};
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+	char *labels[ARRAY_LEN(sizes)];
+
+	fixture_engine(f, "ID-B", "beta");
+	fake_engine_add(engine, "small");
+	labels[0] = letters(sizes[0]);
+	fake_engine_add(engine, "listed")->label = labels[0];
+	fixture_connect(f);
+	assert_non_null(cluster_container_find(f->cluster, "listed", NULL));
+	for (size_t i = 1; i < ARRAY_LEN(sizes); i++) {
+		char name[16];
+		struct fake_container *c;
+		CLEANUP_FREE char *event = NULL;
+
+		snprintf(name, sizeof(name), "large%zu", i);
+		c = fake_engine_add(engine, name);
+		c->label = labels[i] = letters(sizes[i]);
+		event = xasprintf("{\"status\":\"create\",\"id\":\"%s\",\"Type\":\"container\","
+				  "\"Action\":\"create\",\"Actor\":{\"ID\":\"%s\",\"Attributes\":{"
+				  "\"big\":\"%s\",\"name\":\"%s\"}},\"time\":1,\"timeNano\":%zu}\n",
+			c->id, c->id, c->label, name, i);
+		fake_engine_send(engine, event, strlen(event));
+		WAIT_UNTIL(f, cluster_container_find(f->cluster, name, NULL));
+		assert_string_equal(
+			cluster_container_find(f->cluster, name, NULL)->state, "running");
+		WAIT_UNTIL(f, fixture_count(f, "container create ") == i);
+	}
+	/* The stream goes on behind them. */
+	fake_engine_event(engine, &engine->containers[0], "die", false);
+	WAIT_UNTIL(f, fixture_count(f, "container die ") == 1);
+	assert_int_equal(engine->streams, 1);
+	assert_int_equal(fixture_count(f, "engine_disconnect"), 0);
+	assert_string_equal(node_error(fixture_node(f, engine)), "");
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		free(labels[i]);
+}
+
+/* Events that clients of the engine have made odd are told as they are, or cost themselves. */
+static void test_odd_events(void **state)
+{
+	static const char *const odd[] = {
+		"{\"Type\":\"container\",\"Action\":\"exec_create: sh "
+		"\\u0000\",\"Actor\":{\"ID\":\"1\"},"
+		"\"timeNano\":1}\n",
+		"{\"Type\":\"container\",\"Action\":\"kill\",\"Actor\":{\"ID\":\"2\","
+		"\"Attributes\":{"
+		"\"a\\u0000b\":\"c\\u0000d\"}},\"timeNano\":2}\n",
+		"{\"Type\":\"container\",\"Action\":\"top\",\"n\":18446744073709551615,"
+		"\"timeNano\":3}\n",
+		"{\"Type\":\"container\",\"Action\":\"kill\",\"Actor\":{\"ID\":\"\\ud800\"}}\n",
+		"{\"a\":}\n",
+		"{\"Type\":\"container\",\"Action\":\"kill\\u0000\",\"timeNano\":9}\n",
+	};
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+
+	fake_engine_add(engine, "web");
+	fixture_connect(f);
+	for (size_t i = 0; i < ARRAY_LEN(odd); i++)
+		fake_engine_send(engine, odd[i], strlen(odd[i]));
+	fake_engine_event(engine, &engine->containers[0], "die", false);
+	WAIT_UNTIL(f, fixture_count(f, "container die ") == 1);
+	assert_int_equal(fixture_count(f, "container exec_create: sh "), 1);
+	assert_int_equal(fixture_count(f, "container kill 2"), 1);
+	assert_int_equal(fixture_count(f, "container top"), 1);
+	assert_int_equal(fixture_count(f, "container "), 4);
+	assert_int_equal(engine->streams, 1);
+	assert_string_equal(node_error(fixture_node(f, engine)), "");
+}
+
+/* An image, network or volume that is odd or large costs itself. */
+static void test_odd_parts(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+	CLEANUP_FREE char *large = letters(5000000);
+	CLEANUP_FREE char *volumes =
+		xasprintf("{\"Volumes\": [{\"Name\":\"a\",\"Scope\":\"local\",\"Labels\":{\"big\":"
+			  "\"%s\"}},{\"Name\":\"b\",\"Labels\":{\"k\":}},{\"Name\":\"c\"}],"
+			  "\"Warnings\":[\"w\"]}",
+			large);
+	size_t len;
+
+	engine->volumes = volumes;
+	engine->images =
+		"[{\"Id\":\"sha256:" FAKE_HEX "\",\"Labels\":{\"a\\u0000b\":\"\\u0000\"}}]";
+	fixture_connect(f);
+	assert_non_null(cluster_volume_find(f->cluster, "a", NULL));
+	assert_null(cluster_volume_find(f->cluster, "b", NULL));
+	assert_non_null(cluster_volume_find(f->cluster, "c", NULL));
+	node_images(fixture_node(f, engine), &len);
+	assert_int_equal(len, 1);
+	engine->volumes = "{\"Volumes\":null,\"Warnings\":null}";
+	engine->images = "[]";
 }
 
 static void test_errors_differ(void **state)
@@ -354,6 +470,9 @@ int main(void)
 		FAST(test_turns_hostile),
 		FAST(test_garbage_events),
 		FAST(test_bad_record),
+		TEST(test_large_labels),
+		TEST(test_odd_events),
+		TEST(test_odd_parts),
 		FAST(test_errors_differ),
 		TEST(test_twins),
 		FAST(test_new_identity),

@@ -241,7 +241,7 @@ static void test_cleans(void **state)
 				       "1,{\"x\\u0000\":1}]}"),
 		&text);
 	assert_string_equal(
-		buf_str(&text), "{\"a\":\"\\u0000\",\"n\":[1.8446744073709552e19,1,{}]}");
+		buf_str(&text), "{\"a\":\"\\u0000\",\"n\":[1.8446744073709552e+19,1,{}]}");
 }
 
 int main(void)
