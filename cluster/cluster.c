@@ -63,6 +63,7 @@ struct cluster *cluster_new(struct loop *loop, const struct env *env, struct cli
 {
 	struct cluster *cluster = xcalloc(1, sizeof(*cluster));
 	struct cluster_live *shared = xcalloc(1, sizeof(*shared));
+	uint64_t down_after;
 
 	inventory_init(&cluster->inventory, loop, env, config->overcommit);
 	cluster->live = shared;
@@ -76,6 +77,9 @@ struct cluster *cluster_new(struct loop *loop, const struct env *env, struct cli
 	shared->refresh_max = config->refresh_max_ms;
 	shared->refused = config->refused;
 	shared->failure_retry = config->failure_retry > 0 ? config->failure_retry : 1;
+	down_after = (uint64_t)shared->failure_retry * LIVE_DOWN_AFTER_EACH_MS;
+	if (down_after < shared->timing.down_after)
+		shared->timing.down_after = (unsigned)down_after;
 	shared->reader = json_reader_new();
 	shared->turns[TURN_CONNECT].max = LIVE_CONNECTS_MAX;
 	shared->turns[TURN_SYNC].max = LIVE_SYNCS_MAX;

@@ -51,6 +51,9 @@ struct live_timing {
 };
 extern const struct live_timing live_default_timing;
 
+/* Of failure_retry: a node is down after so long, if timing.down_after is not less. */
+#define LIVE_DOWN_AFTER_EACH_MS 3300
+
 /* Bounds of what an engine can make us take. */
 #define LIVE_PING_MAX (4 * 1024)
 #define LIVE_INFO_MAX (1024 * 1024)

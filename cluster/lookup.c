@@ -254,6 +254,11 @@ struct network *cluster_network_find(
 		return found.items[0];
 	if (found.len == 0)
 		err_set(err, ERR_NOT_FOUND, "network %s not found", key);
+	else if (index_first(&cluster->inventory.network_ids, key))
+		err_set(err, ERR_INVALID,
+			"network %.64s is ambiguous: %zu nodes say that they have it; name it as "
+			"node/name",
+			key, found.len);
 	else
 		ambiguous(err, "network", key, &found, describe_network);
 	return NULL;
@@ -283,14 +288,26 @@ static void add_volume(struct candidates *found, struct volume *volume)
 	add(found, volume);
 }
 
+static void volumes_named(struct candidates *found, const struct inventory *inventory,
+	const char *name, bool is_shared)
+{
+	struct index_entry *entry = index_first(&inventory->volume_names, name);
+
+	for (; entry && !is_full(found); entry = index_next_same(entry)) {
+		if (volume_is_shared(entry->item) == is_shared)
+			add_volume(found, entry->item);
+	}
+}
+
 struct volume *cluster_volume_find(const struct cluster *cluster, const char *key, struct err *err)
 {
 	const struct inventory *inventory = &cluster->inventory;
 	struct candidates found = {.len = 0};
-	struct index_entry *entry = index_first(&inventory->volume_names, key);
 
-	for (; entry && !is_full(&found); entry = index_next_same(entry))
-		add_volume(&found, entry->item);
+	/* What a node says that all can reach takes no place of what another has itself. */
+	volumes_named(&found, inventory, key, false);
+	if (found.len == 0)
+		volumes_named(&found, inventory, key, true);
 	if (found.len == 0)
 		add_qualified(&found, inventory, &inventory->volume_names, key);
 	if (found.len == 1)

@@ -300,6 +300,11 @@ static void fail(struct node_live *live, const struct err *err, const uint64_t *
 			delay_set ? *delay_set
 				  : t->probe_fast + random_below(live, t->probe_fast / 2 + 1);
 
+		uint64_t due = live->failing_since + t->down_after;
+
+		/* The attempt that decides comes when it can, not up to a pause later. */
+		if (live->failures + 1 >= shared->failure_retry && now < due && now + delay > due)
+			delay = due - now;
 		if (live->failures < shared->failure_retry ||
 			now - live->failing_since < t->down_after) {
 			schedule(live, delay);

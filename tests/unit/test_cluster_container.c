@@ -663,6 +663,48 @@ static void test_bad_ids(void **state)
 	fixture_free(fx);
 }
 
+/* What all containers of a node weigh is bounded: those beyond are there without their labels. */
+static void test_share_of_a_node(void **state)
+{
+	enum { COUNT = 40, LABELS = 500 };
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct node *other = fixture_node(fx, "n2", "10.0.0.2:2375");
+	CLEANUP_FREE char *value = xcalloc(1, 4001);
+	CLEANUP_JSON json_t *labels = json_object(), *small CLEANUP_JSON = NULL;
+	struct container *container = NULL;
+
+	(void)state;
+	memset(value, 'v', 4000);
+	for (int i = 0; i < LABELS; i++) {
+		CLEANUP_FREE char *key = xasprintf("k%d", i);
+
+		json_object_set_new(labels, key, json_string(value));
+	}
+	for (int i = 1; i <= COUNT; i++) {
+		CLEANUP_FREE char *id = xasprintf("%064x", (unsigned)i);
+		CLEANUP_JSON json_t *entry =
+			json_pack("{s:s, s:O, s:[s]}", "Id", id, "Labels", labels, "Names", "/web");
+
+		container = fixture_record(node, entry, NULL, NULL);
+		assert_non_null(container);
+		assert_string_equal(container->view.name, "web");
+		inventory_container_put(container);
+		assert_true(node->inventory.bytes <= INVENTORY_NODE_BYTES_MAX);
+	}
+	assert_int_equal(node->inventory.containers_len, COUNT);
+	assert_int_equal(container->view.labels.len, 0);
+	assert_true(node->inventory.light > COUNT / 2);
+	small = json_pack("{s:s, s:{s:s}}", "Id", fixture_id("1"), "Labels", "a", "b");
+	container = fixture_record(other, small, NULL, NULL);
+	assert_int_equal(container->view.labels.len, 1);
+	container_unref(container);
+	containers_drop_node(node);
+	assert_int_equal(node->inventory.bytes, 0);
+	assert_int_equal(node->inventory.light, 0);
+	fixture_free(fx);
+}
+
 /* Sizes are bounded: the record stays small and usable, and nothing overflows. */
 static void test_huge(void **state)
 {
@@ -799,6 +841,7 @@ int main(void)
 		cmocka_unit_test(test_truncation),
 		cmocka_unit_test(test_bad_ids),
 		cmocka_unit_test(test_huge),
+		cmocka_unit_test(test_share_of_a_node),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_port_texts),
 		cmocka_unit_test(test_shared_texts),

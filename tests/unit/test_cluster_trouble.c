@@ -375,6 +375,24 @@ static void test_odd_parts(void **state)
 	engine->images = "[]";
 }
 
+/* Who asks for one failure alone waits for less. */
+static void test_down_after(void **state)
+{
+	static const struct {
+		unsigned retry, ms;
+	} cases[] = {{1, 3300}, {2, 6600}, {3, 9900}, {4, 10000}, {UINT32_MAX, 10000}};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct cluster_config config = {.failure_retry = cases[i].retry};
+		struct cluster *cluster = cluster_new(f->loop, env_system(), f->client, &config);
+		unsigned down_after = cluster->live->timing.down_after;
+
+		cluster_free(cluster);
+		assert_int_equal(down_after, cases[i].ms);
+	}
+}
+
 static void test_errors_differ(void **state)
 {
 	struct fixture *f = *state;
@@ -473,6 +491,7 @@ int main(void)
 		TEST(test_large_labels),
 		TEST(test_odd_events),
 		TEST(test_odd_parts),
+		TEST(test_down_after),
 		FAST(test_errors_differ),
 		TEST(test_twins),
 		FAST(test_new_identity),
