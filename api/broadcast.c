@@ -3,6 +3,7 @@
 #include "api/broadcast.h"
 #include "cluster/json_split.h"
 #include "cluster/node_call.h"
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/spool.h"
 #include "lib/str.h"
@@ -12,6 +13,16 @@
 #define LINE_MAX_BYTES (1024 * 1024)
 #define FAILURES_MAX (64 * 1024)
 #define UPLOAD_PIECE ((size_t)64 * 1024)
+#define RESULTS_MAX 1024 /* lines of one node; more images are loaded and not told of */
+
+/* What a load has for its result. Clients take each such line for an image that was loaded, so it
+ * is told once for all nodes, when they are done. */
+static const char result_prefix[] = "Loaded image";
+
+struct result {
+	char *line;
+	UT_hash_handle hh;
+};
 
 struct broadcast {
 	struct request *r; /* NULL when the client has gone, or the reply is complete */
@@ -22,6 +33,8 @@ struct broadcast {
 	size_t len, running;
 	size_t refs;   /* the exchange's, and one for each refresh under way */
 	bool is_whole; /* all healthy nodes were asked */
+	struct result
+		*results; /* of the nodes that are done, a hash in the order of their coming */
 };
 
 /* One of the nodes. */
@@ -36,6 +49,7 @@ struct receiver {
 	int status;  /* 0 = no answer */
 	char *last;  /* what was told last */
 	char *error; /* the first that came */
+	struct str_list results;
 	bool is_over;
 };
 
@@ -52,6 +66,17 @@ static void broadcast_stop(struct broadcast *b)
 	spool_free(TAKE_PTR(b->spool));
 }
 
+static void results_free(struct broadcast *b)
+{
+	struct result *result, *tmp;
+
+	HASH_ITER (hh, b->results, result, tmp) {
+		HASH_DEL(b->results, result);
+		free(result->line);
+		free(result);
+	}
+}
+
 static void broadcast_unref(struct broadcast *b)
 {
 	if (--b->refs > 0)
@@ -64,7 +89,9 @@ static void broadcast_unref(struct broadcast *b)
 		free(n->name);
 		free(n->last);
 		free(n->error);
+		str_list_free(&n->results);
 	}
+	results_free(b);
 	free(b->receivers);
 	free(b->path);
 	free(b->title);
@@ -186,6 +213,14 @@ static void refuse(struct broadcast *b)
 		agree && status > 0 ? first->error : text);
 }
 
+static void write_results(struct broadcast *b)
+{
+	struct result *result, *tmp;
+
+	HASH_ITER (hh, b->results, result, tmp)
+		write_object(b, json_pack("{s:s}", "stream", result->line));
+}
+
 static void finish(struct broadcast *b)
 {
 	char *text CLEANUP_FREE = failures(b);
@@ -195,12 +230,27 @@ static void finish(struct broadcast *b)
 	if (!exchange_reply_started(r->x)) {
 		refuse(b);
 	} else {
+		write_results(b);
 		if (text[0] != '\0')
 			write_object(b, json_pack("{s:s,s:{s:s}}", "error", text, "errorDetail",
 						"message", text));
 		exchange_reply_end(r->x);
 	}
 	b->r = NULL;
+}
+
+static void results_add(struct broadcast *b, const struct str_list *lines)
+{
+	struct result *result;
+
+	for (size_t i = 0; i < lines->len; i++) {
+		HASH_FIND_STR(b->results, lines->items[i], result);
+		if (result != NULL)
+			continue;
+		result = xcalloc(1, sizeof(*result));
+		result->line = xstrdup(lines->items[i]);
+		HASH_ADD_KEYPTR(hh, b->results, result->line, strlen(result->line), result);
+	}
 }
 
 static void receiver_over(struct receiver *n)
@@ -211,8 +261,10 @@ static void receiver_over(struct receiver *n)
 		return;
 	n->is_over = true;
 	receiver_stop(n);
-	if (n->error == NULL)
+	if (n->error == NULL) {
 		start_reply(b);
+		results_add(b, &n->results);
+	}
 	if (exchange_reply_started(b->r->x)) {
 		if (n->error != NULL)
 			tell(n, n->error);
@@ -243,6 +295,21 @@ static void receiver_refreshed(void *arg, const struct err *err)
 
 /* ---- What a node says ---- */
 
+/* "Loaded image: busybox:1": kept for the end, and a step of this node now. True when it is one. */
+static bool take_result(struct receiver *n, const char *line)
+{
+	const char *name = strchr(line, ':');
+	char *status CLEANUP_FREE = NULL;
+
+	if (!str_has_prefix(line, result_prefix) || name == NULL)
+		return false;
+	if (n->results.len < RESULTS_MAX)
+		str_list_add(&n->results, line);
+	status = xasprintf("loaded%.*s", (int)strcspn(name + 1, "\r\n"), name + 1);
+	tell(n, status);
+	return true;
+}
+
 static void pass_on(struct receiver *n, json_t *json)
 {
 	const char *id = json_str(json, "id", ""), *status = json_str(json, "status", "");
@@ -253,6 +320,8 @@ static void pass_on(struct receiver *n, json_t *json)
 			tell(n, status);
 		return;
 	}
+	if (take_result(n, json_str(json, "stream", "")))
+		return;
 	text = id[0] == '\0' ? xstrdup(n->name) : xasprintf("%s/%s", n->name, id);
 	json_object_set_new(json, "id", json_string(text));
 	write_object(n->b, json_incref(json));
