@@ -59,8 +59,16 @@ static void survey(struct api *api)
 	}
 	if (lowest_max < highest_min)
 		lowest_max = highest_min;
+	api->min_minor =
+		highest_min < API_VERSION_MIN_MINOR_MOST ? highest_min : API_VERSION_MIN_MINOR_MOST;
 	api->max_minor = lowest_max < API_VERSION_MAX_MINOR ? lowest_max : API_VERSION_MAX_MINOR;
 	api->prefers_buildkit = healthy > 0 && buildkit == healthy;
+}
+
+int api_min_minor(struct api *api)
+{
+	survey(api);
+	return api->min_minor;
 }
 
 int api_max_minor(struct api *api)
@@ -106,12 +114,12 @@ static int parse_version(struct api *api, const char **path, int *minor, struct 
 		return 0;
 	*path = p;
 	*minor = told;
-	if (major < 1 || (major == 1 && *minor < API_VERSION_MIN_MINOR))
+	if (major < 1 || (major == 1 && *minor < api_min_minor(api)))
 		return err_set(err, ERR_INVALID,
 			"client version %d.%d is too old. Minimum supported API version is 1.%d, "
 			"please upgrade your "
 			"client to a newer version",
-			major, *minor, API_VERSION_MIN_MINOR);
+			major, *minor, api_min_minor(api));
 	if (major > 1 || *minor > API_VERSION_MAX_MINOR)
 		return err_set(err, ERR_INVALID,
 			"client version %d.%d is too new. Maximum supported API version is 1.%d",

@@ -6,8 +6,11 @@
 #include "lib/json.h"
 
 /* The range of API versions that is offered to clients. The upper end is lowered to what all
- * healthy engines speak. */
-#define API_VERSION_MIN_MINOR 24
+ * healthy engines speak, and the lower end raised likewise, but not above
+ * API_VERSION_MIN_MINOR_MOST: from there on older clients are served in the nearest version that an
+ * engine speaks. */
+#define API_VERSION_MIN_MINOR 12
+#define API_VERSION_MIN_MINOR_MOST 24
 #define API_VERSION_MAX_MINOR 50
 
 #define API_BODY_MAX (4 * 1024 * 1024) /* of JSON requests */
@@ -39,7 +42,7 @@ struct api {
 	struct pins *made;             /* making.c: where clients made what is of one node */
 	struct buf edited;             /* forward.c: the reply that is being written */
 	uint64_t surveyed_ms; /* when the healthy nodes were looked at, 0 = to be done anew */
-	int max_minor;
+	int min_minor, max_minor;
 	struct http_headers defaults; /* what every reply has, see default_headers.c */
 	int defaults_minor;           /* the version that they tell of */
 	bool prefers_buildkit;
@@ -119,7 +122,8 @@ char *request_container_path(const struct request *r, const struct container *co
 
 /* Gives the reply of x the headers that an engine puts on every one. */
 void api_default_headers(struct api *api, struct exchange *x);
-/* The highest minor version of 1.x offered now. */
+/* The lowest and the highest minor version of 1.x offered now. */
+int api_min_minor(struct api *api);
 int api_max_minor(struct api *api);
 /* All healthy engines prefer BuildKit. */
 bool api_prefers_buildkit(struct api *api);

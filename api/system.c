@@ -82,7 +82,7 @@ void system_version(struct request *r)
 
 	uname(&host);
 	snprintf(api_version, sizeof(api_version), "1.%d", api_max_minor(r->api));
-	snprintf(min_version, sizeof(min_version), "1.%d", API_VERSION_MIN_MINOR);
+	snprintf(min_version, sizeof(min_version), "1.%d", api_min_minor(r->api));
 	/* What there is no answer to is empty: clients print these without looking. */
 	version = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "ApiVersion", api_version,
 		"MinAPIVersion", min_version, "Os", "linux", "Arch", go_arch(host.machine),

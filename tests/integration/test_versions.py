@@ -36,6 +36,7 @@ def test_ping_as_an_engine(manager, three):
     [
         ([("1.24", "1.41")], "1.41"),
         ([("1.12", "1.41"), ("1.24", "1.47")], "1.41"),
+        ([("1.12", "1.41"), ("1.15", "1.41")], "1.41"),
         ([("1.24", "1.41"), ("1.44", "1.52")], "1.44"),
         ([("1.24", "1.30"), ("1.24", "1.41"), ("1.40", "1.52")], "1.40"),
         ([("1.44", "1.52")], "1.50"),
@@ -53,7 +54,11 @@ def test_offered(fake, manager, ranges, offered):
 
     wait_until(told, f"{offered} to be offered", 5)
     version = m.json("GET", "/version")
-    assert (version["ApiVersion"], version["MinAPIVersion"]) == (offered, "1.24")
+    # What all of them take, and 1.24 in any case.
+    lowest = min(24, max(int(low.split(".")[1]) for low, high in ranges))
+    assert (version["ApiVersion"], version["MinAPIVersion"]) == (offered, f"1.{lowest}")
+    assert m.request("GET", f"/v1.{lowest}/containers/json").status == 200
+    assert m.request("GET", f"/v1.{lowest - 1}/containers/json").status == 400
     assert version["Components"][0]["Details"]["ApiVersion"] == offered
     for minor in (24, 30, 41, 44, 50):
         assert len(m.json("GET", f"/v1.{minor}/containers/json")) == len(engines)
@@ -285,5 +290,5 @@ def test_version_as_an_engine(docker, manager, three):
     assert own["Arch"] == theirs["Arch"]
     out = docker(m).run("version")
     assert re.search(r"Version: +swarm/", out)
-    assert re.search(r"API version: +1\.41 \(minimum version 1\.24\)", out)
+    assert re.search(r"API version: +1\.41 \(minimum version 1\.12\)", out)
     assert re.search(r"Experimental: +false", out)
