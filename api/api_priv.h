@@ -208,6 +208,11 @@ struct hijack_spec {
 };
 /* The request's body has been read. Texts are copied or used before it returns. */
 void hijack(struct request *r, const struct hijack_spec *spec);
+/* Reads a body that stands in front of an upgrade and means nothing (some clients send their
+ * options twice, or an empty one in chunks), as engines read past it, and calls go; at once when
+ * there is none. One of more than API_BODY_MAX is 413. What go needs is to be looked up by it: time
+ * passes. */
+void hijack_behind_body(struct request *r, void (*go)(struct request *r));
 
 /* ---- events.c ---- */
 

@@ -118,14 +118,55 @@ static void append_node(struct buf *out, const struct node *node)
 	buf_append_str(out, "}}");
 }
 
-/* Puts the node in front of everything else, and its address where a port is bound to all
- * addresses. The text is not parsed: an object starts with a brace, and inside a string the quotes
- * of the pattern would be escaped. */
+/* Where the object that begins at p ends: behind its last brace, or at end when it has none. */
+static const char *object_end(const char *p, const char *end)
+{
+	bool in_string = false;
+	size_t depth = 0;
+
+	for (; p < end; p++) {
+		if (in_string && *p == '\\')
+			p++;
+		else if (*p == '"')
+			in_string = !in_string;
+		else if (!in_string && *p == '{')
+			depth++;
+		else if (!in_string && *p == '}' && --depth == 0)
+			return p + 1;
+	}
+	return end;
+}
+
+/* Appends the text with the node's address where a port is bound to all addresses: in what is so
+ * (NetworkSettings), not in what was asked for (HostConfig.PortBindings), which clients compare
+ * with what they would ask for. The text is not parsed: inside a string the quotes of the patterns
+ * would be escaped. */
+static void append_with_address(
+	struct buf *out, const char *body, const char *end, const struct node *node)
+{
+	static const char settings[] = "\"NetworkSettings\":{";
+	static const char any[] = "\"HostIp\":\"0.0.0.0\"";
+	const char *p = memmem(body, (size_t)(end - body), settings, sizeof(settings) - 1);
+	const char *settings_end;
+
+	if (p == NULL)
+		p = end;
+	buf_append(out, body, (size_t)(p - body));
+	body = p;
+	settings_end = p < end ? object_end(p + sizeof(settings) - 2, end) : end;
+	while ((p = memmem(body, (size_t)(settings_end - body), any, sizeof(any) - 1)) != NULL) {
+		buf_append(out, body, (size_t)(p - body));
+		buf_printf(out, "\"HostIp\":\"%s\"", node_ip(node));
+		body = p + sizeof(any) - 1;
+	}
+	buf_append(out, body, (size_t)(end - body));
+}
+
+/* Puts the node in front of everything else. */
 static bool inspect_edit(
 	struct request *r, struct node *node, const struct reply *reply, struct buf *out, void *arg)
 {
-	static const char any[] = "\"HostIp\":\"0.0.0.0\"";
-	const char *body = reply->body, *p, *end = body + reply->body_len;
+	const char *body = reply->body;
 
 	(void)r;
 	(void)arg;
@@ -138,13 +179,7 @@ static bool inspect_edit(
 	append_node(out, node);
 	if (body[1] != '}')
 		buf_append_char(out, ',');
-	body++;
-	while ((p = memmem(body, (size_t)(end - body), any, sizeof(any) - 1)) != NULL) {
-		buf_append(out, body, (size_t)(p - body));
-		buf_printf(out, "\"HostIp\":\"%s\"", node_ip(node));
-		body = p + sizeof(any) - 1;
-	}
-	buf_append(out, body, (size_t)(end - body));
+	append_with_address(out, body + 1, body + reply->body_len, node);
 	return true;
 }
 
@@ -276,7 +311,7 @@ void container_commit(struct request *r)
 
 /* ---- Attach ---- */
 
-void container_attach(struct request *r)
+static void attach(struct request *r)
 {
 	struct container *container = request_container(r);
 	char *path CLEANUP_FREE = NULL;
@@ -284,16 +319,16 @@ void container_attach(struct request *r)
 	exchange_end_connection(r->x);
 	if (container == NULL)
 		return;
-	if (exchange_body_length(r->x) != 0) {
-		exchange_reply_error(
-			r->x, 400, "attach takes no body before the connection is upgraded");
-		return;
-	}
 	path = request_container_path(r, container);
 	hijack(r, &(struct hijack_spec){.node = container->node,
 			  .path = path,
 			  .protocol = "tcp",
 			  .is_optional = true});
+}
+
+void container_attach(struct request *r)
+{
+	hijack_behind_body(r, attach);
 }
 
 void container_attach_ws(struct request *r)

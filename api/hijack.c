@@ -125,6 +125,45 @@ static int choose_protocol(
 	return 0;
 }
 
+/* ---- Bodies in front of an upgrade ---- */
+
+struct behind_body {
+	struct request *r;
+	void (*go)(struct request *r);
+};
+
+static void behind_body_end(struct exchange *x, bool finished, void *arg)
+{
+	(void)x;
+	(void)finished;
+	free(arg);
+}
+
+static void body_was_read(struct exchange *x, const char *body, size_t len, void *arg)
+{
+	struct behind_body *b = arg;
+
+	(void)x;
+	(void)body;
+	(void)len;
+	b->go(b->r);
+}
+
+void hijack_behind_body(struct request *r, void (*go)(struct request *r))
+{
+	struct behind_body *b;
+
+	if (exchange_body_length(r->x) == 0) {
+		go(r);
+		return;
+	}
+	b = xcalloc(1, sizeof(*b));
+	b->r = r;
+	b->go = go;
+	exchange_on_end(r->x, behind_body_end, b);
+	exchange_read_body(r->x, API_BODY_MAX, body_was_read, b);
+}
+
 void hijack(struct request *r, const struct hijack_spec *spec)
 {
 	struct hijack *h = xcalloc(1, sizeof(*h));

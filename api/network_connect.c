@@ -2,6 +2,7 @@
  * one of that engine's. */
 #include "api/networks.h"
 #include "lib/str.h"
+#include "scheduler/create_request.h"
 
 #include <string.h>
 
@@ -100,10 +101,13 @@ static void connect_body(struct exchange *x, const char *body, size_t len, void 
 	(void)x;
 	if (joining_read(r, body, len, &joining, &missing) != 0)
 		return;
-	if (joining.container == NULL)
+	if (joining.container == NULL) {
 		request_fail(r, &missing);
-	else if (can_join(r, &joining))
+	} else if (can_join(r, &joining)) {
+		create_endpoint_links(json_obj(joining.body, "EndpointConfig"),
+			node_view(joining.container->node));
 		forward(r, joining.container->node, &joining, "/connect");
+	}
 	json_decref(joining.body);
 }
 

@@ -14,14 +14,6 @@
 #define HOLD_MS 100
 #define HOLD_REFUSAL_MS 1000
 
-static bool has_body(struct request *r)
-{
-	if (exchange_body_length(r->x) == 0)
-		return false;
-	exchange_reply_error(r->x, 400, "a body must not come before the connection is upgraded");
-	return true;
-}
-
 /* Where the client builds; for one that is new, where the strategy says. */
 static struct node *home_node(struct request *r, struct err *err)
 {
@@ -47,18 +39,20 @@ static void upgrade(struct request *r, struct node *node, const char *path, bool
 			  .arg = build_run_new(r, node, is_grpc)});
 }
 
-void build_grpc(struct request *r)
+static void grpc(struct request *r)
 {
 	struct err err = ERR_INIT;
-	struct node *node;
+	struct node *node = home_node(r, &err);
 
-	if (has_body(r))
-		return;
-	node = home_node(r, &err);
 	if (node != NULL)
 		upgrade(r, node, "/grpc", true);
 	else
 		request_fail(r, &err);
+}
+
+void build_grpc(struct request *r)
+{
+	hijack_behind_body(r, grpc);
 }
 
 /* ---- Sessions ---- */
@@ -177,13 +171,11 @@ static void session_open(struct request *r)
 	upgrade(r, node, "/session", false);
 }
 
-void build_session(struct request *r)
+static void session(struct request *r)
 {
 	struct err err = ERR_INIT;
 	struct node *named;
 
-	if (has_body(r))
-		return;
 	if (request_node_named(r, &named, &err) != 0) {
 		request_fail(r, &err);
 		return;
@@ -195,4 +187,9 @@ void build_session(struct request *r)
 		return;
 	}
 	hold(r, uuid_of(r), &err, HOLD_MS);
+}
+
+void build_session(struct request *r)
+{
+	hijack_behind_body(r, session);
 }

@@ -51,6 +51,40 @@ static void references_rewrite(json_t *host, const char *key, const struct node_
 	}
 }
 
+/* A network knows containers by their own names, on whichever node they are. */
+static char *link_for(const struct node_view *node, const char *text)
+{
+	char *known = reference_for(node, text);
+	const char *slash = memrchr(text, '/', strcspn(text, ":"));
+
+	return known != NULL || slash == NULL ? known : xstrdup(slash + 1);
+}
+
+void create_endpoint_links(json_t *endpoint, const struct node_view *node)
+{
+	json_t *links = json_arr(endpoint, "Links");
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (links, i, item) {
+		CLEANUP_FREE char *text =
+			json_is_string(item) ? link_for(node, json_string_value(item)) : NULL;
+
+		if (text != NULL)
+			json_array_set_new(links, i, json_string(text));
+	}
+}
+
+static void endpoints_rewrite(json_t *body, const struct node_view *node)
+{
+	json_t *endpoints = json_obj(json_obj(body, "NetworkingConfig"), "EndpointsConfig");
+	const char *network;
+	json_t *endpoint;
+
+	json_object_foreach (endpoints, network, endpoint)
+		create_endpoint_links(endpoint, node);
+}
+
 static void network_container_rewrite(
 	const struct create_request *request, json_t *host, const struct node_view *node)
 {
@@ -72,6 +106,7 @@ json_t *create_request_body(
 	json_t *body = json_deep_copy(request->body);
 	json_t *host = json_obj(body, "HostConfig");
 
+	endpoints_rewrite(body, node);
 	if (host == NULL)
 		return body;
 	if (request->cpu_shares > 0)

@@ -86,5 +86,8 @@ int create_request_add_term(struct create_request *request, enum create_term kin
  * engine without overcommit; 0 = not known. */
 json_t *create_request_body(
 	const struct create_request *request, const struct node_view *node, int64_t ncpu);
+/* The links of an end point ("node/web:alias") as the engine of this node, and the network, know
+ * them: changes the object in place. Anything but texts is left for the engine to refuse. */
+void create_endpoint_links(json_t *endpoint, const struct node_view *node);
 
 #endif

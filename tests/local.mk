@@ -24,7 +24,8 @@ EXTRA_DIST += docs/simulator.md README.md NEWS CONTRIBUTING.md SECURITY.md LICEN
 	tests/integration/lab/machine.py \
 	tests/integration/lab/registry.py tests/integration/lab/swarm.py \
 	tests/integration/lab/volume_plugin.py tests/integration/lab/waiting.py \
-	tests/integration/test_aborts.py tests/integration/test_create_images.py \
+	tests/integration/test_aborts.py tests/integration/test_clients.py \
+	tests/integration/test_create_images.py \
 	tests/integration/test_discovery.py tests/integration/test_failing_calls.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_global_scope.py \

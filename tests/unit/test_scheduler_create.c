@@ -418,6 +418,31 @@ static void test_dependencies(void **state)
 	create_request_free(request);
 }
 
+static void test_links_of_an_end_point(void **state)
+{
+	static const char body[] =
+		"{\"Labels\":{},\"NetworkingConfig\":{\"EndpointsConfig\":{\"back\":{\"Links\":"
+		"[\"" HEX64 ":a\",\"node9/web:b\",\"/web:c/d\",\"web:e\",7]},\"x\":null}}}";
+	const struct container_view db = {
+		.id = "ffff3456789abcdef0123456789abcdef0123456789abcdef0123456789abcde",
+		.swarm_id = HEX64,
+		.name = "db",
+		.image = "",
+		.image_id = "",
+	};
+	const struct container_view *containers[] = {&db};
+	struct node_view node = no_node;
+	struct create_request *request = good(body);
+
+	(void)state;
+	node.containers = containers;
+	node.containers_len = 1;
+	expect_body(request, &node, 4,
+		"{\"Labels\":{},\"NetworkingConfig\":{\"EndpointsConfig\":{\"back\":{\"Links\":"
+		"[\"db:a\",\"web:b\",\"web:c/d\",\"web:e\",7]},\"x\":null}}}");
+	create_request_free(request);
+}
+
 static void test_network_of_a_node(void **state)
 {
 	struct create_request *request =
@@ -750,6 +775,7 @@ int main(void)
 		cmocka_unit_test(test_resources),
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_dependencies),
+		cmocka_unit_test(test_links_of_an_end_point),
 		cmocka_unit_test(test_network_of_a_node),
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_volumes),
