@@ -1,5 +1,6 @@
-/* What a request needs may go while its body is still under way: the node, the container, or the
- * client. For each route that waits for a body, and under the sanitizers. */
+/* What a request needs may go while it waits: the node, the container, or the client; while the
+ * body is still under way, while the engine has not answered, and while the inventory is brought up
+ * to date. For each route that waits for a body, and under the sanitizers. */
 #include "tests/unit/manager_fixture.h"
 
 #define EXEC_ID "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
@@ -86,20 +87,20 @@ static void client_goes(struct manager *m)
 	manager_reconnect(m);
 }
 
-/* Sends all of the request but the last byte of its body; gives what is left. */
-static const char *send_most(struct manager *m, const struct route *route)
+/* Sends the request but for so many bytes of its body; gives what is left. */
+static const char *send_without(struct manager *m, const struct route *route, size_t left)
 {
 	size_t len = strlen(route->body);
-	char *head CLEANUP_FREE =
+	char *text CLEANUP_FREE =
 		xasprintf("%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: "
 			  "application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
-			route->line, len, (int)len - 1, route->body);
+			route->line, len, (int)(len - left), route->body);
 
-	raw_send(&m->caller, head);
+	raw_send(&m->caller, text);
 	wait_for(&m->f, raw_is_sent, &m->caller);
-	/* The manager waits for the rest now. */
+	/* The manager waits now. */
 	fixture_settle(&m->f);
-	return route->body + len - 1;
+	return route->body + len - left;
 }
 
 static void expect_answer(struct manager *m, const struct route *route)
@@ -118,22 +119,54 @@ static void expect_answer(struct manager *m, const struct route *route)
 	}
 }
 
+enum stage {
+	BODY,
+	ANSWER,
+	REFRESH,
+	STAGES,
+};
+
+static void set_fault(struct manager *m, enum fake_fault fault)
+{
+	m->alpha->fault_path = m->beta->fault_path = "/";
+	m->alpha->fault = m->beta->fault = fault;
+}
+
+static void release(struct manager *m)
+{
+	fake_engine_release(m->alpha);
+	fake_engine_release(m->beta);
+	fixture_settle(&m->f);
+}
+
+static void run(const struct route *route, enum stage stage, void (*goes)(struct manager *m))
+{
+	struct manager m;
+	const char *rest;
+
+	manager_start(&m);
+	cluster_exec_add(m.cluster, EXEC_ID, container_one(&m));
+	if (stage != BODY)
+		set_fault(&m, FAKE_HOLD);
+	rest = send_without(&m, route, stage == BODY);
+	if (stage == REFRESH)
+		release(&m); /* and what is asked next is held again */
+	goes(&m);
+	fixture_settle(&m.f);
+	set_fault(&m, FAKE_NONE);
+	release(&m);
+	if (goes != client_goes) {
+		raw_send(&m.caller, rest);
+		expect_answer(&m, route);
+	}
+	manager_stop(&m);
+}
+
 static void run_all(void (*goes)(struct manager *m))
 {
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-		struct manager m;
-		const char *rest;
-
-		manager_start(&m);
-		cluster_exec_add(m.cluster, EXEC_ID, container_one(&m));
-		rest = send_most(&m, &routes[i]);
-		goes(&m);
-		fixture_settle(&m.f);
-		if (goes != client_goes) {
-			raw_send(&m.caller, rest);
-			expect_answer(&m, &routes[i]);
-		}
-		manager_stop(&m);
+		for (unsigned stage = BODY; stage < STAGES; stage++)
+			run(&routes[i], (enum stage)stage, goes);
 	}
 }
 
@@ -164,7 +197,7 @@ static void test_node_is_named(void **state)
 
 	(void)state;
 	manager_start(&m);
-	rest = send_most(&m, &update);
+	rest = send_without(&m, &update, 1);
 	nodes_go(&m);
 	fixture_settle(&m.f);
 	raw_send(&m.caller, rest);
