@@ -93,8 +93,7 @@ static void history_done(struct request *r, struct fanout_reply *replies, size_t
 
 	(void)r;
 	for (size_t i = 0; i < len; i++) {
-		/* One that went down since is not there to be named. */
-		if (fanout_is_good(&replies[i]) && replies[i].node != NULL)
+		if (fanout_is_good(&replies[i]))
 			read_answer(h, &replies[i]);
 		if (!fanout_is_good(&replies[i]))
 			fanout_warn(&warnings, &replies[i]);

@@ -22,8 +22,7 @@ static void merge_containers(json_t *all, const json_t *removed, const struct fa
 	json_array_foreach ((json_t *)removed, i, id) {
 		if (!json_is_string(id))
 			continue;
-		if (reply->node != NULL)
-			node_container_gone(reply->node, json_string_value(id));
+		node_container_gone(reply->node, json_string_value(id));
 		json_array_append(all, id);
 	}
 }
