@@ -47,16 +47,15 @@ struct call *live_probe(struct node_live *live, unsigned total_ms, call_collect_
 	return call_collect(live->endpoint, &request, LIVE_PING_MAX, done, arg);
 }
 
-/* The engine's own words, short and on one line: {"message"} or plain text. */
+/* The engine's own words, short and on one line, of {"message"}. Other text is not repeated: what
+ * answers may be no engine, and its pages are nobody's to read here. */
 static void engine_message(const struct reply *reply, char *out, size_t size)
 {
 	json_t *json CLEANUP_JSON =
 		live_parse(reply->body, reply->body_len, LIVE_INFO_VALUES, NULL);
-	const char *text = json_is_object(json) ? json_str(json, "message", "") : NULL;
+	const char *text = json_str(json, "message", "");
 	size_t n = 0;
 
-	if (!text)
-		text = reply->body_len && reply->body[0] != '<' ? reply->body : "";
 	while (*text && n + 1 < size && n < 300) {
 		unsigned char c = (unsigned char)*text++;
 
@@ -71,11 +70,11 @@ int live_status_error(const char *path, const struct reply *reply, struct err *e
 {
 	char message[320];
 
-	engine_message(reply, message, sizeof(message));
-	if (reply->status == 400 && strstr(message, "HTTPS server"))
+	if (reply->status == 400 && strstr(reply->body, "HTTPS server"))
 		return err_set(err, ERR_UPSTREAM,
 			"the engine speaks TLS and was asked without: give the manager its TLS "
 			"options");
+	engine_message(reply, message, sizeof(message));
 	return err_set(err, reply->status == 404 ? ERR_NOT_FOUND : ERR_UPSTREAM,
 		"GET %s: the engine answered %d%s%s", path, reply->status, message[0] ? ": " : "",
 		message);

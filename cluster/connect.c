@@ -371,7 +371,9 @@ static void version_done(void *arg, const struct reply *reply, const struct err 
 	json = live_reply_read(live, "/version", reply, failed, &err);
 	if (!json.document || apply_version(live, json, &err) == -1) {
 		if (!json.document && !failed && reply->status < 400)
-			err_set(&err, ERR_UPSTREAM, "not a Docker engine: GET /version: not JSON");
+			err_set(&err, ERR_UPSTREAM,
+				"not a Docker engine, but another HTTP server: GET /version: not "
+				"JSON");
 		connect_failed(live, &err);
 		return;
 	}

@@ -393,6 +393,27 @@ static void test_down_after(void **state)
 	}
 }
 
+/* What stands on a page of another server is told to nobody. */
+static void test_repeats_no_page(void **state)
+{
+	static const char *const pages[] = {
+		"secret", "<b>secret</b>", "{\"a\":\"secret\"}", "[\"secret\"]"};
+	const char words[] = "{\"message\":\"own words\"}";
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+		const struct reply reply = {
+			.status = 403, .body = pages[i], .body_len = strlen(pages[i])};
+
+		live_status_error("/version", &reply, &err);
+		assert_string_equal(err.msg, "GET /version: the engine answered 403");
+	}
+	live_status_error("/version",
+		&(struct reply){.status = 403, .body = words, .body_len = sizeof(words) - 1}, &err);
+	assert_string_equal(err.msg, "GET /version: the engine answered 403: own words");
+}
+
 static void test_errors_differ(void **state)
 {
 	struct fixture *f = *state;
@@ -492,6 +513,7 @@ int main(void)
 		TEST(test_odd_events),
 		TEST(test_odd_parts),
 		TEST(test_down_after),
+		cmocka_unit_test(test_repeats_no_page),
 		FAST(test_errors_differ),
 		TEST(test_twins),
 		FAST(test_new_identity),
