@@ -118,6 +118,7 @@ int manage_read_options(
 	if (!str_eq(driver, "swarm"))
 		return err_set(err, ERR_USAGE, "unsupported cluster \"%s\"", driver);
 	config->hosts = options_list(options, "host");
+	config->admin = options_text(options, "admin");
 	config->strategy = options_text(options, "strategy");
 	config->filters = options_list(options, "filter");
 	return 0;

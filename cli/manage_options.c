@@ -15,6 +15,13 @@ static const struct option_spec specs[] = {
 		.fallback = "tcp://127.0.0.1:2375",
 		.help = "Where to listen: tcp://HOST:PORT or unix:///PATH.",
 	},
+	{
+		.name = "admin",
+		.kind = OPTION_TEXT,
+		.argument = "ADDRESS",
+		.help = "Serve /health, /ready and /metrics at tcp://HOST:PORT or unix:///PATH, "
+			"in plain HTTP to whoever can reach it.",
+	},
 	DISCOVERY_OPTIONS,
 	{
 		.name = "heartbeat",

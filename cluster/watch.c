@@ -4,6 +4,7 @@
 #include "cluster/live.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -287,6 +288,7 @@ static void hold(struct node_live *live, json_t *json, size_t len)
 	struct watch *watch = &live->watch;
 	struct held_event *event = xcalloc(1, sizeof(*event));
 
+	metrics_inc(METRIC_EVENTS);
 	event->live = live;
 	event->json = json;
 	event->size = len + sizeof(*event);

@@ -5,6 +5,7 @@
 #include "lib/addr.h"
 #include "lib/buf.h"
 #include "lib/log.h"
+#include "lib/metrics.h"
 
 #include <assert.h>
 #include <string.h>
@@ -226,6 +227,7 @@ static void tell(struct discovery *d, struct str_list *addrs_take)
 	d->last = *addrs_take;
 	*addrs_take = (struct str_list){0};
 	d->has_last = true;
+	metrics_inc(METRIC_DISCOVERY_UPDATES);
 	d->changed(&d->last, d->watch_arg);
 }
 
@@ -290,6 +292,7 @@ void discovery_report_error(struct discovery *d, const struct err *err)
 {
 	struct err told = *err;
 
+	metrics_inc(METRIC_DISCOVERY_ERRORS);
 	d->look_failures++;
 	d->is_empty = false;
 	grace_void(d);
@@ -332,6 +335,7 @@ static void report_nothing(struct discovery *d, size_t listed)
 {
 	struct err err = ERR_INIT;
 
+	metrics_inc(METRIC_DISCOVERY_ERRORS);
 	grace_void(d);
 	if (listed > 0)
 		err_set(&err, ERR_UPSTREAM,

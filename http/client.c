@@ -3,6 +3,7 @@
 #include "http/client_priv.h"
 #include "http/head.h"
 #include "http/tls.h"
+#include "lib/metrics.h"
 #include "lib/str.h"
 
 #include <string.h>
@@ -67,6 +68,13 @@ void call_release(struct call *call)
 	endpoint_unref(e);
 }
 
+/* Calls to engines are counted; those to stores are not among them. */
+static void count(const struct call *call, enum err_code code)
+{
+	if (call->endpoint->carrier == &direct_carrier)
+		metrics_inc(metrics_of_call(call->status, (int)code));
+}
+
 void call_finish(struct call *call, const struct err *err)
 {
 	const struct call_ops *ops = TAKE_PTR(call->ops);
@@ -76,6 +84,7 @@ void call_finish(struct call *call, const struct err *err)
 		return;
 	if (err != NULL)
 		copy = *err;
+	count(call, copy.code);
 	call_unlink(call);
 	call->endpoint->carrier->stop(call);
 	if (ops->done != NULL)
@@ -111,6 +120,7 @@ void call_cancel(struct call *call)
 	if (call->ops == NULL) /* from inside done */
 		return;
 	call->ops = NULL;
+	count(call, ERR_CANCELED);
 	call_unlink(call);
 	call->endpoint->carrier->stop(call);
 }

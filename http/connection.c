@@ -2,6 +2,7 @@
  * now happens in connection_pump; events and exchanges only call it. */
 #include "http/server_priv.h"
 #include "lib/log.h"
+#include "lib/metrics.h"
 #include "lib/str.h"
 
 #include <string.h>
@@ -33,6 +34,8 @@ void connection_open(struct server *server, struct stream *stream, const char *p
 		c->next->prev = c;
 	server->connections = c;
 	server->connections_len++;
+	metrics_inc(METRIC_CONNECTIONS);
+	metrics_inc(METRIC_CONNECTIONS_OPEN);
 	server_wake_janitor(server);
 	stream_on_ready(stream, connection_ready, c);
 	connection_pump(c);
@@ -60,6 +63,7 @@ static void connection_unlink(struct connection *c)
 	if (c->next != NULL)
 		c->next->prev = c->prev;
 	server->connections_len--;
+	metrics_dec(METRIC_CONNECTIONS_OPEN);
 }
 
 void connection_close(struct connection *c, const char *reason)

@@ -2,6 +2,7 @@
  * back before it returns: the connection's next pump does what follows from it. */
 #include "http/server_priv.h"
 #include "lib/log.h"
+#include "lib/metrics.h"
 #include "lib/str.h"
 
 #include <assert.h>
@@ -43,6 +44,7 @@ void exchange_finish(struct exchange *x, bool finished)
 	c->exchange = NULL;
 	if (x->taps != NULL)
 		taps_end(x, finished);
+	metrics_inc(finished ? metrics_of_status(x->status) : METRIC_REQUESTS_CUT);
 	while ((end = x->ends) != NULL) {
 		x->ends = end->next;
 		end->fn(x, finished, end->arg);
@@ -378,6 +380,7 @@ void exchange_reply_start(
 	if (x->taps != NULL)
 		headers = tapped_head(x, &status, headers, &changed, false);
 	x->reply = EXCHANGE_REPLY_STARTED;
+	x->status = status;
 	x->drops_body = str_eq(x->head.method, "HEAD") || status == 204 || status == 304;
 	x->is_chunked = length < 0 && !x->head.is_http10 && !x->drops_body;
 	x->reply_left = length;

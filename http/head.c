@@ -428,7 +428,7 @@ const char *head_reason(int status)
 		{429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
 		{500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
 		{503, "Service Unavailable"}, {504, "Gateway Timeout"},
-		{505, "HTTP Version Not Supported"}};
+		{505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		if (table[i].status == status)

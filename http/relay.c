@@ -2,6 +2,7 @@
  * passed on once everything before it was written. */
 #include "http/relay.h"
 #include "lib/buf.h"
+#include "lib/metrics.h"
 
 #include <string.h>
 
@@ -40,6 +41,7 @@ static void relay_free(void *arg)
 static void relay_close(struct relay *r)
 {
 	r->is_over = true;
+	metrics_dec(METRIC_STREAMS_OPEN);
 	loop_timer_free(TAKE_PTR(r->timer));
 	stream_close(TAKE_PTR(r->there.from));
 	stream_close(TAKE_PTR(r->there.to));
@@ -199,6 +201,8 @@ struct relay *relay_start(struct loop *loop, struct stream *a, struct stream *b,
 {
 	struct relay *r = xcalloc(1, sizeof(*r));
 
+	metrics_inc(METRIC_STREAMS);
+	metrics_inc(METRIC_STREAMS_OPEN);
 	r->loop = loop;
 	r->there.from = r->back.to = a;
 	r->there.to = r->back.from = b;

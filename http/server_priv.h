@@ -152,6 +152,7 @@ struct exchange {
 	exchange_sink_fn *sink;
 	void *body_arg; /* of the one or the other */
 	enum exchange_reply reply;
+	int status;                          /* of the reply; 0 = none yet */
 	const struct http_headers *defaults; /* of the reply; may be NULL. Borrowed */
 	bool is_chunked, drops_body;
 	int64_t reply_left; /* of a known length */

@@ -29,6 +29,8 @@ lib_libswarm_lib_a_SOURCES = \
 	lib/loop_work.c \
 	lib/mem.c \
 	lib/mem.h \
+	lib/metrics.c \
+	lib/metrics.h \
 	lib/regex.cc \
 	lib/regex.h \
 	lib/spool.c \

@@ -19,6 +19,7 @@ static void on_nodes(const struct str_list *addrs, void *arg)
 {
 	struct manage *m = arg;
 	m->discovery_failure = ERR_NONE;
+	m->has_nodes = true;
 	log_info("discovery lists %zu engines", addrs->len);
 	cluster_set_nodes(m->cluster, addrs);
 }
@@ -127,6 +128,39 @@ static void make_server(struct manage *m)
 	m->server = server_new(m->loop, m->gate, NULL);
 }
 
+/* Why clients had better ask another manager; NULL = they may come. */
+static const char *unready(void *arg)
+{
+	const struct manage *m = arg;
+	size_t len = 0;
+	struct node *const *nodes = cluster_nodes(m->cluster, &len);
+	if (m->state != MANAGE_SERVING)
+		return "the manager is shutting down";
+	if (!m->has_nodes)
+		return "discovery has not answered yet";
+	if (len == 0)
+		return "discovery lists no node";
+	for (size_t i = 0; i < len; i++)
+		if (node_updated_at(nodes[i]) != 0)
+			return NULL;
+	return "the state of no node is known yet";
+}
+
+static int make_web(struct manage *m, struct err *err)
+{
+	if (m->config->admin == NULL)
+		return 0;
+	m->web_config = (struct web_config){
+		.address = m->config->admin,
+		.version = m->config->version,
+		.cluster = m->cluster,
+		.unready = unready,
+		.arg = m,
+	};
+	m->web = web_new(m->loop, &m->web_config, err);
+	return m->web != NULL ? 0 : -1;
+}
+
 static void give_back(void *arg)
 {
 	struct manage *m = arg;
@@ -155,7 +189,7 @@ struct manage *manage_new(const struct manage_config *config, struct err *err)
 		goto failed;
 	make_cluster(m);
 	make_server(m);
-	if (manage_listen(m, err) < 0)
+	if (manage_listen(m, err) < 0 || make_web(m, err) < 0)
 		goto failed;
 	warn_of_unverified_tls(config);
 	m->give_back = loop_timer_new(m->loop, give_back, m);
@@ -181,6 +215,7 @@ void manage_free(struct manage *m)
 	/* From the clients down to what serves them: nobody is left to ask what goes next. The end
 	 * of the last exchange still tells the gate, which tells the stop timer. */
 	server_free(m->server);
+	web_free(m->web);
 	manage_signals_stop(m);
 	handler_free(m->gate);
 	discovery_close(m->discovery);

@@ -13,6 +13,7 @@
 /* Everything is borrowed, and must live as long as the manager. */
 struct manage_config {
 	const char *version;          /* of the program, as clients see it */
+	const char *admin;            /* where health and metrics are served; NULL = nowhere */
 	const struct str_list *hosts; /* where to listen: "tcp://0.0.0.0:2375", "unix:///path" */
 
 	const char *discovery; /* URL */

@@ -6,6 +6,7 @@
 #include "discovery/discovery.h"
 #include "http/server.h"
 #include "manage/manage.h"
+#include "web/web.h"
 
 struct scheduler;
 
@@ -34,12 +35,15 @@ struct manage {
 	struct handler *gate; /* and the API handler behind it */
 	struct server *server;
 	struct discovery *discovery;
+	struct web *web; /* NULL = none was asked for */
+	struct web_config web_config;
 
 	enum manage_state state;
 	struct loop_timer *stop_timer;
 	struct loop_timer *give_back; /* memory, again and again */
 	struct loop_signal *signals[MANAGE_SIGNALS];
 
+	bool has_nodes; /* discovery has answered */
 	enum err_code
 		discovery_failure; /* last one told of; ERR_NONE = none since the nodes changed */
 	uint64_t discovery_failed_at;

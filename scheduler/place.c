@@ -2,6 +2,7 @@
 #include "cluster/cluster.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/metrics.h"
 #include "lib/str.h"
 #include "scheduler/create_request.h"
 #include "scheduler/scheduler.h"
@@ -136,10 +137,22 @@ static void preferred_nodes(const struct cluster *cluster, const struct create_r
 		bitset_add(preferred, node_slot(wanted));
 }
 
+static enum metric outcome(const struct reservation *reservation, const struct err *err)
+{
+	if (reservation != NULL)
+		return METRIC_PLACEMENTS_PLACED;
+	if (err->code == ERR_NO_NODE)
+		return METRIC_PLACEMENTS_NO_NODE;
+	return err->code == ERR_CONFLICT ? METRIC_PLACEMENTS_CONFLICT : METRIC_PLACEMENTS_ERROR;
+}
+
 struct reservation *scheduler_place(struct scheduler *scheduler, struct cluster *cluster,
 	const struct create_request *request, const struct str_list *excluded, struct err *err)
 {
 	struct placement placement = *create_request_placement(request);
+	uint64_t start = metrics_now_ns();
+	struct reservation *reservation = NULL;
+	struct err failure = ERR_INIT;
 	struct bitset preferred;
 	struct node *node;
 
@@ -147,7 +160,13 @@ struct reservation *scheduler_place(struct scheduler *scheduler, struct cluster 
 	preferred_nodes(cluster, request, &preferred);
 	placement.preferred = &preferred;
 	placement.preferred_for = create_request_image(request);
-	node = scheduler_pick(scheduler, cluster, &placement, excluded, err);
+	node = scheduler_pick(scheduler, cluster, &placement, excluded, &failure);
 	bitset_release(&preferred);
-	return node == NULL ? NULL : cluster_reserve(cluster, node, &placement.want, err);
+	if (node != NULL)
+		reservation = cluster_reserve(cluster, node, &placement.want, &failure);
+	metrics_placement(metrics_now_ns() - start);
+	metrics_inc(outcome(reservation, &failure));
+	if (reservation == NULL && err != NULL)
+		*err = failure;
+	return reservation;
 }
