@@ -1,7 +1,8 @@
 /* The addresses of one token, and what becomes of changes when they are written or cannot be. */
 #include "discovery/token_entries.h"
 
-#include "discovery/token_store.h"
+#include "discovery/token_store_priv.h"
+#include "lib/addr.h"
 #include "lib/hash.h"
 
 #include <string.h>
@@ -93,17 +94,56 @@ bool token_entries_drop(struct token_entries *entries, const char *addr)
 	return true;
 }
 
-bool token_entries_load(
-	struct token_entries *entries, const char *addr, unsigned ttl_s, uint64_t now)
+/* "TTL addr", or the mark; -1 for anything else. */
+static int read_line(struct token_entries *entries, char *line, uint64_t now, bool *was_used)
 {
-	struct token_entry *entry = find(entries, addr);
+	char *blank = strchr(line, ' ');
+	struct token_entry *entry;
+	long long ttl;
 
+	if (str_eq(line, TOKEN_FILE_USED_LINE)) {
+		*was_used = true;
+		return 0;
+	}
+	if (blank == NULL)
+		return -1;
+	*blank = '\0';
+	if (str_to_int(line, 1, TOKEN_STORE_TTL_MAX_S, &ttl, "ttl", NULL) != 0 ||
+		addr_check_host_port(blank + 1, NULL) != 0)
+		return -1;
+	entry = find(entries, blank + 1);
 	if (entry == NULL)
-		entry = add(entries, addr);
+		entry = add(entries, blank + 1);
 	if (entry == NULL)
-		return false;
-	renew(entries, entry, ttl_s, now);
-	return true;
+		return -1;
+	renew(entries, entry, (unsigned)ttl, now);
+	*was_used = true;
+	return 0;
+}
+
+size_t token_entries_read(
+	struct token_entries *entries, char *content, size_t len, uint64_t now, bool *was_used)
+{
+	char *line = content, *end;
+	size_t bad = 0;
+
+	if (str_has_prefix(content, TOKEN_FILE_HEAD))
+		line += strlen(TOKEN_FILE_HEAD);
+	else
+		bad++;
+	for (; line < content + len; line = end + 1) {
+		end = memchr(line, '\n', (size_t)(content + len - line));
+		if (end == NULL) {
+			/* Without its end a line may be cut: "1.2.3.4:23" of 2375. */
+			bad++;
+			break;
+		}
+		*end = '\0';
+		if (strlen(line) != (size_t)(end - line) ||
+			read_line(entries, line, now, was_used) != 0)
+			bad++;
+	}
+	return bad;
 }
 
 bool token_entries_expire(struct token_entries *entries, uint64_t now)

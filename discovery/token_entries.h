@@ -29,9 +29,11 @@ enum token_put token_entries_put(
 	struct token_entries *entries, const char *addr, unsigned ttl_s, uint64_t now);
 /* Gone after the next write; false = it is not there. */
 bool token_entries_drop(struct token_entries *entries, const char *addr);
-/* An entry of the file: there at once. False = the limits. */
-bool token_entries_load(
-	struct token_entries *entries, const char *addr, unsigned ttl_s, uint64_t now);
+/* Reads the text of a file, which has a NUL behind it and is changed: its entries are there at
+ * once. was_used becomes true when it says that there was one ever. How many lines were damaged, or
+ * over the limits. */
+size_t token_entries_read(
+	struct token_entries *entries, char *content, size_t len, uint64_t now, bool *was_used);
 /* Takes out what nobody renewed; true when there was such. */
 bool token_entries_expire(struct token_entries *entries, uint64_t now);
 /* Those that count, unsorted. */

@@ -2,7 +2,6 @@
 #include "discovery/token_store_priv.h"
 
 #include "discovery/token_entries.h"
-#include "lib/addr.h"
 #include "lib/hash.h"
 #include "lib/log.h"
 
@@ -443,34 +442,11 @@ int token_store_list(
 
 /* ---- Opening and closing ---- */
 
-/* "TTL addr", or the mark; anything else is counted as bad. */
-static int load_line(struct token_store *store, struct token *token, char *line)
-{
-	char *blank = strchr(line, ' ');
-	long long ttl;
-
-	if (str_eq(line, TOKEN_FILE_USED_LINE)) {
-		token->was_used = true;
-		return 0;
-	}
-	if (blank == NULL)
-		return -1;
-	*blank = '\0';
-	if (str_to_int(line, 1, TOKEN_STORE_TTL_MAX_S, &ttl, "ttl", NULL) != 0 ||
-		addr_check_host_port(blank + 1, NULL) != 0)
-		return -1;
-	if (!token_entries_load(&token->entries, blank + 1, (unsigned)ttl, now_ms(store)))
-		return -1;
-	token->was_used = true;
-	return 0;
-}
-
 static void load(void *arg, const char *id, char *content, size_t len)
 {
 	struct token_store *store = arg;
 	struct token *token;
-	size_t bad = 0;
-	char *line = content, *end;
+	size_t bad;
 
 	if (HASH_COUNT(store->tokens) >= TOKEN_STORE_TOKENS_MAX) {
 		log_warn("token server: more than %d tokens, one is skipped",
@@ -478,21 +454,7 @@ static void load(void *arg, const char *id, char *content, size_t len)
 		return;
 	}
 	token = token_add(store, id);
-	if (str_has_prefix(content, TOKEN_FILE_HEAD))
-		line += strlen(TOKEN_FILE_HEAD);
-	else
-		bad++;
-	for (; line < content + len; line = end + 1) {
-		end = memchr(line, '\n', (size_t)(content + len - line));
-		if (end == NULL) {
-			/* Without its end a line may be cut: "1.2.3.4:23" of 2375. */
-			bad++;
-			break;
-		}
-		*end = '\0';
-		if (strlen(line) != (size_t)(end - line) || load_line(store, token, line) != 0)
-			bad++;
-	}
+	bad = token_entries_read(&token->entries, content, len, now_ms(store), &token->was_used);
 	empty_settle(store, token);
 	if (bad > 0)
 		log_warn("token server: lines of a token's file are damaged and skipped "

@@ -1,6 +1,16 @@
 # Fuzz targets, one for each parser that faces a peer: configured with --enable-fuzzing and a clang.
 # scripts/fuzz builds them and runs each on what it has learnt and on its seeds, corpus/NAME.
 EXTRA_DIST += \
+	tests/fuzz/corpus/addr/range \
+	tests/fuzz/corpus/addr/unix \
+	tests/fuzz/corpus/addr/v6 \
+	tests/fuzz/corpus/discovery/consul-key \
+	tests/fuzz/corpus/discovery/consul-list \
+	tests/fuzz/corpus/discovery/consul-session \
+	tests/fuzz/corpus/discovery/token-list \
+	tests/fuzz/corpus/token_file/damaged \
+	tests/fuzz/corpus/token_file/two \
+	tests/fuzz/corpus/token_file/used \
 	tests/fuzz/corpus/create/full \
 	tests/fuzz/corpus/create/small \
 	tests/fuzz/corpus/expr/choices \
@@ -24,6 +34,9 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/json_split/list \
 	tests/fuzz/corpus/json_split/null
 fuzz_targets = \
+	tests/fuzz/fuzz_addr \
+	tests/fuzz/fuzz_discovery \
+	tests/fuzz/fuzz_token_file \
 	tests/fuzz/fuzz_create \
 	tests/fuzz/fuzz_expr \
 	tests/fuzz/fuzz_http_framing \
@@ -51,3 +64,12 @@ tests_fuzz_fuzz_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_json_split_SOURCES = tests/fuzz/fuzz_json_split.c
 tests_fuzz_fuzz_json_split_LDADD = $(CLUSTER_LIBS)
 tests_fuzz_fuzz_json_split_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_addr_SOURCES = tests/fuzz/fuzz_addr.c
+tests_fuzz_fuzz_addr_LDADD = $(LIB_LIBS)
+tests_fuzz_fuzz_addr_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_discovery_SOURCES = tests/fuzz/fuzz_discovery.c
+tests_fuzz_fuzz_discovery_LDADD = $(DISCOVERY_LIBS)
+tests_fuzz_fuzz_discovery_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_token_file_SOURCES = tests/fuzz/fuzz_token_file.c
+tests_fuzz_fuzz_token_file_LDADD = $(DISCOVERY_LIBS)
+tests_fuzz_fuzz_token_file_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
