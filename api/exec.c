@@ -61,7 +61,7 @@ static void search_end(struct exchange *x, bool finished, void *arg)
 	free(arg);
 }
 
-static bool search_answered(struct request *r, const struct fanout_reply *reply, void *arg)
+static bool search_answered(struct request *r, struct fanout_reply *reply, void *arg)
 {
 	struct search *search = arg;
 	json_t *json CLEANUP_JSON = NULL;

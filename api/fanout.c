@@ -2,6 +2,7 @@
  * answer is that node's error, and no reason for the others to wait or to fail. */
 #include "api/fanout.h"
 #include "api/filters.h"
+#include "api/paced.h"
 #include "cluster/node_call.h"
 #include "lib/log.h"
 #include "lib/str.h"
@@ -199,18 +200,6 @@ bool fanout_is_good(const struct fanout_reply *reply)
 	return reply->status >= 200 && reply->status < 300;
 }
 
-/* JSON grows when it is parsed: an upper bound of the values in it. */
-static size_t values_in(const char *text, size_t len)
-{
-	size_t values = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		values += text[i] == ',';
-		values += 2 * (text[i] == '{' || text[i] == '[');
-	}
-	return values;
-}
-
 json_t *fanout_json(struct fanout_reply *reply)
 {
 	struct err why = ERR_INIT;
@@ -218,7 +207,7 @@ json_t *fanout_json(struct fanout_reply *reply)
 
 	if (!fanout_is_good(reply))
 		return NULL;
-	if (values_in(reply->body, reply->len) > FANOUT_VALUES_MAX)
+	if (json_values_bound(reply->body, reply->len) > FANOUT_VALUES_MAX)
 		err_set(&why, ERR_UPSTREAM, "more than %d values", FANOUT_VALUES_MAX);
 	else
 		json = json_parse(reply->body, reply->len, &why);
@@ -229,13 +218,21 @@ json_t *fanout_json(struct fanout_reply *reply)
 	return json;
 }
 
-json_int_t fanout_sum(json_int_t a, json_int_t b)
+void fanout_reply_drop(struct fanout_reply *reply)
 {
-	json_int_t sum;
+	if (!fanout_is_good(reply))
+		return;
+	free(TAKE_PTR(reply->body));
+	reply->len = 0;
+}
 
-	if (__builtin_add_overflow(a, b, &sum))
-		return a > 0 ? INT64_MAX : INT64_MIN;
-	return sum;
+json_int_t fanout_sum(json_int_t sum, json_int_t told)
+{
+	json_int_t out;
+
+	if (told < 0 || told > FANOUT_TOLD_MAX)
+		return sum;
+	return __builtin_add_overflow(sum, told, &out) ? INT64_MAX : out;
 }
 
 /* What all of them say; of several each with its name. */
@@ -284,16 +281,12 @@ void fanout_reply_json(
 	struct request *r, json_t *json_take, const struct fanout_reply *replies, size_t len)
 {
 	struct http_headers headers = {0};
-	size_t text_len;
-	char *text CLEANUP_FREE = json_text(json_take, &text_len);
 
-	json_decref(json_take);
-	http_headers_add(&headers, "Content-Type", "application/json");
 	for (size_t i = 0; i < len; i++) {
 		if (!fanout_is_good(&replies[i]))
 			fanout_warn(&headers, &replies[i]);
 	}
-	exchange_reply(r->x, 200, &headers, text, text_len);
+	paced_reply_json(r, &headers, json_take, "");
 	http_headers_free(&headers);
 }
 

@@ -27,9 +27,9 @@ struct fanout_spec {
 	size_t reply_max;    /* bytes of one node's answer */
 	unsigned timeout_ms; /* for one node's whole answer; 0 = DEADLINE_LONG_MS */
 	unsigned parts; /* NODE_IMAGES ...: refreshed on a node that did it, before it counts */
-	/* Each answer as it comes, the reply borrowed. True = enough: the other questions are taken
-	 * back, and done is not called. May be NULL. */
-	bool (*each)(struct request *r, const struct fanout_reply *reply, void *arg);
+	/* Each answer or failure as it comes, the reply borrowed. True = enough: the other
+	 * questions are taken back, and done is not called. May be NULL. */
+	bool (*each)(struct request *r, struct fanout_reply *reply, void *arg);
 	/* All answered or failed, in the order of nodes; borrowed. Not when the client has gone.
 	 * May be called before fanout returns when there are no nodes. */
 	void (*done)(struct request *r, struct fanout_reply *replies, size_t len, void *arg);
@@ -52,8 +52,12 @@ bool fanout_is_good(const struct fanout_reply *reply);
 /* What it answered, a new reference; NULL when it is not good, or no JSON, or more of it than a
  * list can be: that is its failure from then on. */
 json_t *fanout_json(struct fanout_reply *reply);
-/* The sum of two numbers that engines told, held within bounds. */
-json_int_t fanout_sum(json_int_t a, json_int_t b);
+/* What it answered was read and is not needed any more; an error's text stays. */
+void fanout_reply_drop(struct fanout_reply *reply);
+/* The sum with what an engine told of a size or a number. Negative stands for "not measured", and
+ * more than FANOUT_TOLD_MAX cannot be: neither is to spoil what the others told, so it is 0. */
+#define FANOUT_TOLD_MAX ((json_int_t)1 << 53)
+json_int_t fanout_sum(json_int_t sum, json_int_t told);
 /* When none did it: answers the request with the first one's status and what all of them say, and
  * returns true. */
 bool fanout_all_failed(struct request *r, const struct fanout_reply *replies, size_t len);

@@ -275,24 +275,18 @@ void image_tag(struct request *r)
 }
 
 /* What all nodes untagged and deleted, each thing once. */
-static json_t *removed_of(const struct fanout_reply *replies, size_t len)
+static json_t *removed_of(struct fanout_reply *replies, size_t len)
 {
 	json_t *list = json_array(), *seen CLEANUP_JSON = json_object();
 
 	for (size_t i = 0; i < len; i++) {
-		json_t *items CLEANUP_JSON =
-			replies[i].status == 200 ? json_parse(replies[i].body, replies[i].len, NULL)
-						 : NULL;
+		json_t *items CLEANUP_JSON = fanout_json(&replies[i]);
 		json_t *item;
 		size_t k;
 
 		json_array_foreach (items, k, item) {
-			char *text CLEANUP_FREE = json_text(item, NULL);
-
-			if (json_object_get(seen, text) != NULL)
-				continue;
-			json_object_set_new(seen, text, json_true());
-			json_array_append(list, item);
+			if (json_set_add(seen, item))
+				json_array_append(list, item);
 		}
 	}
 	return list;

@@ -4,6 +4,7 @@
 #include "api/fanout.h"
 #include "api/filters.h"
 #include "api/image_age.h"
+#include "api/image_merge.h"
 #include "api/paced.h"
 #include "lib/hash.h"
 #include "lib/str.h"
@@ -18,78 +19,13 @@
 /* The first without the parameter `filter`. */
 #define MINOR_WITHOUT_FILTER 41
 
-/* One image ID with what all nodes say of it. */
-struct merged {
-	const char *id; /* of json */
-	json_t *json;   /* the first node's entry, with tags and digests of all */
-	bool is_listed;
-	UT_hash_handle hh;
-};
-
 struct image_query {
 	json_t *filters;
 	bool all;
 	int minor; /* API version of the client */
 	struct image_age age;
+	struct merged_image *merged; /* as far as engines that are asked have answered */
 };
-
-/* ---- Merging ---- */
-
-static void add_missing(json_t *to, const json_t *from)
-{
-	json_t *item;
-	size_t i;
-
-	json_array_foreach ((json_t *)from, i, item) {
-		json_t *known;
-		size_t k;
-
-		/* What older engines show in the place of no name. */
-		if (str_has_prefix(
-			    json_is_string(item) ? json_string_value(item) : "<none>", "<none>"))
-			continue;
-		json_array_foreach (to, k, known) {
-			if (json_equal(known, item))
-				break;
-		}
-		if (k == json_array_size(to))
-			json_array_append(to, item);
-	}
-}
-
-/* Counts of containers add up; -1 is "not counted". */
-static void merge_containers(json_t *into, int64_t count)
-{
-	int64_t sum = json_int(into, "Containers", -1);
-
-	if (count >= 0)
-		json_object_set_new(
-			into, "Containers", json_integer(sum >= 0 ? sum + count : count));
-}
-
-/* NULL when it is no image: one bad record is no reason to show nothing. */
-static struct merged *merge_image(struct merged **all, json_t *entry)
-{
-	const char *id = json_str(entry, "Id", "");
-	struct merged *m;
-
-	if (id[0] == '\0')
-		return NULL;
-	HASH_FIND_STR(*all, id, m);
-	if (m == NULL) {
-		m = xcalloc(1, sizeof(*m));
-		m->json = json_copy(entry);
-		m->id = json_str(m->json, "Id", "");
-		json_object_set_new(m->json, "RepoTags", json_array());
-		json_object_set_new(m->json, "RepoDigests", json_array());
-		HASH_ADD_KEYPTR(hh, *all, m->id, strlen(m->id), m);
-	} else {
-		merge_containers(m->json, json_int(entry, "Containers", -1));
-	}
-	add_missing(json_arr(m->json, "RepoTags"), json_arr(entry, "RepoTags"));
-	add_missing(json_arr(m->json, "RepoDigests"), json_arr(entry, "RepoDigests"));
-	return m;
-}
 
 /* ---- Filters ---- */
 
@@ -183,9 +119,9 @@ static int compile(const struct request *r, struct image_query *query, struct er
 /* ---- The list ---- */
 
 /* Without `all`, layers that only others are built on are left out, as an engine does. */
-static void hide_layers(struct merged *all)
+static void hide_layers(struct merged_image *all)
 {
-	struct merged *m, *parent, *next;
+	struct merged_image *m, *parent, *next;
 
 	HASH_ITER (hh, all, m, next)
 		m->is_listed = true;
@@ -196,7 +132,7 @@ static void hide_layers(struct merged *all)
 	}
 }
 
-static int newest_first(struct merged *a, struct merged *b)
+static int newest_first(struct merged_image *a, struct merged_image *b)
 {
 	int64_t left = json_int(a->json, "Created", 0), right = json_int(b->json, "Created", 0);
 
@@ -208,6 +144,10 @@ static int newest_first(struct merged *a, struct merged *b)
 /* As clients of that version know it, whatever its engine speaks. */
 static void adapt(json_t *json, int minor)
 {
+	if (json_arr(json, "RepoTags") == NULL)
+		json_object_set_new(json, "RepoTags", json_array());
+	if (json_arr(json, "RepoDigests") == NULL)
+		json_object_set_new(json, "RepoDigests", json_array());
 	if (minor >= MINOR_WITHOUT_VIRTUAL_SIZE)
 		json_object_del(json, "VirtualSize");
 	else if (json_object_get(json, "VirtualSize") == NULL)
@@ -219,22 +159,20 @@ static void adapt(json_t *json, int minor)
 	json_object_set_new(json, "RepoDigests", json_pack("[s]", "<none>@<none>"));
 }
 
-static json_t *take_list(struct merged *all, const struct image_query *query)
+static json_t *take_list(struct merged_image **all, const struct image_query *query)
 {
 	json_t *list = json_array();
-	struct merged *m, *next;
+	struct merged_image *m, *next;
 
-	hide_layers(all);
-	HASH_SORT(all, newest_first);
-	HASH_ITER (hh, all, m, next) {
+	hide_layers(*all);
+	HASH_SORT(*all, newest_first);
+	HASH_ITER (hh, *all, m, next) {
 		if ((m->is_listed || query->all) && is_wanted(query, m->json)) {
 			adapt(m->json, query->minor);
 			json_array_append(list, m->json);
 		}
-		HASH_DEL(all, m);
-		json_decref(m->json);
-		free(m);
 	}
+	merged_images_free(all);
 	return list;
 }
 
@@ -242,11 +180,11 @@ static json_t *take_list(struct merged *all, const struct image_query *query)
 struct known {
 	const char *text;
 	int64_t containers; /* -1 = not counted */
-	struct merged *merged;
+	struct merged_image *merged;
 	UT_hash_handle hh;
 };
 
-static void merge_text(struct merged **all, struct known **known, const char *text)
+static void merge_text(struct merged_image **all, struct known **known, const char *text)
 {
 	json_t *entry CLEANUP_JSON = NULL;
 	struct known *k;
@@ -257,17 +195,17 @@ static void merge_text(struct merged **all, struct known **known, const char *te
 		k = xcalloc(1, sizeof(*k));
 		k->text = text;
 		k->containers = json_int(entry, "Containers", -1);
-		k->merged = merge_image(all, entry);
+		k->merged = merged_image_add(all, entry, true);
 		HASH_ADD_PTR(*known, text, k);
 	} else if (k->merged != NULL) {
-		merge_containers(k->merged->json, k->containers);
+		merged_image_add_containers(k->merged, k->containers);
 	}
 }
 
 static void list_inventory(
 	struct request *r, const struct image_query *query, struct node *const *nodes, size_t len)
 {
-	struct merged *all = NULL;
+	struct merged_image *all = NULL;
 	struct known *known = NULL, *k, *next;
 
 	for (size_t i = 0; i < len; i++) {
@@ -281,29 +219,36 @@ static void list_inventory(
 		HASH_DEL(known, k);
 		free(k);
 	}
-	paced_reply_json(r, NULL, take_list(all, query), "\n");
+	paced_reply_json(r, NULL, take_list(&all, query), "\n");
 }
 
 /* ---- Asking the engines ---- */
+
+/* Each answer is merged and dropped as it comes: together they may be too large to be held. */
+static bool one_answered(struct request *r, struct fanout_reply *reply, void *arg)
+{
+	struct image_query *query = arg;
+	json_t *entries CLEANUP_JSON = fanout_json(reply);
+	json_t *entry;
+	size_t i;
+
+	(void)r;
+	json_array_foreach (entries, i, entry)
+		(void)merged_image_add(&query->merged, entry, true);
+	fanout_reply_drop(reply);
+	return false;
+}
 
 static void list_answered(struct request *r, struct fanout_reply *replies, size_t len, void *arg)
 {
 	struct image_query *query = arg;
 	struct http_headers headers = {0};
-	struct merged *all = NULL;
-	for (size_t i = 0; i < len; i++) {
-		json_t *entries CLEANUP_JSON = NULL;
-		json_t *entry;
-		size_t k;
 
-		if (replies[i].status == 200)
-			entries = json_parse(replies[i].body, replies[i].len, NULL);
-		if (!json_is_array(entries))
+	for (size_t i = 0; i < len; i++) {
+		if (!fanout_is_good(&replies[i]))
 			fanout_warn(&headers, &replies[i]);
-		json_array_foreach (entries, k, entry)
-			(void)merge_image(&all, entry);
 	}
-	paced_reply_json(r, &headers, take_list(all, query), "");
+	paced_reply_json(r, &headers, take_list(&query->merged, query), "");
 	http_headers_free(&headers);
 }
 
@@ -313,6 +258,7 @@ static void query_end(struct exchange *x, bool finished, void *arg)
 
 	(void)x;
 	(void)finished;
+	merged_images_free(&query->merged);
 	json_decref(query->filters);
 	free(query);
 }
@@ -328,6 +274,7 @@ static void list_engines(
 		.path = "/images/json",
 		.query = parameters,
 		.reply_max = API_REPLY_MAX,
+		.each = one_answered,
 		.done = list_answered,
 		.arg = query,
 	};

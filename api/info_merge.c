@@ -91,15 +91,10 @@ static void add_missing(json_t *list, json_t *seen, const json_t *from)
 	size_t i;
 
 	json_array_foreach ((json_t *)from, i, item) {
-		char *text CLEANUP_FREE = NULL;
-
 		if (json_array_size(list) >= LIST_MAX)
 			return;
-		text = json_text(item, NULL);
-		if (json_object_get(seen, text) != NULL)
-			continue;
-		json_object_set_new(seen, text, json_true());
-		json_array_append(list, item);
+		if (json_set_add(seen, item))
+			json_array_append(list, item);
 	}
 }
 
@@ -149,31 +144,36 @@ static json_t *objects_of(const struct merge *m, const char *object, const char 
 	return all;
 }
 
-static bool has_item(const json_t *list, const json_t *wanted)
+/* Keeps of the list what `from` has too. */
+static json_t *common_of(json_t *list_take, const json_t *from)
 {
-	json_t *item;
+	json_t *list CLEANUP_JSON = list_take;
+	json_t *there CLEANUP_JSON = json_object();
+	json_t *common = json_array(), *item;
 	size_t i;
 
-	json_array_foreach ((json_t *)list, i, item) {
-		if (json_equal(item, wanted))
-			return true;
+	json_array_foreach ((json_t *)from, i, item)
+		(void)json_set_add(there, item);
+	json_array_foreach (list, i, item) {
+		if (json_set_has(there, item))
+			json_array_append(common, item);
 	}
-	return false;
+	return common;
 }
 
 /* What all of them have: clients read from these what they can rely on. */
 static void merge_common(struct merge *m, const char *key)
 {
-	json_t *common = json_array(), *item;
-	size_t i;
+	json_t *common = json_array(), *seen CLEANUP_JSON = json_object();
+	const json_t *last = m->len > 0 ? json_arr(m->infos[0], key) : NULL;
 
-	json_array_foreach (m->len > 0 ? json_arr(m->infos[0], key) : NULL, i, item) {
-		bool is_common = json_array_size(common) < LIST_MAX;
+	add_missing(common, seen, last);
+	for (size_t i = 1; i < m->len && json_array_size(common) > 0; i++) {
+		const json_t *from = json_arr(m->infos[i], key);
 
-		for (size_t k = 1; k < m->len && is_common; k++)
-			is_common = has_item(json_arr(m->infos[k], key), item);
-		if (is_common)
-			json_array_append(common, item);
+		if (!json_equal(from, last))
+			common = common_of(common, from);
+		last = from;
 	}
 	json_object_set_new(m->out, key, common);
 }

@@ -42,6 +42,8 @@ api_libswarm_api_a_SOURCES = \
 	api/image_fetch.h \
 	api/image_source.c \
 	api/image_source.h \
+	api/image_merge.c \
+	api/image_merge.h \
 	api/images.c \
 	api/info.c \
 	api/info_merge.c \
@@ -76,6 +78,8 @@ api_libswarm_api_a_SOURCES = \
 	api/session.c \
 	api/swarm_mode.c \
 	api/system.c \
+	api/usage.c \
+	api/usage.h \
 	api/volumes.c \
 	api/wanted_image.c \
 	api/wanted_image.h
@@ -88,6 +92,7 @@ check_PROGRAMS += tests/unit/test_api_events
 check_PROGRAMS += tests/unit/test_api_images
 check_PROGRAMS += tests/unit/test_api_lifetimes
 check_PROGRAMS += tests/unit/test_api_outcomes
+check_PROGRAMS += tests/unit/test_api_merge
 check_PROGRAMS += tests/unit/test_api_paced
 check_PROGRAMS += tests/unit/test_api_pins
 endif
@@ -117,6 +122,9 @@ tests_unit_test_api_lifetimes_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_outcomes_SOURCES = tests/unit/test_api_outcomes.c $(manager_fixture)
 tests_unit_test_api_outcomes_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_outcomes_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_api_merge_SOURCES = tests/unit/test_api_merge.c
+tests_unit_test_api_merge_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_merge_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 # Exchanges are played by the test.
 tests_unit_test_api_paced_SOURCES = \
 	tests/unit/test_api_paced.c \

@@ -48,8 +48,10 @@ static void merge_as_they_are(json_t *all, const json_t *removed, const struct f
 	size_t i;
 
 	(void)reply;
-	json_array_foreach ((json_t *)removed, i, item)
-		json_array_append(all, item);
+	json_array_foreach ((json_t *)removed, i, item) {
+		if (json_is_string(item) || json_is_object(item))
+			json_array_append(all, item);
+	}
 }
 
 /* A new list of the items that differ, in the order of their first coming. */
@@ -60,12 +62,8 @@ static json_t *without_repetitions(const json_t *list)
 	size_t i;
 
 	json_array_foreach ((json_t *)list, i, item) {
-		char *text CLEANUP_FREE = json_text(item, NULL);
-
-		if (json_object_get(seen, text) != NULL)
-			continue;
-		json_object_set_new(seen, text, json_true());
-		json_array_append(out, item);
+		if (json_set_add(seen, item))
+			json_array_append(out, item);
 	}
 	return out;
 }

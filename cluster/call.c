@@ -80,22 +80,11 @@ int live_status_error(const char *path, const struct reply *reply, struct err *e
 		message);
 }
 
-size_t live_count_values(const char *text, size_t len)
-{
-	size_t i, values = 0;
-
-	for (i = 0; i < len; i++) {
-		values += text[i] == ',';
-		values += 2 * (text[i] == '{' || text[i] == '[');
-	}
-	return values;
-}
-
 static int check_values(const char *text, size_t len, size_t values_max, struct err *err)
 {
-	return live_count_values(text, len) > values_max
-		       ? err_set(err, ERR_TOO_LARGE, "more than %zu values", values_max)
-		       : 0;
+	if (json_values_bound(text, len) <= values_max)
+		return 0;
+	return err_set(err, ERR_TOO_LARGE, "more than %zu values", values_max);
 }
 
 json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *err)

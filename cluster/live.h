@@ -294,8 +294,6 @@ json_t *live_parse(const char *text, size_t len, size_t values_max, struct err *
  * the engine's message, or ERR_NOT_FOUND for 404. */
 int live_reply_check(const char *path, const struct reply *reply, const struct err *failed,
 	struct err *err) MUSTCHECK;
-/* Values, and brackets twice. Those within strings count too: an upper bound is enough. */
-size_t live_count_values(const char *text, size_t len);
 /* The reply, an object that is only read: it lives until the next one is. No document, and an error
  * as live_reply_check has or ERR_UPSTREAM or ERR_TOO_LARGE, when there is none. */
 struct json_ref live_reply_read(struct node_live *live, const char *path, const struct reply *reply,

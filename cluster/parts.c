@@ -2,6 +2,8 @@
  * time and once more for those who came meanwhile. */
 #include "cluster/live.h"
 
+#include "lib/json.h"
+
 #include <string.h>
 #include <utlist.h>
 
@@ -53,7 +55,7 @@ static void keep_entry(struct part *part, const char *text, size_t len)
 static bool one_entry(const char *text, size_t len, void *arg)
 {
 	struct part *part = arg;
-	size_t values = live_count_values(text, len);
+	size_t values = json_values_bound(text, len);
 
 	if (part->text.len + len + 2 > LIVE_PART_MAX || part->values + values > LIVE_LIST_VALUES) {
 		part->left_out++;

@@ -36,6 +36,17 @@ json_t *json_parse_told(const char *text, size_t len, struct err *err)
 	return parse(text, len, JSON_ALLOW_NUL, err);
 }
 
+size_t json_values_bound(const char *text, size_t len)
+{
+	size_t values = 1;
+
+	for (size_t i = 0; i < len; i++) {
+		values += text[i] == ',';
+		values += 2 * (text[i] == '{' || text[i] == '[');
+	}
+	return values;
+}
+
 char *json_text(const json_t *json, size_t *len_out)
 {
 	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : xstrdup("null");
@@ -168,4 +179,21 @@ void json_put(json_t *object, const char *key, json_t *value_take)
 		}
 	}
 	json_object_set_new(object, key, value_take);
+}
+
+bool json_set_add(json_t *set, const json_t *value)
+{
+	char *text CLEANUP_FREE = json_text(value, NULL);
+
+	if (json_object_get(set, text) != NULL)
+		return false;
+	json_object_set_new(set, text, json_true());
+	return true;
+}
+
+bool json_set_has(const json_t *set, const json_t *value)
+{
+	char *text CLEANUP_FREE = json_text(value, NULL);
+
+	return json_object_get(set, text) != NULL;
 }

@@ -26,6 +26,10 @@ json_t *json_parse_told(const char *text, size_t len, struct err *err) MUSTCHECK
 /* NULL when the value is no text, or one that holds a NUL: cut there it would equal another. */
 const char *json_whole_text(const json_t *value);
 
+/* An upper bound of the values in a text, to be looked at before it is parsed: a value takes many
+ * times the memory of its text. */
+size_t json_values_bound(const char *text, size_t len);
+
 /* Owned text, compact, no trailing newline. Never NULL. */
 char *json_text(const json_t *json, size_t *len_out);
 /* The same, appended to out; as buf_append when there is no room. */
@@ -52,5 +56,10 @@ json_t *json_arr(const json_t *object, const char *key); /* NULL unless an array
 
 /* Sets a field, under the spelling that it has there already if it differs in case. */
 void json_put(json_t *object, const char *key, json_t *value_take);
+
+/* Sets of values: an object whose keys are their texts, so that a long list costs no more for each
+ * item than a short one. Adds the value; false when it was there already. */
+bool json_set_add(json_t *set, const json_t *value);
+bool json_set_has(const json_t *set, const json_t *value);
 
 #endif
