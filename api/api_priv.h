@@ -34,6 +34,7 @@ struct api {
 	struct str_list filters;
 	struct events *events;
 	struct event_listener *listener;
+	unsigned histories; /* event_history.c: those that engines are being asked for */
 	struct builds *builds;
 	struct held *held;             /* session.c: a list */
 	struct image_fetches *fetches; /* image_fetch.h */

@@ -152,3 +152,51 @@ char *event_identity(struct json_ref event, int64_t time_nano)
 		json_ref_str(event, "Type", ""), json_ref_str(event, "Action", ""),
 		json_ref_str(actor, "ID", ""));
 }
+
+/* ---- Long events ---- */
+
+#define TEXT_MAX 1024 /* of one that is kept in a reduced event */
+
+static void keep_texts(json_t *out, const json_t *from, const char *const *keys)
+{
+	for (; *keys != NULL; keys++) {
+		json_t *value = json_get(from, *keys);
+
+		if (json_is_integer(value) ||
+			(json_is_string(value) && json_string_length(value) <= TEXT_MAX))
+			json_object_set(out, *keys, value);
+	}
+}
+
+/* "exec_create: sh -c ...": the word in front, which is what filters ask for. */
+static void keep_action(json_t *out, const json_t *from, const char *key)
+{
+	const char *text = json_str(from, key, NULL);
+	size_t len = text != NULL ? strcspn(text, ":") : TEXT_MAX;
+
+	if (json_object_get(out, key) == NULL && len < TEXT_MAX)
+		json_object_set_new(out, key, json_stringn(text, len));
+}
+
+json_t *event_reduced(const json_t *event)
+{
+	static const char *const fields[] = {
+		"status", "id", "from", "Type", "Action", "scope", "time", "timeNano", NULL};
+	static const char *const attributes[] = {"name", "image", "container", "type", "driver",
+		"exitCode", "signal", "node.name", "node.id", "node.addr", "node.ip", NULL};
+	static const char *const node[] = {"Name", "Id", "Addr", "Ip", NULL};
+	static const char *const id[] = {"ID", NULL};
+	json_t *kept = json_object(), *actor = json_object(), *own = json_object();
+	json_t *out = json_object();
+
+	keep_texts(out, event, fields);
+	keep_action(out, event, "Action");
+	keep_action(out, event, "status");
+	keep_texts(actor, json_obj(event, "Actor"), id);
+	keep_texts(kept, json_path(event, "Actor", "Attributes", NULL), attributes);
+	json_object_set_new(actor, "Attributes", kept);
+	json_object_set_new(out, "Actor", actor);
+	keep_texts(own, json_obj(event, "node"), node);
+	json_object_set_new(out, "node", own);
+	return out;
+}

@@ -2,18 +2,28 @@
  * listeners: each has a place in them and reads on as its client takes what it got, so that a slow
  * client costs no more than its place, and loses its stream when it is overtaken. */
 #include "api/events.h"
+#include "lib/log.h"
 #include "lib/str.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define EVENTS_KEPT 4096
+#define KEPT_BYTES_MAX ((size_t)8 * 1024 * 1024)
+/* What is longer is kept whole for those that listen now, until the next one comes, and then
+ * without its labels: else one container's would push out all others. */
+#define LONG_EVENT ((size_t)32 * 1024)
+#define TOLD_EVERY_MS (60 * 1000) /* that events are shortened */
 
 struct events {
 	struct api *api;
 	struct event_listener *listener;
 	struct told_event *ring[EVENTS_KEPT]; /* event number n at n % EVENTS_KEPT */
 	uint64_t count;                       /* of all that came; the number of the next */
+	uint64_t oldest;                      /* the number of the first that is kept */
+	size_t bytes;                         /* of those that are kept */
+	struct told_event *shortened;         /* what is to be kept of the newest; NULL = all */
+	uint64_t told_ms;                     /* when the log was told of one; 0 = never */
 	int64_t dropped_nano;                 /* the latest of those that are not kept any more */
 	struct listening *listening;          /* doubly linked */
 	/* The event that was looked into last: mostly the newest, by each listener in turn. */
@@ -49,7 +59,7 @@ struct told_event *told_event_new(const char *text, size_t len, int64_t time_nan
 	struct told_event *event = xmalloc(sizeof(*event) + len + 1);
 
 	event->refs = 1;
-	event->time_nano = time_nano;
+	event->time_nano = event->at_nano = time_nano;
 	event->len = len + 1;
 	memcpy(event->text, text, len);
 	event->text[len] = '\n';
@@ -77,12 +87,6 @@ static struct json_ref look_into(struct events *events, struct told_event *event
 		events->value = json_read(events->reader, event->text, event->len, NULL);
 	}
 	return events->value;
-}
-
-/* The number of the oldest that is kept. */
-static uint64_t oldest(const struct events *events)
-{
-	return events->count > EVENTS_KEPT ? events->count - EVENTS_KEPT : 0;
 }
 
 static struct told_event *event_at(const struct events *events, uint64_t number)
@@ -114,7 +118,7 @@ static void listening_end(struct exchange *x, bool finished, void *arg)
 
 static bool is_within(const struct listening *l, const struct told_event *event)
 {
-	return event->time_nano >= l->since && (l->until < 0 || event->time_nano <= l->until);
+	return event->at_nano >= l->since && (l->until < 0 || event->at_nano <= l->until);
 }
 
 /* Live events are told whatever their time: clocks of engines differ. */
@@ -180,15 +184,70 @@ static void end_reached(void *arg)
 	pump(l);
 }
 
+static size_t cost(const struct told_event *event)
+{
+	return sizeof(*event) + event->len;
+}
+
+static void drop_oldest(struct events *events)
+{
+	struct told_event **place = &events->ring[events->oldest++ % EVENTS_KEPT];
+
+	if ((*place)->at_nano > events->dropped_nano)
+		events->dropped_nano = (*place)->at_nano;
+	events->bytes -= cost(*place);
+	told_event_unref(TAKE_PTR(*place));
+}
+
+/* Of the newest, when another one comes. */
+static void shorten(struct events *events)
+{
+	struct told_event **place = &events->ring[(events->count - 1) % EVENTS_KEPT];
+
+	if (events->shortened == NULL)
+		return;
+	events->bytes -= cost(*place);
+	told_event_unref(*place);
+	*place = TAKE_PTR(events->shortened);
+	events->bytes += cost(*place);
+}
+
+static struct told_event *shortened_of(struct events *events, const struct event *event)
+{
+	const struct env *env = events->api->config.env;
+	json_t *json CLEANUP_JSON = event_reduced(event->json);
+	size_t len;
+	char *text CLEANUP_FREE = json_text(json, &len);
+	uint64_t now = env->now_ms(env);
+
+	if (events->told_ms == 0 || now - events->told_ms >= TOLD_EVERY_MS) {
+		log_info("an event of node %s has %zu bytes: it is kept without its labels",
+			node_view(event->node)->name, event->text_len);
+		events->told_ms = now > 0 ? now : 1;
+	}
+	return told_event_new(text, len, event->time_nano);
+}
+
 static void keep(struct events *events, const struct event *event)
 {
-	struct told_event **place = &events->ring[events->count % EVENTS_KEPT];
+	const struct env *env = events->api->config.env;
+	struct told_event *told = told_event_new(event->text, event->text_len, event->time_nano);
+	int64_t now = env->wall_ns(env);
 
-	if (*place != NULL && (*place)->time_nano > events->dropped_nano)
-		events->dropped_nano = (*place)->time_nano;
-	told_event_unref(*place);
-	*place = told_event_new(event->text, event->text_len, event->time_nano);
-	events->count++;
+	/* What an engine's clock says of times to come is not known of here. */
+	if (told->at_nano > now)
+		told->at_nano = now;
+	shorten(events);
+	while (events->count > events->oldest &&
+		(events->count - events->oldest == EVENTS_KEPT ||
+			events->bytes + cost(told) > KEPT_BYTES_MAX))
+		drop_oldest(events);
+	events->ring[events->count++ % EVENTS_KEPT] = told;
+	events->bytes += cost(told);
+	if (told->len > LONG_EVENT) {
+		events->shortened = shortened_of(events, event);
+		events->shortened->at_nano = told->at_nano;
+	}
 }
 
 static void on_event(const struct event *event, void *arg)
@@ -198,7 +257,7 @@ static void on_event(const struct event *event, void *arg)
 	keep(events, event);
 	for (struct listening *l = events->listening, *next; l != NULL; l = next) {
 		next = l->next;
-		if (!l->is_over && l->at < oldest(events)) {
+		if (!l->is_over && l->at < events->oldest) {
 			l->is_over = true;
 			exchange_reply_abort(
 				l->r->x, l->is_asking ? "too many events came while the "
@@ -259,6 +318,10 @@ static int read_times(const struct request *r, struct listening *l, struct err *
 		return err_set(err, ERR_INVALID,
 			"`since` time (%s) cannot be after `until` time (%s)",
 			request_query(r, "since"), request_query(r, "until"));
+	if (l->since >= 0 && r->api->histories >= EVENT_HISTORIES_MAX)
+		return err_set(err, ERR_UNAVAILABLE,
+			"engines are being asked for earlier events by %d others: try again",
+			EVENT_HISTORIES_MAX);
 	return 0;
 }
 
@@ -273,8 +336,8 @@ static int ordered_cmp(const void *a, const void *b)
 {
 	const struct ordered *left = a, *right = b;
 
-	if (left->event->time_nano != right->event->time_nano)
-		return left->event->time_nano < right->event->time_nano ? -1 : 1;
+	if (left->event->at_nano != right->event->at_nano)
+		return left->event->at_nano < right->event->at_nano ? -1 : 1;
 	return left->place < right->place ? -1 : left->place > right->place;
 }
 
@@ -321,10 +384,10 @@ static void make_history(struct listening *l, struct told_event **told, size_t t
 {
 	struct events *events = l->events;
 	struct ordered *all =
-		xcalloc((size_t)(events->count - oldest(events)) + told_len + 1, sizeof(*all));
+		xcalloc((size_t)(events->count - events->oldest) + told_len + 1, sizeof(*all));
 	size_t len = 0;
 
-	for (uint64_t n = oldest(events); n < events->count; n++) {
+	for (uint64_t n = events->oldest; n < events->count; n++) {
 		struct told_event *event = event_at(events, n);
 
 		/* Those that came while the engines were asked are live. */
@@ -397,7 +460,7 @@ void events_stream(struct request *r)
 	l->r = r;
 	l->is_past = l->until >= 0 && l->until < env->wall_ns(env);
 	l->live_at = events->count;
-	l->at = l->since >= 0 ? oldest(events) : events->count;
+	l->at = l->since >= 0 ? events->oldest : events->count;
 	l->next = events->listening;
 	if (l->next != NULL)
 		l->next->prev = l;
@@ -428,6 +491,7 @@ void events_free(struct events *events)
 	event_listener_free(events->listener);
 	for (size_t i = 0; i < EVENTS_KEPT; i++)
 		told_event_unref(events->ring[i]);
+	told_event_unref(events->shortened);
 	told_event_unref(events->read);
 	json_reader_free(events->reader);
 	free(events);

@@ -25,8 +25,8 @@ static void measure(const struct event *event, void *arg)
 	f->text_len = event->text_len;
 }
 
-/* A container's event with 20 labels, as of one that Compose made. */
-static void publish(struct fixture *f, int64_t nano)
+/* A container's event with a label more. */
+static void publish_with(struct fixture *f, int64_t nano, const char *label)
 {
 	json_t *attributes = json_object();
 	json_t *event CLEANUP_JSON = json_pack("{s:s, s:s, s:s, s:{s:s, s:o}, s:s, s:I, s:I}",
@@ -41,7 +41,14 @@ static void publish(struct fixture *f, int64_t nano)
 		snprintf(name, sizeof(name), "com.docker.compose.%d", i);
 		json_object_set_new(attributes, name, json_string("value"));
 	}
+	json_object_set_new(attributes, "more", json_string(label));
 	event_publish(f->live, event);
+}
+
+/* With 20 labels, as of one that Compose made. */
+static void publish(struct fixture *f, int64_t nano)
+{
+	publish_with(f, nano, "");
 }
 
 static int setup(void **state)
@@ -53,6 +60,7 @@ static int setup(void **state)
 	log_set_level(LOG_LEVEL_ERROR);
 	f->loop = loop_new();
 	f->client = client_new(f->loop);
+	f->api.config.env = env_system();
 	f->api.config.cluster = cluster_new(f->loop, env_system(), f->client, &config);
 	/* The loop does not run: it is never contacted. */
 	str_list_add(&addrs, "127.0.0.1:1");
@@ -95,6 +103,46 @@ static void test_kept_as_text(void **state)
 	assert_true(heap_in_use() < full + (size_t)KEPT * 16);
 	events_free(events);
 	event_listener_free(listener);
+}
+
+/* However long events are, all together cost no more than the ring may. */
+static void test_kept_in_bytes(void **state)
+{
+	struct fixture *f = *state;
+	struct events *events = events_new(&f->api);
+	char *label = xcalloc(1, 900001);
+	size_t empty = heap_in_use();
+
+	memset(label, 'x', 900000);
+	for (int i = 0; i < 300; i++)
+		publish_with(f, i, label);
+	/* The newest is whole. */
+	assert_true(heap_in_use() < empty + 3 * 1024 * 1024);
+	label[30000] = '\0';
+	for (int i = 0; i < 1000; i++)
+		publish_with(f, i, label);
+	assert_true(heap_in_use() < empty + 10 * 1024 * 1024);
+	events_free(events);
+	free(label);
+}
+
+static void test_reduced(void **state)
+{
+	json_t *event = json_pack("{s:s,s:o,s:{s:s,s:{s:s,s:s,s:o}},s:I,s:{s:s}}", "Type",
+		"container", "Action", json_sprintf("exec_create: sh %0*d", 2000, 1), "Actor", "ID",
+		"abc", "Attributes", "name", "web", "tier", "front", "image",
+		json_sprintf("%0*d", 2000, 1), "timeNano", (json_int_t)5, "node", "Name", "n1");
+	json_t *reduced = event_reduced(event);
+	char *text = json_text(reduced, NULL);
+
+	(void)state;
+	assert_string_equal(text,
+		"{\"Type\":\"container\",\"timeNano\":5,\"Action\":\"exec_create\",\"Actor\":{"
+		"\"ID\":"
+		"\"abc\",\"Attributes\":{\"name\":\"web\"}},\"node\":{\"Name\":\"n1\"}}");
+	free(text);
+	json_decref(reduced);
+	json_decref(event);
 }
 
 static bool matches(const char *event, const char *filters)
@@ -155,6 +203,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_kept_as_text, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kept_in_bytes, setup, teardown),
+		cmocka_unit_test(test_reduced),
 		cmocka_unit_test(test_filters),
 	};
 
