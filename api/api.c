@@ -1,6 +1,7 @@
 /* The routing table, and the way from an exchange to the function that answers it. */
 #include "api/api_priv.h"
 #include "api/builds.h"
+#include "api/exec_search.h"
 #include "api/image_fetch.h"
 #include "api/making.h"
 #include "api/paced.h"
@@ -83,6 +84,14 @@ bool api_prefers_buildkit(struct api *api)
 	return api->prefers_buildkit;
 }
 
+static void exec_created(struct api *api, const json_t *event)
+{
+	const char *id = json_str(json_path(event, "Actor", "Attributes", NULL), "execID", NULL);
+
+	if (id != NULL)
+		exec_search_created(api->searches, id);
+}
+
 /* Nodes came or went: what is offered may be something else. */
 static void on_event(const struct event *event, void *arg)
 {
@@ -90,6 +99,8 @@ static void on_event(const struct event *event, void *arg)
 
 	if (str_eq(event->type, "swarm"))
 		api->surveyed_ms = 0;
+	if (str_has_prefix(event->action, "exec_create"))
+		exec_created(api, event->json);
 }
 
 /* Up to max digits at p, at least one: what is behind them, or NULL. */
@@ -241,6 +252,7 @@ static void api_free(struct handler *handler)
 {
 	struct api *api = CONTAINER_OF(handler, struct api, handler);
 
+	exec_searches_free(api->searches);
 	builds_free(api->builds);
 	image_fetches_free(api->fetches);
 	wanted_images_free(api->wanted);
@@ -274,6 +286,7 @@ struct handler *api_new(const struct api_config *config)
 		str_list_add(&api->filters, config->filters->items[i]);
 	api->config.filters = &api->filters;
 	api->events = events_new(api);
+	api->searches = exec_searches_new(api);
 	api->builds = builds_new(api);
 	api->fetches = image_fetches_new(config->loop, config->cluster);
 	api->wanted = wanted_images_new(config->env);

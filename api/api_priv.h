@@ -22,6 +22,7 @@
 
 struct builds;
 struct events;
+struct exec_searches;
 struct held;
 struct image_fetches;
 struct paced;
@@ -35,6 +36,7 @@ struct api {
 	struct events *events;
 	struct event_listener *listener;
 	unsigned histories; /* event_history.c: those that engines are being asked for */
+	struct exec_searches *searches; /* exec_search.h */
 	struct builds *builds;
 	struct held *held;             /* session.c: a list */
 	struct image_fetches *fetches; /* image_fetch.h */

@@ -1,13 +1,10 @@
 /* Exec instances: made in a container, then named by an ID of their own. The inventory remembers
  * whose they are; those that were made before this manager started are asked for at every engine.
  */
-#include "api/fanout.h"
+#include "api/exec_search.h"
 #include "lib/str.h"
 
 #include <string.h>
-
-#define ASK_TIMEOUT_MS 10000
-#define ASK_REPLY_MAX (1024 * 1024)
 
 /* ---- Making one ---- */
 
@@ -48,78 +45,14 @@ void container_exec(struct request *r)
 
 /* ---- Finding its engine ---- */
 
-/* Asks all engines at once for an instance that the inventory does not know. */
-struct search {
-	void (*found)(struct request *r, struct node *node, void *arg);
-	void *arg;
-};
-
-static void search_end(struct exchange *x, bool finished, void *arg)
-{
-	(void)x;
-	(void)finished;
-	free(arg);
-}
-
-static bool search_answered(struct request *r, struct fanout_reply *reply, void *arg)
-{
-	struct search *search = arg;
-	json_t *json CLEANUP_JSON = NULL;
-	struct container *container;
-
-	if (reply->status != 200)
-		return false;
-	json = json_parse(reply->body, reply->len, NULL);
-	container = cluster_container_find(
-		r->api->config.cluster, json_str(json, "ContainerID", ""), NULL);
-	if (container == NULL || container->node != reply->node)
-		return false;
-	cluster_exec_add(r->api->config.cluster, r->name, container);
-	search->found(r, container->node, search->arg);
-	return true;
-}
-
-static void search_missed(struct request *r, struct fanout_reply *replies, size_t len, void *arg)
-{
-	(void)replies;
-	(void)len;
-	(void)arg;
-	exchange_reply_error(r->x, 404, "No such exec instance: %s", r->name);
-}
-
-static void search_start(struct request *r,
-	void (*found)(struct request *r, struct node *node, void *arg), void *arg)
-{
-	char *path CLEANUP_FREE = xasprintf("/exec/%s/json", r->name);
-	struct fanout_spec spec = {.method = "GET",
-		.path = path,
-		.query = "",
-		.reply_max = ASK_REPLY_MAX,
-		.timeout_ms = ASK_TIMEOUT_MS,
-		.each = search_answered,
-		.done = search_missed};
-	struct search *search = xcalloc(1, sizeof(*search));
-	struct node **nodes;
-	size_t len = 0;
-
-	search->found = found;
-	search->arg = arg;
-	spec.arg = search;
-	exchange_on_end(r->x, search_end, search);
-	nodes = request_healthy_nodes(r, &len);
-	fanout(r, nodes, len, &spec);
-	free(nodes);
-}
-
 /* Calls found with the engine of the instance {name}, now or later, or sends the error. */
-static void exec_locate(struct request *r,
-	void (*found)(struct request *r, struct node *node, void *arg), void *arg)
+static void exec_locate(struct request *r, exec_found_fn *found, void *arg)
 {
 	struct err err = ERR_INIT;
 	struct node *node = cluster_exec_find(r->api->config.cluster, r->name, &err);
 
 	if (node == NULL && strlen(r->name) == 64 && str_is_hex(r->name, 64)) {
-		search_start(r, found, arg);
+		exec_search(r, found, arg);
 		return;
 	}
 	if (node != NULL && node_state(node) != NODE_HEALTHY) {

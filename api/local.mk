@@ -29,6 +29,8 @@ api_libswarm_api_a_SOURCES = \
 	api/events.c \
 	api/events.h \
 	api/exec.c \
+	api/exec_search.c \
+	api/exec_search.h \
 	api/fanout.c \
 	api/fanout.h \
 	api/filters.c \
@@ -89,6 +91,7 @@ check_PROGRAMS += tests/unit/test_api_archive_check
 check_PROGRAMS += tests/unit/test_api_container_filter
 check_PROGRAMS += tests/unit/test_api_deadline
 check_PROGRAMS += tests/unit/test_api_events
+check_PROGRAMS += tests/unit/test_api_exec_search
 check_PROGRAMS += tests/unit/test_api_images
 check_PROGRAMS += tests/unit/test_api_lifetimes
 check_PROGRAMS += tests/unit/test_api_outcomes
@@ -113,6 +116,9 @@ tests_unit_test_api_deadline_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_events_SOURCES = tests/unit/test_api_events.c tests/unit/heap.h
 tests_unit_test_api_events_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_events_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_api_exec_search_SOURCES = tests/unit/test_api_exec_search.c $(manager_fixture)
+tests_unit_test_api_exec_search_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_exec_search_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_images_SOURCES = tests/unit/test_api_images.c
 tests_unit_test_api_images_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_images_LDADD = $(API_LIBS) $(CMOCKA_LIBS)

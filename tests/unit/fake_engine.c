@@ -289,6 +289,18 @@ static void answer_create(struct fake_client *client, const char *path)
 	reply_with(client, 201, "application/json", body);
 }
 
+static void answer_exec(struct fake_client *client, const char *path)
+{
+	struct fake_engine *engine = client->engine;
+	char *told CLEANUP_FREE = xasprintf("{\"ContainerID\":\"%s\"}", engine->containers[0].id);
+
+	engine->execs++;
+	if (engine->exec_id && str_has_prefix(path + strlen("/exec/"), engine->exec_id))
+		reply(client, told);
+	else
+		reply_with(client, 404, "application/json", "{\"message\":\"No such exec\"}");
+}
+
 /* Of a target without its version. */
 static void answer_path(struct fake_client *client, const char *path)
 {
@@ -312,6 +324,8 @@ static void answer_path(struct fake_client *client, const char *path)
 		answer_info(client);
 	} else if (str_has_prefix(path, "/events")) {
 		answer_events(client, path);
+	} else if (str_has_prefix(path, "/exec/")) {
+		answer_exec(client, path);
 	} else if (str_has_prefix(path, "/containers/json")) {
 		answer_list(client, path);
 	} else if (str_has_prefix(path, "/containers/")) {

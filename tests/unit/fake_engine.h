@@ -55,9 +55,10 @@ struct fake_engine {
 	enum fake_fault fault;
 	char *history[64]; /* events that were emitted, for since */
 	size_t history_len;
-	bool splits_events; /* sends them one byte at a time */
-	bool has_since;     /* of the last GET /events */
-	unsigned requests, pings, infos, lists, filtered, inspects, parts, streams, creates;
+	const char *exec_id; /* of an instance in its first container; NULL = none */
+	bool splits_events;  /* sends them one byte at a time */
+	bool has_since;      /* of the last GET /events */
+	unsigned requests, pings, infos, lists, filtered, inspects, parts, streams, creates, execs;
 };
 
 struct fake_engine *fake_engine_new(struct loop *loop, const char *id, const char *name);
