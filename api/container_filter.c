@@ -3,10 +3,10 @@
 #include "api/container_filter.h"
 #include "api/api_priv.h"
 #include "api/container_find.h"
+#include "api/filter_values.h"
 #include "api/pattern.h"
 #include "lib/str.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define ANCESTRY_MAX 128 /* images from a container's up to its base */
@@ -19,15 +19,16 @@ struct term {
 	struct pattern pattern;
 	int64_t number;
 	const struct container *container; /* of before and since, referenced */
-	struct str_list image_ids;         /* of ancestor */
-	unsigned from, to;                 /* of publish and expose */
-	const char *protocol;              /* likewise */
 };
 
 struct criterion {
 	const struct filter_kind *kind;
-	struct term *terms;
+	struct term *terms; /* that differ */
 	size_t len;
+	struct filter_values values;               /* the same as a set */
+	const struct container *oldest, *youngest; /* of before and since */
+	struct str_list image_ids;                 /* of ancestor */
+	struct filter_values images;               /* the same as a set */
 };
 
 struct container_filter {
@@ -40,9 +41,13 @@ struct container_filter {
 struct filter_kind {
 	const char *name;
 	/* Reads the value; NULL = nothing to read. */
-	int (*compile)(const struct cluster *cluster, struct term *term, struct err *err);
+	int (*compile)(const struct cluster *cluster, struct criterion *criterion,
+		struct term *term, struct err *err);
+	/* One of both. By all values at once: there may be VALUES_MAX of them. */
 	bool (*match)(const struct container_filter *filter, const struct container *c,
 		const struct term *term);
+	bool (*match_any)(const struct container_filter *filter, const struct container *c,
+		const struct criterion *criterion);
 	/* By an index; NULL = there is none. */
 	container_find_fn *find;
 	/* Leaves out of the range what the value does not match; NULL = nothing. */
@@ -57,12 +62,13 @@ static int invalid(const char *name, const char *value, struct err *err)
 	return err_set(err, ERR_INVALID, "Invalid filter '%s=%s'", name, value);
 }
 
-static bool match_id(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_id(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	(void)filter;
-	return str_has_prefix(c->view.id, term->text) ||
-	       (c->view.swarm_id[0] != '\0' && str_has_prefix(c->view.swarm_id, term->text));
+	return filter_values_have_prefix_of(&criterion->values, c->view.id) ||
+	       (c->view.swarm_id[0] != '\0' &&
+		       filter_values_have_prefix_of(&criterion->values, c->view.swarm_id));
 }
 
 static bool match_name(
@@ -105,11 +111,13 @@ static bool match_label(
 	return false;
 }
 
-static int compile_exited(const struct cluster *cluster, struct term *term, struct err *err)
+static int compile_exited(const struct cluster *cluster, struct criterion *criterion,
+	struct term *term, struct err *err)
 {
 	long long number;
 
 	(void)cluster;
+	(void)criterion;
 	if (str_to_int(term->text, INT32_MIN, INT32_MAX, &number, "exited", NULL) != 0)
 		return invalid("exited", term->text, err);
 	term->number = number;
@@ -123,9 +131,11 @@ static bool match_exited(
 	return c->exit_code == term->number && c->finished_at != 0 && !str_eq(c->state, "running");
 }
 
-static int compile_status(const struct cluster *cluster, struct term *term, struct err *err)
+static int compile_status(const struct cluster *cluster, struct criterion *criterion,
+	struct term *term, struct err *err)
 {
 	(void)cluster;
+	(void)criterion;
 	if (container_state_number(term->text) == CONTAINER_STATES)
 		return invalid("status", term->text, err);
 	return 0;
@@ -143,11 +153,13 @@ static void narrow_status(struct cursor_range *range, const struct term *term)
 	range->states &= 1u << container_state_number(term->text);
 }
 
-static int compile_health(const struct cluster *cluster, struct term *term, struct err *err)
+static int compile_health(const struct cluster *cluster, struct criterion *criterion,
+	struct term *term, struct err *err)
 {
 	static const char *const states[] = {"none", "starting", "healthy", "unhealthy"};
 
 	(void)cluster;
+	(void)criterion;
 	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
 		if (str_eq(states[i], term->text))
 			return 0;
@@ -162,68 +174,41 @@ static bool match_health(
 	return str_eq(c->health, term->text);
 }
 
-/* Without a tag it is the latest, or else an ID: unlike in other calls, no other tag. */
-static struct image **find_ancestors(const struct cluster *cluster, const char *text, size_t *len)
-{
-	const char *slash = strrchr(text, '/');
-	bool is_whole =
-		strchr(slash != NULL ? slash : text, ':') != NULL || strchr(text, '@') != NULL;
-	char *latest CLEANUP_FREE = xasprintf("%s%s", text, is_whole ? "" : ":latest");
-	struct image **found = cluster_images_find(cluster, latest, len);
-
-	if (*len > 0 || is_whole || strspn(text, "0123456789abcdef") != strlen(text))
-		return found;
-	free(found);
-	return cluster_images_find(cluster, text, len);
-}
-
-static int compile_ancestor(const struct cluster *cluster, struct term *term, struct err *err)
+static int compile_ancestor(const struct cluster *cluster, struct criterion *criterion,
+	struct term *term, struct err *err)
 {
 	struct image **found;
 	size_t len;
 
 	(void)err;
-	found = find_ancestors(cluster, term->text, &len);
+	found = container_find_ancestors(cluster, term->text, &len);
 	for (size_t i = 0; i < len; i++) {
-		if (!str_list_has(&term->image_ids, found[i]->view.id))
-			str_list_add(&term->image_ids, found[i]->view.id);
+		if (filter_values_have(&criterion->images, found[i]->view.id))
+			continue;
+		str_list_add(&criterion->image_ids, found[i]->view.id);
+		filter_values_add(&criterion->images,
+			criterion->image_ids.items[criterion->image_ids.len - 1]);
 	}
 	free(found);
 	return 0;
 }
 
-/* The image that this one was made from, as any node knows it. Owned by the caller, NULL at a base.
- */
-static char *parent_of(const struct cluster *cluster, const char *id)
-{
-	size_t len;
-	struct image **found = cluster_images_find(cluster, id, &len);
-	char *parent = NULL;
-
-	for (size_t i = 0; i < len && parent == NULL; i++) {
-		if (!str_is_empty(found[i]->parent_id))
-			parent = xstrdup(found[i]->parent_id);
-	}
-	free(found);
-	return parent;
-}
-
-static bool match_ancestor(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_ancestor(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	char *id;
 	bool found = false;
 
-	if (str_eq(c->view.image, term->text))
+	if (filter_values_have(&criterion->values, c->view.image))
 		return true;
-	if (term->image_ids.len == 0)
+	if (criterion->image_ids.len == 0)
 		return false;
 	id = xstrdup(c->view.image_id);
 	for (int i = 0; i < ANCESTRY_MAX && id != NULL && id[0] != '\0' && !found; i++) {
 		char *parent;
 
-		found = str_list_has(&term->image_ids, id);
-		parent = found ? NULL : parent_of(filter->cluster, id);
+		found = filter_values_have(&criterion->images, id);
+		parent = found ? NULL : container_find_parent(filter->cluster, id);
 		free(id);
 		id = parent;
 	}
@@ -231,13 +216,18 @@ static bool match_ancestor(
 	return found;
 }
 
-static int compile_container(const struct cluster *cluster, struct term *term, struct err *err)
+static int compile_container(const struct cluster *cluster, struct criterion *criterion,
+	struct term *term, struct err *err)
 {
 	struct container *container = cluster_container_find(cluster, term->text, err);
 
 	if (container == NULL)
 		return -1;
 	term->container = container_ref(container);
+	if (criterion->oldest == NULL || container_age_cmp(container, criterion->oldest) < 0)
+		criterion->oldest = container;
+	if (criterion->youngest == NULL || container_age_cmp(container, criterion->youngest) > 0)
+		criterion->youngest = container;
 	return 0;
 }
 
@@ -253,103 +243,79 @@ static void narrow_since(struct cursor_range *range, const struct term *term)
 		range->oldest = term->container->created;
 }
 
-static bool match_before(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_before(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	(void)filter;
-	return container_age_cmp(c, term->container) < 0;
+	return container_age_cmp(c, criterion->youngest) < 0;
 }
 
-static bool match_since(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_since(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	(void)filter;
-	return container_age_cmp(c, term->container) > 0;
+	return container_age_cmp(c, criterion->oldest) > 0;
 }
 
-static bool match_volume(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_volume(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	(void)filter;
-	return str_list_has(&c->volumes, term->text);
+	return filter_values_have_any(&criterion->values, &c->volumes);
 }
 
-static bool match_network(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_network(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	(void)filter;
+	if (filter_values_have_any(&criterion->values, &c->networks))
+		return true;
 	for (size_t i = 0; i < c->networks.len; i++) {
 		const char *network = c->networks.items[i];
 
-		if (str_eq(network, term->text) ||
-			(str_is_hex(network, 64) && str_has_prefix(network, term->text)))
+		if (str_is_hex(network, 64) &&
+			filter_values_have_prefix_of(&criterion->values, network))
 			return true;
 	}
 	return false;
 }
 
-/* "80", "80/udp", "8000-8010/tcp" */
-static int compile_ports(const struct cluster *cluster, struct term *term, struct err *err)
+static int compile_ports(const struct cluster *cluster, struct criterion *criterion,
+	struct term *term, struct err *err)
 {
-	int n = 0;
-
 	(void)cluster;
-	term->protocol = "tcp";
-	if (sscanf(term->text, "%5u-%5u%n", &term->from, &term->to, &n) != 2) {
-		if (sscanf(term->text, "%5u%n", &term->from, &n) != 1)
-			return err_set(err, ERR_INVALID, "invalid port in filter: %s", term->text);
-		term->to = term->from;
-	}
-	if (term->text[n] == '/')
-		term->protocol = term->text + n + 1;
-	else if (term->text[n] != '\0')
-		return err_set(err, ERR_INVALID, "invalid port in filter: %s", term->text);
-	if (term->from > term->to || term->to > 65535)
-		return err_set(err, ERR_INVALID, "invalid port range in filter: %s", term->text);
-	return 0;
+	return filter_values_add_ports(&criterion->values, term->text, err);
 }
 
-static bool ports_match(const struct str_list *ports, const struct term *term)
-{
-	for (size_t i = 0; i < ports->len; i++) {
-		unsigned port;
-		int n = 0;
-
-		if (sscanf(ports->items[i], "%5u/%n", &port, &n) == 1 && n > 0 &&
-			port >= term->from && port <= term->to &&
-			str_eq(ports->items[i] + n, term->protocol))
-			return true;
-	}
-	return false;
-}
-
-static bool match_publish(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_publish(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	(void)filter;
-	return ports_match(&c->published, term);
+	return filter_values_have_port(&criterion->values, &c->published);
 }
 
-static bool match_expose(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_expose(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	(void)filter;
-	return ports_match(&c->container_ports, term);
+	return filter_values_have_port(&criterion->values, &c->container_ports);
 }
 
 /* Only containers of Windows are isolated one way or another; an engine of Linux does not look. */
-static bool match_isolation(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_isolation(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	(void)filter;
-	return c->isolation[0] == '\0' || str_eq(c->isolation, term->text);
+	return c->isolation[0] == '\0' || filter_values_have(&criterion->values, c->isolation);
 }
 
-static int compile_bool(const struct cluster *cluster, struct term *term, struct err *err)
+static int compile_bool(const struct cluster *cluster, struct criterion *criterion,
+	struct term *term, struct err *err)
 {
 	bool value;
 
 	(void)cluster;
+	(void)criterion;
 	if (str_to_bool(term->text, &value) != 0)
 		return invalid("is-task", term->text, err);
 	term->number = value;
@@ -365,18 +331,19 @@ static bool match_task(
 	return term->number == 0;
 }
 
-static bool match_node(
-	const struct container_filter *filter, const struct container *c, const struct term *term)
+static bool match_node(const struct container_filter *filter, const struct container *c,
+	const struct criterion *criterion)
 {
 	const struct node_view *view = node_view(c->node);
 
 	(void)filter;
-	return str_eq(view->name, term->text) || str_eq(view->id, term->text) ||
-	       str_eq(view->addr, term->text);
+	return filter_values_have(&criterion->values, view->name) ||
+	       filter_values_have(&criterion->values, view->id) ||
+	       filter_values_have(&criterion->values, view->addr);
 }
 
 static const struct filter_kind kinds[] = {
-	{.name = "id", .match = match_id, .find = container_find_id},
+	{.name = "id", .match_any = match_id, .find = container_find_id},
 	{.name = "name", .is_pattern = true, .match = match_name, .find = container_find_name},
 	{.name = "label", .match = match_label, .find = container_find_label, .all_terms = true},
 	{.name = "exited", .compile = compile_exited, .match = match_exited},
@@ -385,23 +352,23 @@ static const struct filter_kind kinds[] = {
 		.match = match_status,
 		.narrow = narrow_status,
 		.implies_all = true},
-	{.name = "ancestor", .compile = compile_ancestor, .match = match_ancestor},
+	{.name = "ancestor", .compile = compile_ancestor, .match_any = match_ancestor},
 	{.name = "before",
 		.compile = compile_container,
-		.match = match_before,
+		.match_any = match_before,
 		.narrow = narrow_before},
 	{.name = "since",
 		.compile = compile_container,
-		.match = match_since,
+		.match_any = match_since,
 		.narrow = narrow_since},
-	{.name = "volume", .match = match_volume},
-	{.name = "network", .match = match_network},
-	{.name = "publish", .compile = compile_ports, .match = match_publish},
-	{.name = "expose", .compile = compile_ports, .match = match_expose},
+	{.name = "volume", .match_any = match_volume},
+	{.name = "network", .match_any = match_network},
+	{.name = "publish", .compile = compile_ports, .match_any = match_publish},
+	{.name = "expose", .compile = compile_ports, .match_any = match_expose},
 	{.name = "health", .compile = compile_health, .match = match_health},
-	{.name = "isolation", .match = match_isolation},
+	{.name = "isolation", .match_any = match_isolation},
 	{.name = "is-task", .compile = compile_bool, .match = match_task},
-	{.name = "node", .match = match_node, .find = container_find_node},
+	{.name = "node", .match_any = match_node, .find = container_find_node},
 };
 
 static int compile(struct container_filter *filter, const struct filter_kind *kind,
@@ -418,13 +385,19 @@ static int compile(struct container_filter *filter, const struct filter_kind *ki
 	criterion->kind = kind;
 	criterion->terms = xcalloc(json_array_size(values) + 1, sizeof(*criterion->terms));
 	json_array_foreach (values, i, value) {
-		struct term *term = &criterion->terms[criterion->len++];
+		const char *text = json_string_value(value);
+		struct term *term = &criterion->terms[criterion->len];
 
-		term->text = json_string_value(value);
+		if (filter_values_have(&criterion->values, text))
+			continue;
+		criterion->len++;
+		filter_values_add(&criterion->values, text);
+		term->text = text;
 		if (kind->is_pattern && pattern_compile(&term->pattern, filter->budget, term->text,
 						kind->name, err) != 0)
 			return -1;
-		if (kind->compile != NULL && kind->compile(filter->cluster, term, err) != 0)
+		if (kind->compile != NULL &&
+			kind->compile(filter->cluster, criterion, term, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -468,10 +441,12 @@ void container_filter_free(struct container_filter *filter)
 
 		for (size_t t = 0; t < criterion->len; t++) {
 			pattern_reset(&criterion->terms[t].pattern);
-			str_list_free(&criterion->terms[t].image_ids);
 			if (criterion->terms[t].container != NULL)
 				container_unref((struct container *)criterion->terms[t].container);
 		}
+		filter_values_free(&criterion->values);
+		filter_values_free(&criterion->images);
+		str_list_free(&criterion->image_ids);
 		free(criterion->terms);
 	}
 	free(filter->criteria);
@@ -484,6 +459,8 @@ static bool criterion_match(const struct container_filter *filter,
 {
 	if (criterion->len == 0)
 		return true;
+	if (criterion->kind->match_any != NULL)
+		return criterion->kind->match_any(filter, c, criterion);
 	for (size_t i = 0; i < criterion->len; i++) {
 		bool matches = criterion->kind->match(filter, c, &criterion->terms[i]);
 

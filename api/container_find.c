@@ -153,3 +153,34 @@ bool container_find_name(
 	}
 	return is_found && container_set_add_names(set, cluster, text, is_whole);
 }
+
+/* ---- Images ---- */
+
+struct image **container_find_ancestors(
+	const struct cluster *cluster, const char *text, size_t *len)
+{
+	const char *slash = strrchr(text, '/');
+	bool is_whole =
+		strchr(slash != NULL ? slash : text, ':') != NULL || strchr(text, '@') != NULL;
+	char *latest CLEANUP_FREE = xasprintf("%s%s", text, is_whole ? "" : ":latest");
+	struct image **found = cluster_images_find(cluster, latest, len);
+
+	if (*len > 0 || is_whole || strspn(text, "0123456789abcdef") != strlen(text))
+		return found;
+	free(found);
+	return cluster_images_find(cluster, text, len);
+}
+
+char *container_find_parent(const struct cluster *cluster, const char *id)
+{
+	size_t len;
+	struct image **found = cluster_images_find(cluster, id, &len);
+	char *parent = NULL;
+
+	for (size_t i = 0; i < len && parent == NULL; i++) {
+		if (!str_is_empty(found[i]->parent_id))
+			parent = xstrdup(found[i]->parent_id);
+	}
+	free(found);
+	return parent;
+}

@@ -79,6 +79,8 @@ static void asked_over(struct asked *asked)
 	if (asked->is_over)
 		return;
 	asked->is_over = true;
+	/* As in fanout_finish. */
+	f->refs++;
 	f->waiting--;
 	if (f->r != NULL && f->spec.each != NULL &&
 		f->spec.each(f->r, &asked->reply, f->spec.arg)) {
@@ -87,6 +89,7 @@ static void asked_over(struct asked *asked)
 	} else if (f->waiting == 0) {
 		fanout_finish(f);
 	}
+	fanout_unref(f);
 }
 
 static void asked_refreshed(void *arg, const struct err *err)

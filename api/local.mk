@@ -33,6 +33,8 @@ api_libswarm_api_a_SOURCES = \
 	api/exec_search.h \
 	api/fanout.c \
 	api/fanout.h \
+	api/filter_values.c \
+	api/filter_values.h \
 	api/filters.c \
 	api/filters.h \
 	api/forward.c \
@@ -104,7 +106,7 @@ tests_unit_test_api_archive_check_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_archive_check_LDADD = api/libswarm_api.a \
 	$(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_container_filter_SOURCES = \
-	tests/unit/test_api_container_filter.c $(cluster_fixture)
+	tests/unit/test_api_container_filter.c tests/unit/cpu_limit.h $(cluster_fixture)
 tests_unit_test_api_container_filter_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_container_filter_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 # A manager and its engines.
@@ -128,7 +130,7 @@ tests_unit_test_api_lifetimes_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_api_outcomes_SOURCES = tests/unit/test_api_outcomes.c $(manager_fixture)
 tests_unit_test_api_outcomes_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_outcomes_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_api_merge_SOURCES = tests/unit/test_api_merge.c
+tests_unit_test_api_merge_SOURCES = tests/unit/test_api_merge.c tests/unit/cpu_limit.h
 tests_unit_test_api_merge_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_merge_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 # Exchanges are played by the test.

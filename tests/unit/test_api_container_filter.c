@@ -3,6 +3,7 @@
 #include "api/container_filter.h"
 #include "lib/json.h"
 #include "tests/unit/cluster_fixture.h"
+#include "tests/unit/cpu_limit.h"
 
 #include <ctype.h>
 #include <setjmp.h>
@@ -329,6 +330,130 @@ static void test_looks_at_little(void **state)
 	fixture_free(fx);
 }
 
+static struct container_filter *filter_of(struct fixture *fx, const char *key, json_t *values)
+{
+	json_t *filters CLEANUP_JSON = json_pack("{s:O}", key, values);
+	struct err err = ERR_INIT;
+	struct container_filter *filter = container_filter_new(&fx->cluster, filters, &err);
+
+	if (filter == NULL)
+		fail_msg("%s: %s", key, err.msg);
+	return filter;
+}
+
+static json_t *network_entry(unsigned number)
+{
+	static const char *const ports[] = {"tcp", "udp"};
+	char *id CLEANUP_FREE = some_id(), *network CLEANUP_FREE = some_id();
+
+	return json_pack("{s:s, s:i, s:s, s:[o], s:s, s:{s:{s:{s:s}}}, s:[{s:s, s:s, s:s}], "
+			 "s:[{s:i, s:i, s:s}]}",
+		"Id", id, "Created", number, "State", "running", "Names",
+		json_sprintf("/c%u", number), "Image", roll(2) ? "busybox" : "nginx",
+		"NetworkSettings", "Networks", roll(2) ? "front" : "back", "NetworkID", network,
+		"Mounts", "Type", "volume", "Name", roll(2) ? "data" : "logs", "Destination", "/x",
+		"Ports", "PrivatePort", (int)roll(20) + 80, "PublicPort", (int)roll(20) + 8080,
+		"Type", ports[roll(2)]);
+}
+
+/* Alternatives let pass what each of them does. */
+static void check_values(struct fixture *fx, const char *key, json_t *values)
+{
+	struct container_filter *all = filter_of(fx, key, values);
+	size_t nodes, len;
+	struct container *const *containers =
+		node_containers(cluster_nodes(&fx->cluster, &nodes)[0], &len);
+
+	for (size_t i = 0; i < len; i++) {
+		bool any = false;
+
+		for (size_t v = 0; v < json_array_size(values); v++) {
+			json_t *one CLEANUP_JSON = json_pack("[O]", json_array_get(values, v));
+			struct container_filter *filter = filter_of(fx, key, one);
+
+			any = any || container_filter_match(filter, containers[i]);
+			container_filter_free(filter);
+		}
+		if (any != container_filter_match(all, containers[i]))
+			fail_msg("%s: %s is %s", key, containers[i]->names.items[0],
+				any ? "left out" : "let pass");
+	}
+	container_filter_free(all);
+	json_decref(values);
+}
+
+static struct fixture *networked(void)
+{
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n", "10.0.0.1:2375");
+
+	for (unsigned i = 0; i < 100; i++) {
+		json_t *entry CLEANUP_JSON = network_entry(i);
+		struct err err = ERR_INIT;
+		struct container *container = fixture_record(node, entry, NULL, &err);
+
+		if (container == NULL)
+			fail_msg("%s", err.msg);
+		inventory_container_put(container);
+	}
+	return fx;
+}
+
+static void test_alternatives(void **state)
+{
+	struct fixture *fx = networked();
+	size_t nodes, len;
+	struct container *const *all =
+		node_containers(cluster_nodes(&fx->cluster, &nodes)[0], &len);
+	const struct container *some = all[len / 3], *other = all[len / 2];
+
+	(void)state;
+	check_values(fx, "network", json_pack("[s,s]", "front", "nosuch"));
+	check_values(fx, "network",
+		json_pack("[s%,s%]", some->networks.items[1], (size_t)2, some->networks.items[0],
+			(size_t)1));
+	check_values(fx, "volume", json_pack("[s,s]", "logs", "x"));
+	check_values(fx, "ancestor", json_pack("[s,s]", "nginx", "busybo"));
+	check_values(
+		fx, "id", json_pack("[s%,s,s]", some->view.id, (size_t)2, other->view.id, "z"));
+	check_values(fx, "node", json_pack("[s,s]", "m", "10.0.0.1:2375"));
+	check_values(fx, "before", json_pack("[s,s]", some->view.id, other->view.id));
+	check_values(fx, "since", json_pack("[s,s]", some->view.id, other->view.id));
+	check_values(fx, "publish", json_pack("[s,s,s]", "8080-8085", "8090/udp", "8091/x"));
+	check_values(fx, "publish", json_pack("[s,s]", "0-65535/tcp", "8081/udp"));
+	check_values(fx, "expose", json_pack("[s,s]", "80/tcp", "95-99/udp"));
+	check_values(fx, "isolation", json_pack("[s,s]", "hyperv", "process"));
+	fixture_free(fx);
+}
+
+/* A thousand values cost what one does: else these were some billions of comparisons. */
+static void test_many_values(void **state)
+{
+	enum { VALUES = 1000, MATCHES = 2000000, CPU_S = 60 };
+	static const char *const keys[] = {"network", "volume", "ancestor", "expose"};
+	struct fixture *fx = networked();
+	size_t nodes, len;
+	struct container *const *all =
+		node_containers(cluster_nodes(&fx->cluster, &nodes)[0], &len);
+
+	(void)state;
+	cpu_limit(CPU_S);
+	for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+		json_t *values CLEANUP_JSON = json_array();
+		struct container_filter *filter;
+
+		for (int i = 0; i < VALUES; i++)
+			json_array_append_new(
+				values, json_sprintf(k == 3 ? "%d" : "net%d", 2000 + i));
+		filter = filter_of(fx, keys[k], values);
+		for (int i = 0; i < MATCHES / (int)ARRAY_LEN(keys); i++)
+			assert_false(container_filter_match(filter, all[(size_t)i % len]));
+		container_filter_free(filter);
+	}
+	cpu_limit(0);
+	fixture_free(fx);
+}
+
 /* What matching costs is known to be affordable beforehand, or not known. */
 static void test_cost(void **state)
 {
@@ -354,6 +479,8 @@ int main(void)
 		cmocka_unit_test(test_like_a_walk_over_all),
 		cmocka_unit_test(test_patterns_like_a_walk),
 		cmocka_unit_test(test_looks_at_little),
+		cmocka_unit_test(test_alternatives),
+		cmocka_unit_test(test_many_values),
 		cmocka_unit_test(test_cost),
 	};
 

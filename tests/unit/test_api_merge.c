@@ -5,11 +5,11 @@
 #include "api/usage.h"
 #include "lib/str.h"
 #include "tests/unit/cmocka_all.h"
+#include "tests/unit/cpu_limit.h"
 
 #include <string.h>
-#include <unistd.h>
 
-enum { MANY = 100000, DEADLINE_S = 60 }; /* by squares it would be some billion comparisons */
+enum { MANY = 100000, CPU_S = 60 }; /* by squares it would be some billion comparisons */
 
 static json_t *names(const char *prefix)
 {
@@ -38,7 +38,7 @@ static void test_many_volumes(void **state)
 	json_t *out;
 
 	(void)state;
-	alarm(DEADLINE_S);
+	cpu_limit(CPU_S);
 	for (int n = 0; n < 2; n++) {
 		json_t *volumes = json_array();
 
@@ -51,7 +51,7 @@ static void test_many_volumes(void **state)
 	out = usage_take(usage, 50);
 	assert_int_equal(json_array_size(json_arr(out, "Volumes")), MANY);
 	json_decref(out);
-	alarm(0);
+	cpu_limit(0);
 }
 
 static void test_many_tags(void **state)
@@ -60,7 +60,7 @@ static void test_many_tags(void **state)
 	json_t *out, *images, *tags;
 
 	(void)state;
-	alarm(DEADLINE_S);
+	cpu_limit(CPU_S);
 	add(usage, json_pack("{s:[o]}", "Images", image(names("a"))), "n1");
 	add(usage, json_pack("{s:[o,o]}", "Images", image(names("b")), image(names("a"))), "n2");
 	out = usage_take(usage, 50);
@@ -72,7 +72,7 @@ static void test_many_tags(void **state)
 	assert_true(json_array_size(tags) > MANY && json_array_size(tags) < 2 * MANY);
 	assert_string_equal(json_string_value(json_array_get(tags, MANY)), "b0");
 	json_decref(out);
-	alarm(0);
+	cpu_limit(0);
 }
 
 /* A list by itself and the same within a section are two lists. */
