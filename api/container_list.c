@@ -2,6 +2,7 @@
  * are asked for, from the engines.
  */
 #include "api/container_filter.h"
+#include "api/container_sizes.h"
 #include "api/fanout.h"
 #include "api/filters.h"
 #include "api/paced.h"
@@ -14,24 +15,13 @@
 #define PIECE_CONTAINERS 500
 #define PIECE_STEPS 200000
 #define SIZES_TIMEOUT_MS (60 * 1000) /* it reads whole file systems */
-#define SIZES_REPLY_MAX (64 * 1024 * 1024)
-#define SIZES_NAMED_MAX 100 /* rows that an engine is asked for by ID */
+#define SIZES_REPLY_MAX (16 * 1024 * 1024)
 
 /* ---- Rows ---- */
 
-/* The engine's row of this container with its sizes, or NULL. Borrowed. */
-static const json_t *size_of(const json_t *sizes, const struct container *c)
-{
-	char *key CLEANUP_FREE = xasprintf("%s/%s", node_view(c->node)->name, c->view.id);
-
-	return json_object_get(sizes, key);
-}
-
 /* As an engine: nothing where it is 0. */
-static void write_size(struct buf *out, const json_t *row, const char *key)
+static void write_size(struct buf *out, const char *key, int64_t size)
 {
-	json_int_t size = json_int(row, key, 0);
-
 	if (size != 0)
 		buf_printf(out, ",\"%s\":%lld", key, (long long)size);
 }
@@ -53,14 +43,16 @@ static void write_names(struct buf *out, const struct container *c)
 }
 
 /* What changes with time, and what carries the node's name, stands behind the rest of the row. */
-static void write_row(struct buf *out, const struct container *c, int64_t now, const json_t *sizes)
+static void write_row(struct buf *out, const struct container *c, int64_t now,
+	const struct container_sizes *sizes)
 {
-	const json_t *size = sizes != NULL ? size_of(sizes, c) : NULL;
+	int64_t rw, root_fs;
 
 	container_row(c, out);
-	if (size != NULL) {
-		write_size(out, size, "SizeRw");
-		write_size(out, size, "SizeRootFs");
+	if (sizes != NULL) {
+		container_sizes_get(sizes, c, &rw, &root_fs);
+		write_size(out, "SizeRw", rw);
+		write_size(out, "SizeRootFs", root_fs);
 	}
 	buf_append_str(out, ",\"Names\":[");
 	write_names(out, c);
@@ -83,8 +75,7 @@ struct list {
 	json_t *filters;
 	struct container_filter *filter; /* NULL = the cursor has been through it */
 	struct cursor *cursor;
-	json_t *sizes; /* "node/ID" -> the engine's row with its sizes; NULL = none were asked for
-			*/
+	struct container_sizes *sizes; /* NULL = none were asked for */
 	bool all;
 	long long limit; /* -1 = none */
 	long long rows;  /* so far */
@@ -102,7 +93,7 @@ static void list_free(void *arg)
 	cursor_free(list->cursor);
 	container_filter_free(list->filter);
 	json_decref(list->filters);
-	json_decref(list->sizes);
+	container_sizes_free(list->sizes);
 	free(list);
 }
 
@@ -208,12 +199,13 @@ static void list_reply(struct request *r, struct list *list_take, struct http_he
 
 /* ---- Sizes: only an engine can measure them ---- */
 
+/* The rows are chosen first, a piece in a turn, and held until they are written; each answer is
+ * read and dropped as it comes. */
 struct sizes {
+	struct request *r;
 	struct list *list;
-	struct container_set
-		rows;        /* those of one node side by side; the list's cursor holds them */
-	struct node **nodes; /* that have rows in the list, and can be asked */
-	size_t len;
+	struct container_set rows;
+	struct loop_timer *next; /* the next piece */
 };
 
 static void sizes_end(struct exchange *x, bool finished, void *arg)
@@ -222,146 +214,103 @@ static void sizes_end(struct exchange *x, bool finished, void *arg)
 
 	(void)x;
 	(void)finished;
+	loop_timer_free(sizes->next);
 	list_free(sizes->list);
+	for (size_t i = 0; i < sizes->rows.len; i++)
+		container_unref(sizes->rows.items[i]);
 	container_set_free(&sizes->rows);
-	free(sizes->nodes);
 	free(sizes);
 }
 
-static void add_sizes(json_t *all, const json_t *rows, const char *node)
+static char *sizes_query(const struct node *node, void *arg)
 {
-	json_t *row;
-	size_t i;
+	const struct sizes *sizes = arg;
 
-	json_array_foreach ((json_t *)rows, i, row) {
-		char *key CLEANUP_FREE = xasprintf("%s/%s", node, json_str(row, "Id", ""));
+	return container_sizes_query(sizes->list->sizes, node);
+}
 
-		json_object_set(all, key, row);
-	}
+static bool sizes_answered(struct request *r, struct fanout_reply *reply, void *arg)
+{
+	struct sizes *sizes = arg;
+	json_t *rows CLEANUP_JSON = fanout_json(reply);
+
+	(void)r;
+	container_sizes_read(sizes->list->sizes, reply->node, rows);
+	fanout_reply_drop(reply);
+	return false;
 }
 
 static void sizes_done(struct request *r, struct fanout_reply *replies, size_t len, void *arg)
 {
 	struct sizes *sizes = arg;
-	json_t *all CLEANUP_JSON = json_object();
 	struct http_headers headers = {0};
 
 	for (size_t i = 0; i < len; i++) {
-		json_t *rows CLEANUP_JSON = fanout_json(&replies[i]);
-
-		add_sizes(all, rows, replies[i].name);
-		if (rows == NULL)
+		if (!fanout_is_good(&replies[i]))
 			fanout_warn(&headers, &replies[i]);
 	}
-	sizes->list->sizes = json_incref(all);
 	list_reply(r, TAKE_PTR(sizes->list), &headers);
 	http_headers_free(&headers);
 }
 
-static int node_cmp(const struct node *a, const struct node *b)
+static void measure(struct sizes *sizes)
 {
-	return (uintptr_t)a < (uintptr_t)b ? -1 : (uintptr_t)a > (uintptr_t)b;
-}
-
-static int row_cmp(const void *a, const void *b)
-{
-	const struct container *const *left = a, *const *right = b;
-
-	return node_cmp((*left)->node, (*right)->node);
-}
-
-/* Measuring takes an engine long, so it is asked for its rows of the list alone; for all when they
- * are too many to name. */
-static char *sizes_query(const struct node *node, void *arg)
-{
-	const struct sizes *sizes = arg;
-	json_t *ids = json_object(), *filters CLEANUP_JSON = json_pack("{s:o}", "id", ids);
-	char *text CLEANUP_FREE = NULL;
-	char *encoded CLEANUP_FREE = NULL;
-	size_t from = 0, to = sizes->rows.len;
-
-	while (from < to) {
-		size_t middle = from + (to - from) / 2;
-
-		if (node_cmp(sizes->rows.items[middle]->node, node) < 0)
-			from = middle + 1;
-		else
-			to = middle;
-	}
-	for (; from < sizes->rows.len && sizes->rows.items[from]->node == node; from++) {
-		if (json_object_size(ids) == SIZES_NAMED_MAX)
-			return xstrdup("all=1&size=1");
-		json_object_set_new(ids, sizes->rows.items[from]->view.id, json_true());
-	}
-	text = json_text(filters, NULL);
-	encoded = str_url_encode(text, strlen(text));
-	return xasprintf("all=1&size=1&filters=%s", encoded);
-}
-
-static void find_nodes(struct sizes *sizes)
-{
-	struct container_set *rows = &sizes->rows;
-
-	if (rows->len > 0)
-		qsort(rows->items, rows->len, sizeof(struct container *), row_cmp);
-	sizes->nodes = xcalloc(rows->len + 1, sizeof(struct node *));
-	for (size_t i = 0; i < rows->len; i++) {
-		struct node *node = rows->items[i]->node;
-
-		if (node_state(node) == NODE_HEALTHY &&
-			(sizes->len == 0 || sizes->nodes[sizes->len - 1] != node))
-			sizes->nodes[sizes->len++] = node;
-	}
-}
-
-/* Chooses the rows of the list, which are held until they are written. -1: the error was sent. */
-static int choose_rows(struct request *r, struct sizes *sizes)
-{
-	struct cluster *cluster = r->api->config.cluster;
 	struct list *list = sizes->list;
-	struct container_set held = {.items = NULL};
-	bool is_over = false;
-
-	list->is_rehearsal = false;
-	while (!is_over) {
-		int looks = PIECE_CONTAINERS;
-		struct container *c;
-
-		while ((c = next_listed(list, &looks, &is_over)) != NULL) {
-			container_set_add(&sizes->rows, c);
-			container_set_add(&held, c);
-		}
-	}
-	cursor_free(list->cursor);
-	list->cursor = cursor_new_of(cluster, &held);
-	if (container_filter_is_spent(list->filter)) {
-		exchange_reply_error(r->x, 400, PATTERN_SPENT_TEXT);
-		return -1;
-	}
-	container_filter_free(TAKE_PTR(list->filter));
-	list->rows = 0;
-	return 0;
-}
-
-static void list_with_sizes(struct request *r, struct list *list_take)
-{
-	struct sizes *sizes = xcalloc(1, sizeof(*sizes));
 	const struct fanout_spec spec = {
 		.method = "GET",
 		.path = "/containers/json",
 		.query_of = sizes_query,
 		.reply_max = SIZES_REPLY_MAX,
 		.timeout_ms = SIZES_TIMEOUT_MS,
+		.each = sizes_answered,
 		.done = sizes_done,
 		.arg = sizes,
 	};
+	struct node **nodes CLEANUP_FREE = NULL;
+	struct container_set held = {.items = NULL};
+	size_t len;
 
+	for (size_t i = 0; i < sizes->rows.len; i++)
+		container_set_add(&held, sizes->rows.items[i]);
+	cursor_free(list->cursor);
+	list->cursor = cursor_new_of(list->config->cluster, &held);
+	container_filter_free(TAKE_PTR(list->filter));
+	list->rows = 0;
+	nodes = container_sizes_nodes(list->sizes, &len);
+	fanout(sizes->r, nodes, len, &spec);
+}
+
+static void choose_rows(void *arg)
+{
+	struct sizes *sizes = arg;
+	struct list *list = sizes->list;
+	int looks = PIECE_CONTAINERS;
+	bool is_over = false;
+	struct container *c;
+
+	while ((c = next_listed(list, &looks, &is_over)) != NULL) {
+		container_set_add(&sizes->rows, container_ref(c));
+		container_sizes_add(list->sizes, c);
+	}
+	if (container_filter_is_spent(list->filter))
+		exchange_reply_error(sizes->r->x, 400, PATTERN_SPENT_TEXT);
+	else if (is_over)
+		measure(sizes);
+	else
+		loop_timer_start(sizes->next, 0);
+}
+
+static void list_with_sizes(struct request *r, struct list *list_take)
+{
+	struct sizes *sizes = xcalloc(1, sizeof(*sizes));
+
+	sizes->r = r;
 	sizes->list = list_take;
+	sizes->list->is_rehearsal = false;
+	sizes->list->sizes = container_sizes_new();
+	sizes->next = loop_timer_new(r->api->config.loop, choose_rows, sizes);
 	exchange_on_end(r->x, sizes_end, sizes);
-	if (choose_rows(r, sizes) != 0)
-		return;
-	find_nodes(sizes);
-	fanout(r, sizes->nodes, sizes->len, &spec);
+	choose_rows(sizes);
 }
 
 /* The parameters that came before filters did. */

@@ -17,6 +17,8 @@ api_libswarm_api_a_SOURCES = \
 	api/container_find.c \
 	api/container_find.h \
 	api/container_list.c \
+	api/container_sizes.c \
+	api/container_sizes.h \
 	api/containers.c \
 	api/create.c \
 	api/create_networks.c \
@@ -91,6 +93,7 @@ api_libswarm_api_a_CFLAGS = $(AM_CFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_api_archive_check
 check_PROGRAMS += tests/unit/test_api_container_filter
+check_PROGRAMS += tests/unit/test_api_container_sizes
 check_PROGRAMS += tests/unit/test_api_deadline
 check_PROGRAMS += tests/unit/test_api_events
 check_PROGRAMS += tests/unit/test_api_exec_search
@@ -109,6 +112,10 @@ tests_unit_test_api_container_filter_SOURCES = \
 	tests/unit/test_api_container_filter.c tests/unit/cpu_limit.h $(cluster_fixture)
 tests_unit_test_api_container_filter_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_api_container_filter_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_api_container_sizes_SOURCES = \
+	tests/unit/test_api_container_sizes.c $(cluster_fixture)
+tests_unit_test_api_container_sizes_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_api_container_sizes_LDADD = $(API_LIBS) $(CMOCKA_LIBS)
 # A manager and its engines.
 manager_fixture = tests/unit/manager_fixture.c tests/unit/manager_fixture.h $(moved_clock) \
 	tests/unit/fake_engine.c tests/unit/fake_engine.h
