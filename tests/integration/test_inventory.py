@@ -60,6 +60,20 @@ def states(m):
     return {name: entry["State"] for name, entry in m.ps().items()}
 
 
+@pytest.mark.parametrize("size", [1200000, 4194000])
+def test_a_large_label_costs_no_node(manager, three, size):
+    """Made past the manager, which would refuse it: listed, removable, and its node never minds."""
+    m = manager(three[:2])
+    make(three[0], "large", Labels={"big": "a" * size})
+    _wait(lambda: states(m) == {"node-1/large": "created"}, "the container is listed", 20)
+    make(three[0], "next")
+    wait_until(lambda: len(states(m)) == 2, "events are still heard")
+    assert m.request("GET", "/containers/large/json").status == 200
+    assert m.request("DELETE", "/containers/large?force=1").status == 204
+    assert list(states(m)) == ["node-1/next"]
+    assert [node["Status"] for node in m.nodes().values()] == ["Healthy"] * 2
+
+
 def test_what_was_there_before(manager, three):
     for i, engine in enumerate(three):
         for j in range(3):
