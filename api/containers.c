@@ -62,6 +62,9 @@ void container_change(struct request *r)
 	spec.node = container->node;
 	spec.path_take = request_container_path(r, container);
 	spec.container_id = container->view.id;
+	/* Before it, start took a host configuration, which nothing here has judged. */
+	if (r->minor < API_VERSION_MIN_MINOR_MOST)
+		r->minor = API_VERSION_MIN_MINOR_MOST;
 	forward_collected(r, &spec);
 }
 

@@ -74,6 +74,32 @@ def test_offered(fake, manager, ranges, offered):
         assert asked == {f"v1.{min(max(v, low), high)}" for v in (24, 30, 41, 44, 50)}
 
 
+@pytest.mark.parametrize(
+    "minima, lowest",
+    [(["1.12"], "1.12"), (["1.12", "1.20"], "1.20"), (["1.12", "1.24"], "1.24"), (["1.44"], "1.24")],
+)
+def test_old_clients(fake, manager, minima, lowest):
+    """Tools that speak one fixed version are served when all engines speak it."""
+    engines = [fake(f"n{i}", api="1.50", min_api=low) for i, low in enumerate(minima)]
+    engines[0].containers = [container(f"{1:064x}", "c0")]
+    engines[0].on("POST", "/start$", lambda c, r: c.sendall(answer(204, b"")) or True)
+    m = manager(engines)
+
+    def told():
+        return m.json("GET", "/version")["MinAPIVersion"] == lowest
+
+    wait_until(told, f"{lowest} to be told", 5)
+    number = int(lowest.split(".")[1])
+    assert m.request("GET", f"/v{lowest}/containers/json").status == 200
+    refused = m.request("GET", f"/v1.{number - 1}/containers/json")
+    assert refused.status == 400
+    assert f"Minimum supported API version is {lowest}" in refused.message()
+    # No engine is asked to take a host configuration that nothing judged.
+    m.request("POST", f"/v{lowest}/containers/c0/start", {"Privileged": True})
+    asked = [r.target for r in engines[0].seen("POST", "/start")]
+    assert asked and all(int(t.split("/")[1].split(".")[1]) >= 24 for t in asked)
+
+
 def test_wording(manager, three):
     m = manager(three[:1])
 
