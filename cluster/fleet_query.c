@@ -323,13 +323,17 @@ static void add_bare_reference(
 void fleet_add_reference(const struct fleet *fleet, const char *reference, struct bitset *out)
 {
 	const struct inventory *inventory = fleet->inventory;
-	const char *slash = strchr(reference, '/');
+	const char *slash;
 	struct bitset found = {0}, nodes = {0};
 
+	/* "/name" and "/node/name", as lists show them. */
+	if (reference[0] == '/')
+		reference++;
+	slash = strchr(reference, '/');
 	bitset_init(&found, fleet->slots_cap);
 	bitset_init(&nodes, fleet->slots_cap);
 	add_bare_reference(fleet, slash ? slash + 1 : reference, &nodes, &found);
-	if (slash && slash != reference) {
+	if (slash) {
 		CLEANUP_FREE char *name = xstrndup(reference, (size_t)(slash - reference));
 
 		bitset_empty(&nodes);

@@ -14,16 +14,19 @@ static bool id_is(const char *id, const char *reference, size_t len)
 	return len > 0 && strncmp(id, reference, len) == 0 && (len == SHORT_ID || id[len] == '\0');
 }
 
-/* Cuts "/name", and "node/name" when it is this node's; NULL when it is another's. */
+/* Cuts "/name", "node/name" and "/node/name" when it is this node's; NULL when another's. */
 static const char *reference_on_node(const struct node_view *node, const char *reference)
 {
-	const char *slash = strchr(reference, '/');
+	const char *slash;
 	size_t len;
 
+	if (reference[0] == '/')
+		reference++;
+	slash = strchr(reference, '/');
 	if (slash == NULL)
 		return reference;
 	len = (size_t)(slash - reference);
-	if (len == 0 || (strlen(node->name) == len && memcmp(node->name, reference, len) == 0) ||
+	if ((strlen(node->name) == len && memcmp(node->name, reference, len) == 0) ||
 		(strlen(node->engine_id) == len && memcmp(node->engine_id, reference, len) == 0))
 		return slash + 1;
 	return NULL;

@@ -384,7 +384,7 @@ static void test_dependencies(void **state)
 	static const char body[] =
 		"{\"Labels\":{},\"HostConfig\":{\"VolumesFrom\":[\"node1/db:ro\",\"db\",\"" HEX64
 		"\"],"
-		"\"Links\":[\"E/db:data\",\"/db:/x/y\",\"db\"],\"NetworkMode\":\"container:node1/"
+		"\"Links\":[\"/E/db:data\",\"/db:/x/y\",\"db\"],\"NetworkMode\":\"container:node1/"
 		"db\"}}";
 	const struct container_view db = {
 		.id = "ffff3456789abcdef0123456789abcdef0123456789abcdef0123456789abcde",
@@ -403,7 +403,7 @@ static void test_dependencies(void **state)
 	assert_string_equal(p->volumes_from[0], "node1/db");
 	assert_string_equal(p->volumes_from[1], "db");
 	assert_int_equal(p->links_len, 3);
-	assert_string_equal(p->links[0], "E/db:data");
+	assert_string_equal(p->links[0], "/E/db:data");
 	assert_string_equal(p->network_container, "node1/db");
 	/* What is not there stays as it was written. */
 	expect_body(request, &node, 4, body);
