@@ -9,6 +9,7 @@ enum {
 	EXPECT_FIRST,          /* an object or ']' */
 	EXPECT_COMMA,          /* ',' or ']' */
 	EXPECT_OBJECT,         /* an object */
+	EXPECT_ODD,            /* the rest of an item that is no object */
 	EXPECT_NULL,           /* the rest of null */
 	EXPECT_NOTHING,        /* blanks */
 	EXPECT_OBJECT_OR_NONE, /* objects for ever */
@@ -38,11 +39,49 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
+/* Whether an item of a list that is no object begins so. */
+static bool begins_odd(const struct json_split *split, char c)
+{
+	return (split->expect == EXPECT_FIRST || split->expect == EXPECT_OBJECT) && c != '\0' &&
+	       strchr("\"[-0123456789tfn", c) != NULL;
+}
+
+/* One byte of such an item, which is passed over with all that it holds. False: it cannot be one.
+ */
+static bool pass_odd(struct json_split *split, char c)
+{
+	split->expect = EXPECT_ODD;
+	if (split->is_escaped) {
+		split->is_escaped = false;
+	} else if (split->in_string) {
+		split->is_escaped = c == '\\';
+		split->in_string = c != '"';
+	} else if (c == '"') {
+		split->in_string = true;
+	} else if (c == '[' || c == '{') {
+		split->odd_depth++;
+	} else if (split->odd_depth > 0) {
+		split->odd_depth -= c == ']' || c == '}';
+	} else if (c == ',') {
+		split->expect = EXPECT_OBJECT;
+	} else if (c == ']') {
+		split->expect = EXPECT_NOTHING;
+	} else {
+		return c != '}';
+	}
+	return true;
+}
+
 /* One byte outside of any object. */
 static int outside(struct json_split *split, char c, struct err *err)
 {
 	static const char null_text[] = "null";
 
+	if (split->expect == EXPECT_ODD || begins_odd(split, c)) {
+		if (!pass_odd(split, c))
+			goto bad;
+		return 0;
+	}
 	if (split->expect == EXPECT_NULL) {
 		if (c != null_text[split->null_len])
 			goto bad;

@@ -18,7 +18,8 @@ struct json_split {
 	unsigned depth;  /* brackets open; 0 = outside */
 	bool in_string, is_escaped;
 	bool is_array;
-	unsigned null_len; /* letters of a lone `null` seen */
+	unsigned null_len;  /* letters of a lone `null` seen */
+	unsigned odd_depth; /* brackets open in an item of the list that is no object */
 	/* To be set after json_split_init: an object that is too large is shortened, not refused.
 	 * What is left out are members, or items, of the object or of a value in it, so that it
 	 * stays JSON; when there is no large one, all members that did not fit. */
@@ -30,7 +31,8 @@ struct json_split {
 	size_t starts[JSON_SPLIT_LEVELS + 1]; /* by depth: where the member begins in text */
 };
 
-/* max: bytes of one object. is_array: one array of objects (or null, as Go writes an empty one). */
+/* max: bytes of one object. is_array: one array of objects (or null, as Go writes an empty one);
+ * items that are no objects are passed over. */
 void json_split_init(struct json_split *split, size_t max, bool is_array);
 void json_split_reset(struct json_split *split); /* frees; can be fed from the start again */
 
