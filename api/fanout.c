@@ -109,7 +109,8 @@ static void asked_answered(const struct reply *reply, const struct node_failure 
 	struct fanout *f = asked->fanout;
 
 	if (failure != NULL) {
-		asked->reply.err = failure->err;
+		asked->reply.err = *failure->cause;
+		asked->reply.err.code = failure->err.code;
 		asked_over(asked);
 		return;
 	}
@@ -238,22 +239,26 @@ json_int_t fanout_sum(json_int_t sum, json_int_t told)
 	return __builtin_add_overflow(sum, told, &out) ? INT64_MAX : out;
 }
 
-/* What all of them say; of several each with its name. */
-static char *errors_text(const struct fanout_reply *replies, size_t len)
+void fanout_append_error(struct buf *out, const struct fanout_reply *reply, bool is_only)
 {
 	char reason[1024];
+
+	fanout_reply_error(reply, reason, sizeof(reason));
+	if (is_only && reply->status != 0)
+		buf_append_str(out, reason);
+	else
+		buf_printf(out, "%snode %s: %s", out->len > 0 ? "; " : "", reply->name, reason);
+}
+
+/* What all of them say. */
+static char *errors_text(const struct fanout_reply *replies, size_t len)
+{
 	struct buf out;
 
 	buf_init(&out, 16 * 1024);
-	for (size_t i = 0; i < len; i++) {
-		fanout_reply_error(&replies[i], reason, sizeof(reason));
-		/* What does not fit is left out. */
-		if (len == 1)
-			buf_append_str(&out, reason);
-		else
-			buf_printf(
-				&out, "%snode %s: %s", i > 0 ? "; " : "", replies[i].name, reason);
-	}
+	/* What does not fit is left out. */
+	for (size_t i = 0; i < len; i++)
+		fanout_append_error(&out, &replies[i], len == 1);
 	return buf_take(&out);
 }
 

@@ -9,7 +9,7 @@
 struct fanout_reply {
 	struct node *node; /* held until done has returned; it may have left the cluster */
 	char *name;        /* of the node */
-	int status;        /* the engine's; 0 = no answer: then err says why */
+	int status;        /* the engine's; 0 = no answer: then err says why, without the node */
 	char *body;        /* NUL-ended */
 	size_t len;
 	struct err err;
@@ -47,6 +47,9 @@ void fanout_to_named(struct request *r, const struct fanout_spec *spec);
 
 /* Why that node failed, in the engine's words if it has any; into out, which it returns. */
 const char *fanout_reply_error(const struct fanout_reply *reply, char *out, size_t size);
+/* The same with its node in front, and behind "; " when there is something in out. One that is the
+ * only answer stands as the engine gave it. What does not fit is left out. */
+void fanout_append_error(struct buf *out, const struct fanout_reply *reply, bool is_only);
 /* The engine did what it was asked. */
 bool fanout_is_good(const struct fanout_reply *reply);
 /* What it answered, a new reference; NULL when it is not good, or no JSON, or more of it than a

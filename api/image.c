@@ -240,8 +240,6 @@ static bool all_did_it(struct request *r, const struct fanout_reply *replies, si
 		gone += replies[i].status == 404;
 	buf_init(&text, 16 * 1024);
 	for (size_t i = 0; i < len; i++) {
-		char reason[1024];
-
 		if ((replies[i].status != 0 && replies[i].status < 300) ||
 			(replies[i].status == 404 && gone < len))
 			continue;
@@ -249,13 +247,9 @@ static bool all_did_it(struct request *r, const struct fanout_reply *replies, si
 			status = replies[i].status != 0               ? replies[i].status
 				 : replies[i].err.code == ERR_TIMEOUT ? 504
 								      : 502;
-		fanout_reply_error(&replies[i], reason, sizeof(reason));
-		if (gone == len) {
-			buf_append_str(&text, reason);
+		fanout_append_error(&text, &replies[i], gone == len);
+		if (gone == len)
 			break;
-		}
-		buf_printf(
-			&text, "%snode %s: %s", text.len > 0 ? "; " : "", replies[i].name, reason);
 	}
 	if (status == 0)
 		return true;
