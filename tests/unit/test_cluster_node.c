@@ -10,9 +10,9 @@ static void test_texts(void **state)
 	json_t *json;
 
 	(void)state;
-	assert_null(live_parse("[[],[],{}]", 10, 9, &err));
+	assert_null(live_parse("[[],[],{}]", 10, 10, &err));
 	assert_int_equal(err.code, ERR_TOO_LARGE);
-	json = live_parse("[[],[],{}]", 10, 10, &err);
+	json = live_parse("[[],[],{}]", 10, 11, &err);
 	assert_int_equal(json_array_size(json), 3);
 	json_decref(json);
 	assert_int_equal(live_parse_time("2020-09-13T12:26:40Z"), 1600000000000000000);
