@@ -75,6 +75,7 @@ int request_status_of(enum err_code code)
 	case ERR_NO_NODE:
 	case ERR_UNAVAILABLE:
 	case ERR_CANCELED:
+	case ERR_EXHAUSTED:
 		return 503;
 	case ERR_TIMEOUT:
 		return 504;

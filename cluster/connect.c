@@ -65,7 +65,9 @@ static void synced(void *arg, const struct err *err)
 	live->stage = CONNECT_NONE;
 	live->is_resync = false;
 	if (err) {
-		if (was_resync)
+		if (was_resync && err->code == ERR_EXHAUSTED)
+			live_resync_soon(live);
+		else if (was_resync)
 			live_lost(live, true, err);
 		else
 			connect_failed(live, err);
@@ -135,6 +137,11 @@ void connect_free(struct node_live *live)
 
 void connect_failed(struct node_live *live, const struct err *err)
 {
+	if (live->is_resync && err->code == ERR_EXHAUSTED) {
+		connect_cancel(live);
+		live_resync_soon(live);
+		return;
+	}
 	if (live->is_resync) {
 		live_lost(live, true, err);
 		return;

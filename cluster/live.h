@@ -117,6 +117,8 @@ struct cluster_live {
 	struct event_listener *listeners;
 	unsigned publishing; /* depth of event_publish */
 	struct turns turns[TURN_KINDS];
+	unsigned long shortages; /* attempts that found this process short of descriptors */
+	uint64_t shortage_told_at;
 	struct live_call_later *later; /* done callbacks of the next turn */
 	struct loop_timer *later_timer;
 };

@@ -33,6 +33,9 @@ const struct live_timing live_default_timing = {
 	.resync_spacing = 50,
 };
 
+/* How often the log tells that this process is short of descriptors. */
+#define SHORTAGE_TOLD_MS (60 * 1000)
+
 struct node_waiter {
 	struct node_live *live; /* NULL once it was called */
 	void (*fn)(void *arg);
@@ -319,8 +322,26 @@ static void fail(struct node_live *live, const struct err *err, const uint64_t *
 	schedule(live, env_backoff_ms(shared->env, live->backoffs++, t->backoff, t->backoff_max));
 }
 
+/* This process is short: that says nothing of the engine. */
+static void retry_after_shortage(struct node_live *live, const struct err *err)
+{
+	struct cluster_live *shared = live->shared;
+	uint64_t now = now_ms(live), pause = shared->timing.probe_fast;
+
+	if (shared->shortages++ == 0 || now - shared->shortage_told_at >= SHORTAGE_TOLD_MS) {
+		log_warn("engines cannot be asked, none is held to have failed: %s times=%lu",
+			err->msg, shared->shortages);
+		shared->shortage_told_at = now;
+	}
+	schedule(live, pause + random_below(live, pause / 2 + 1));
+}
+
 void live_failed(struct node_live *live, const struct err *err)
 {
+	if (err->code == ERR_EXHAUSTED) {
+		retry_after_shortage(live, err);
+		return;
+	}
 	fail(live, err, NULL);
 }
 
@@ -422,6 +443,7 @@ void node_report_failure(struct node *node, const struct err *err)
 	uint64_t now, due;
 
 	if (!live || live->state != NODE_HEALTHY || live->probe ||
+		(err && err->code == ERR_EXHAUSTED) ||
 		(live->stage != CONNECT_NONE && !live->is_resync))
 		return;
 	log_debug("call failed: %s node=%s addr=%s", err ? err->msg : "", node->inventory.view.name,

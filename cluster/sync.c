@@ -126,7 +126,7 @@ static void container_done(void *arg, const struct err *err)
 		if (err->code == ERR_TIMEOUT)
 			sync->timeouts++;
 		if (err->code == ERR_UNAVAILABLE || err->code == ERR_SYSTEM ||
-			sync->timeouts >= TIMEOUTS_MAX) {
+			err->code == ERR_EXHAUSTED || sync->timeouts >= TIMEOUTS_MAX) {
 			finish(live, err);
 			return;
 		}

@@ -117,6 +117,8 @@ struct stream *endpoint_take_idle(struct endpoint *e);
  * the call that it served last (struct call_request). */
 void endpoint_keep(struct endpoint *e, struct stream *stream, bool is_rounds);
 void endpoint_drop_idle(struct endpoint *e); /* closes all */
+/* Closes one of all endpoints, for who finds no descriptor left; false when there is none. */
+bool client_give_back(struct client *client);
 /* line.c: connections of lines carry no more than what is under way. */
 void endpoint_spoil_lines(struct endpoint *e);
 /* curl_call.c */

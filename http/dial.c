@@ -113,7 +113,7 @@ static void dial_next(void *arg)
 
 		d->fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (d->fd == -1) {
-			err_errno(&d->last, ERR_SYSTEM, errno, "socket");
+			err_errno(&d->last, err_code_of_errno(errno, ERR_SYSTEM), errno, "socket");
 			continue;
 		}
 		if (connect(d->fd, (const struct sockaddr *)&a->addr, a->len) == 0 ||
@@ -122,7 +122,7 @@ static void dial_next(void *arg)
 			loop_watch_set(d->watch, LOOP_WRITE);
 			return;
 		}
-		err_errno(&d->last, ERR_UNAVAILABLE, errno, "connect");
+		err_errno(&d->last, err_code_of_errno(errno, ERR_UNAVAILABLE), errno, "connect");
 		close(d->fd);
 		d->fd = -1;
 	}

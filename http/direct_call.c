@@ -412,12 +412,16 @@ static void begin(struct direct_call *d, struct stream *stream)
 		update_want(d);
 }
 
+static void direct_dial(struct direct_call *d);
+
 static void dialled(void *arg, struct stream *stream, const struct err *err)
 {
 	struct direct_call *d = arg;
 
 	d->dial = NULL;
-	if (err != NULL)
+	if (err != NULL && err->code == ERR_EXHAUSTED && client_give_back(d->call.endpoint->client))
+		direct_dial(d);
+	else if (err != NULL)
 		call_finish(&d->call, err);
 	else
 		begin(d, stream);

@@ -78,6 +78,14 @@ void endpoint_drop_idle(struct endpoint *e)
 	loop_timer_free(TAKE_PTR(e->idle_timer));
 }
 
+bool client_give_back(struct client *client)
+{
+	if (client->idle == NULL)
+		return false;
+	wire_close(client->idle);
+	return true;
+}
+
 /* Of the client's connections the one used longest ago is closed first. But calls that go round all
  * endpoints would then close each connection just before they come to it, when there is no room for
  * one to each: what they used stands first, so that the others stay. */

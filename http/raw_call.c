@@ -20,6 +20,7 @@ struct raw_call {
 	struct stream *stream;
 	struct loop_timer *timer;
 	char *method;
+	unsigned connect_timeout_ms;
 	bool wants_upgrade; /* by an Upgrade header */
 	struct buf out;     /* the request */
 	struct buf in;      /* of the answer's head */
@@ -247,11 +248,17 @@ static void raw_call_ready(unsigned events, void *arg)
 		read_answer(call);
 }
 
+static void raw_call_dial(struct raw_call *call);
+
 static void dialled(void *arg, struct stream *stream, const struct err *err)
 {
 	struct raw_call *call = arg;
 
 	call->dial = NULL;
+	if (err != NULL && err->code == ERR_EXHAUSTED && client_give_back(call->endpoint->client)) {
+		raw_call_dial(call);
+		return;
+	}
 	if (err != NULL) {
 		raw_call_fail(call, err);
 		return;
@@ -259,6 +266,14 @@ static void dialled(void *arg, struct stream *stream, const struct err *err)
 	call->stream = stream;
 	stream_on_ready(stream, raw_call_ready, call);
 	raw_call_ready(0, call);
+}
+
+static void raw_call_dial(struct raw_call *call)
+{
+	struct endpoint *e = call->endpoint;
+
+	call->dial = stream_dial(
+		e->client->loop, &e->addr, e->tls, call->connect_timeout_ms, dialled, call);
 }
 
 static void timed_out(void *arg)
@@ -302,9 +317,8 @@ struct raw_call *raw_call_start(struct endpoint *e, const struct call_request *r
 	call->timer = loop_timer_new(loop, timed_out, call);
 	loop_timer_start(
 		call->timer, request->head_timeout_ms > 0 ? request->head_timeout_ms : TIMEOUT_MS);
-	call->dial = stream_dial(loop, &e->addr, e->tls,
-		request->connect_timeout_ms > 0 ? request->connect_timeout_ms
-						: CALL_CONNECT_TIMEOUT_MS,
-		dialled, call);
+	call->connect_timeout_ms = request->connect_timeout_ms > 0 ? request->connect_timeout_ms
+								   : CALL_CONNECT_TIMEOUT_MS;
+	raw_call_dial(call);
 	return call;
 }

@@ -1,5 +1,6 @@
 #include "lib/err.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,6 +74,19 @@ int err_errno(struct err *err, enum err_code code, int errnum, const char *fmt, 
 	return -1;
 }
 
+enum err_code err_code_of_errno(int errnum, enum err_code otherwise)
+{
+	switch (errnum) {
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return ERR_EXHAUSTED;
+	default:
+		return otherwise;
+	}
+}
+
 int err_wrap(struct err *err, const char *fmt, ...)
 {
 	char msg[sizeof(err->msg)];
@@ -117,6 +131,8 @@ const char *err_code_name(enum err_code code)
 		return "timeout";
 	case ERR_CANCELED:
 		return "canceled";
+	case ERR_EXHAUSTED:
+		return "exhausted";
 	case ERR_SYSTEM:
 		return "system";
 	}

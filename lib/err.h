@@ -18,6 +18,7 @@ enum err_code {
 	ERR_UPSTREAM,    /* a peer answered nonsense, or broke off */
 	ERR_TIMEOUT,     /* a deadline passed */
 	ERR_CANCELED,    /* the one who asked has gone */
+	ERR_EXHAUSTED,   /* this process is short of descriptors or memory: no peer is to blame */
 	ERR_SYSTEM,      /* the operating system refused */
 };
 
@@ -38,6 +39,10 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 /* Like err_set, with ": " and the text of errnum behind the message. */
 int err_errno(struct err *err, enum err_code code, int errnum, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* The code of a system call's errno: ERR_EXHAUSTED when this process or its system ran out of
+ * descriptors or memory, else otherwise. */
+enum err_code err_code_of_errno(int errnum, enum err_code otherwise);
 
 /* Puts context in front: "outer: inner". Keeps the code. Returns -1. */
 int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

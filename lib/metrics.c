@@ -114,6 +114,7 @@ enum metric metrics_of_call(int status, int err_code)
 	case ERR_CANCELED:
 		return METRIC_CALLS_CANCELED;
 	case ERR_UNAVAILABLE:
+	case ERR_EXHAUSTED:
 	case ERR_SYSTEM:
 		return METRIC_CALLS_UNAVAILABLE;
 	default:

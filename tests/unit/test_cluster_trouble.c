@@ -2,6 +2,7 @@
 #include "tests/unit/live_fixture.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 /* ---- Gone, or silent ---- */
 
@@ -498,6 +499,32 @@ static void test_new_identity(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 #define FAST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_fast, fixture_teardown)
 
+/* What this process lacks is no failure of its engines, however long it lacks it. */
+static void test_own_shortage(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_engine *engine = fixture_engine(f, "ID-A", "alpha");
+	struct rlimit before, none;
+	struct node_live *live;
+	uint64_t since;
+
+	fixture_connect(f);
+	live = fixture_node(f, engine)->live;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	fake_engine_drop_streams(engine);
+	since = loop_now_ms(f->loop);
+	WAIT_UNTIL(f, live->shared->shortages > 2 * live->shared->failure_retry &&
+			      loop_now_ms(f->loop) - since > 2 * f->timing->down_after);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_true(fixture_is_healthy(f));
+	assert_int_equal(live->failures, 1); /* the stream that ended */
+	WAIT_UNTIL(f, first_has_no_error(f) && fake_engine_open_streams(engine) == 1);
+	assert_int_equal(fixture_count(f, "swarm "), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +544,7 @@ int main(void)
 		FAST(test_errors_differ),
 		TEST(test_twins),
 		FAST(test_new_identity),
+		FAST(test_own_shortage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

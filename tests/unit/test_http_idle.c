@@ -105,6 +105,40 @@ static void going_round_many_engines_keeps_connections(void **state)
 	world_stop(&w);
 }
 
+/* Idle connections are given back when there is no descriptor for another. */
+static void idle_connections_make_room(void **state)
+{
+	struct world w;
+	struct endpoint *other;
+	struct addr addr = {.kind = ADDR_TCP, .host = (char *)"127.0.0.1"};
+	struct rlimit before, few;
+	int fillers[256];
+	size_t len = 0;
+
+	(void)state;
+	world_start(&w);
+	addr.port = server_port(w.server, 0);
+	other = endpoint_new(w.client, &addr, NULL);
+	world_get(&w, w.good, "/nowhere");
+	wait_for(&w.f, world_is_done, &w);
+	assert_int_equal(w.good->idle_len, 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = ARRAY_LEN(fillers);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	while (len < ARRAY_LEN(fillers) && (fillers[len] = dup(STDERR_FILENO)) != -1)
+		len++;
+	world_get(&w, other, "/nowhere");
+	wait_for(&w.f, world_is_done, &w);
+	while (len > 0)
+		close(fillers[--len]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_false(w.failed);
+	assert_int_equal(w.good->idle_len, 0);
+	endpoint_free(other);
+	world_stop(&w);
+}
+
 static bool few_connections(void *arg)
 {
 	return server_connections(((struct world *)arg)->server) <= ENDPOINT_IDLE_MAX;
@@ -144,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(few_connections_stay_when_idle),
 		cmocka_unit_test(idle_connections_of_many_engines_are_bounded),
+		cmocka_unit_test(idle_connections_make_room),
 		cmocka_unit_test(going_round_many_engines_keeps_connections),
 	};
 
