@@ -119,6 +119,8 @@ int manage_read_options(
 		return err_set(err, ERR_USAGE, "unsupported cluster \"%s\"", driver);
 	config->hosts = options_list(options, "host");
 	config->admin = options_text(options, "admin");
+	config->origins = options_list(options, "origin");
+	config->host_names = options_list(options, "host-name");
 	config->strategy = options_text(options, "strategy");
 	config->filters = options_list(options, "filter");
 	return 0;

@@ -22,6 +22,20 @@ static const struct option_spec specs[] = {
 		.help = "Serve /health, /ready and /metrics at tcp://HOST:PORT or unix:///PATH, "
 			"in plain HTTP to whoever can reach it.",
 	},
+	{
+		.name = "origin",
+		.kind = OPTION_LIST,
+		.argument = "URL",
+		.help = "Web pages of this origin, such as https://ui.example.com, may use the "
+			"API; those of others get 403.",
+	},
+	{
+		.name = "host-name",
+		.kind = OPTION_LIST,
+		.argument = "NAME",
+		.help = "Clients may call a loopback address by this name, besides addresses, "
+			"localhost and the name of this machine; by others they get 421.",
+	},
 	DISCOVERY_OPTIONS,
 	{
 		.name = "heartbeat",

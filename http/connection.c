@@ -18,13 +18,15 @@ static void connection_set_state(struct connection *c, enum connection_state sta
 	c->changed_ms = loop_now_ms(c->server->loop);
 }
 
-void connection_open(struct server *server, struct stream *stream, const char *peer)
+void connection_open(
+	struct server *server, struct stream *stream, const char *peer, bool is_loopback)
 {
 	struct connection *c = xcalloc(1, sizeof(*c));
 
 	c->server = server;
 	c->stream = stream;
 	c->peer = xstrdup(peer);
+	c->is_loopback = is_loopback;
 	buf_init(&c->in, server->limits.head_max + READ_SIZE);
 	buf_init(&c->out, server->limits.reply_max);
 	c->may_read = true;

@@ -103,6 +103,11 @@ const char *exchange_peer(const struct exchange *x)
 	return x->connection->peer;
 }
 
+bool exchange_is_loopback(const struct exchange *x)
+{
+	return x->connection->is_loopback;
+}
+
 const struct exchange_identity *exchange_identity(const struct exchange *x)
 {
 	struct connection *c = x->connection;

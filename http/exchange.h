@@ -68,6 +68,9 @@ int64_t exchange_body_length(const struct exchange *x);
 bool exchange_is_http10(const struct exchange *x);
 /* Who asks, for logs: "192.0.2.1:4711" or "unix". */
 const char *exchange_peer(const struct exchange *x);
+/* It came in by a TCP listener on a loopback address: what any program of the machine reaches, a
+ * browser too. */
+bool exchange_is_loopback(const struct exchange *x);
 /* A number for logs, unique in this process. */
 uint64_t exchange_id(const struct exchange *x);
 

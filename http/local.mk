@@ -36,7 +36,9 @@ http_libswarm_http_a_SOURCES = \
 	http/tls.c \
 	http/tls.h \
 	http/tls_priv.h \
-	http/tls_stream.c
+	http/tls_stream.c \
+	http/web.c \
+	http/web.h
 EXTRA_DIST += docs/internals/http.md
 # The only folder that sees these libraries' headers.
 http_libswarm_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(CURL_CFLAGS) $(OPENSSL_CFLAGS)
@@ -54,7 +56,8 @@ check_PROGRAMS += \
 	tests/unit/test_http_line \
 	tests/unit/test_http_relay \
 	tests/unit/test_http_server \
-	tests/unit/test_http_tls
+	tests/unit/test_http_tls \
+	tests/unit/test_http_web
 endif
 # Deadlines pass only while the program runs or has nothing to do.
 running_clock = tests/unit/running_clock.c
@@ -95,6 +98,9 @@ tests_unit_test_http_line_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_relay_SOURCES = tests/unit/http_fixture.h tests/unit/test_http_relay.c
 tests_unit_test_http_relay_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_http_relay_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_http_web_SOURCES = tests/unit/test_http_web.c tests/unit/http_fixture.h
+tests_unit_test_http_web_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_http_web_LDADD = $(HTTP_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_http_tls_SOURCES = \
 	tests/unit/test_http_tls.c tests/unit/http_fixture.h $(running_clock)
 tests_unit_test_http_tls_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(OPENSSL_CFLAGS)

@@ -46,6 +46,7 @@ struct listener {
 	struct tls_context *tls; /* NULL = plain */
 	char *path;              /* of a unix socket */
 	uint16_t port;
+	bool is_loopback;
 	server_pick_fn *pick; /* whose a connection is; NULL = the server's own */
 	void *pick_arg;
 };
@@ -56,6 +57,7 @@ struct accepting {
 	struct server *server;
 	struct tls_handshake *handshake;
 	char *peer;
+	bool is_loopback;
 };
 
 static void accepting_remove(struct accepting *a)
@@ -76,10 +78,11 @@ static void handshake_done(void *arg, struct stream *stream, const struct err *e
 	struct accepting *a = arg;
 	struct server *server = a->server;
 	char *peer CLEANUP_FREE = TAKE_PTR(a->peer);
+	bool is_loopback = a->is_loopback;
 
 	accepting_remove(a);
 	if (stream != NULL)
-		connection_open(server, stream, peer);
+		connection_open(server, stream, peer, is_loopback);
 	else
 		log_info("client refused: %s peer=%s", err->msg, peer);
 }
@@ -90,6 +93,7 @@ static void start_handshake(struct listener *l, struct server *server, int fd, c
 
 	a->server = server;
 	a->peer = xstrdup(peer);
+	a->is_loopback = l->is_loopback;
 	a->next = server->accepting;
 	if (a->next != NULL)
 		a->next->prev = a;
@@ -172,7 +176,7 @@ static void serve_client(struct listener *l, int fd, const struct sockaddr_stora
 	if (l->tls != NULL)
 		start_handshake(l, server, fd, peer);
 	else
-		connection_open(server, stream_from_fd(server->loop, fd), peer);
+		connection_open(server, stream_from_fd(server->loop, fd), peer, l->is_loopback);
 }
 
 static void accept_clients(unsigned events, void *arg)
@@ -326,16 +330,19 @@ static int bind_tcp(const struct addr *addr, struct err *err)
 	return fd;
 }
 
-static uint16_t bound_port(int fd)
+/* What the socket was bound to. */
+static void note_bound(struct listener *l)
 {
-	struct sockaddr_storage addr;
+	struct sockaddr_storage addr = {0};
 	socklen_t len = sizeof(addr);
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) == -1)
-		return 0;
+	if (getsockname(l->fd, (struct sockaddr *)&addr, &len) == -1)
+		return;
 	if (addr.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)&addr)->sin6_port);
-	return ntohs(((struct sockaddr_in *)&addr)->sin_port);
+		l->port = ntohs(((struct sockaddr_in6 *)&addr)->sin6_port);
+	else
+		l->port = ntohs(((struct sockaddr_in *)&addr)->sin_port);
+	l->is_loopback = addr_is_loopback_socket((struct sockaddr *)&addr);
 }
 
 static struct listener *add_listener(
@@ -358,7 +365,7 @@ static struct listener *add_listener(
 	if (addr->kind == ADDR_UNIX)
 		l->path = xstrdup(addr->path);
 	else
-		l->port = bound_port(fd);
+		note_bound(l);
 	l->watch = loop_watch_new(server->loop, fd, accept_clients, l);
 	loop_watch_set(l->watch, LOOP_READ);
 	while (*tail != NULL)

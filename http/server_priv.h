@@ -69,6 +69,7 @@ struct connection {
 	enum client_end client;
 	enum pump_state pump;
 	bool pump_is_deferred;
+	bool is_loopback;                   /* see exchange_is_loopback */
 	bool keep_alive;                    /* another request may follow this one */
 	bool may_read;                      /* the client's stream may have something */
 	unsigned wanted;                    /* what its stream was asked to tell */
@@ -83,7 +84,9 @@ struct connection {
 	unsigned long requests;
 };
 
-void connection_open(struct server *server, struct stream *stream_take, const char *peer);
+/* is_loopback: see exchange_is_loopback. */
+void connection_open(
+	struct server *server, struct stream *stream_take, const char *peer, bool is_loopback);
 /* At once, with the reason for the log. The exchange, if any, ends unfinished. */
 void connection_close(struct connection *c, const char *reason);
 /* Makes all progress that is possible now. Safe to call from anywhere; runs later when called from

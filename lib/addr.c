@@ -144,6 +144,16 @@ char *addr_format(const struct addr *a)
 	return xasprintf("%s:%u", a->host, (unsigned)a->port);
 }
 
+static bool is_loopback4(const struct in_addr *v4)
+{
+	return ntohl(v4->s_addr) >> 24 == 127;
+}
+
+static bool is_loopback6(const struct in6_addr *v6)
+{
+	return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
+}
+
 bool addr_is_local(const struct addr *a)
 {
 	struct in_addr v4;
@@ -152,11 +162,16 @@ bool addr_is_local(const struct addr *a)
 	if (a->kind == ADDR_UNIX || str_ieq(a->host, "localhost"))
 		return true;
 	if (inet_pton(AF_INET, a->host, &v4) == 1)
-		return ntohl(v4.s_addr) >> 24 == 127;
-	if (inet_pton(AF_INET6, a->host, &v6) == 1)
-		return IN6_IS_ADDR_LOOPBACK(&v6) ||
-		       (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
-	return false;
+		return is_loopback4(&v4);
+	return inet_pton(AF_INET6, a->host, &v6) == 1 && is_loopback6(&v6);
+}
+
+bool addr_is_loopback_socket(const struct sockaddr *address)
+{
+	if (address->sa_family == AF_INET)
+		return is_loopback4(&((const struct sockaddr_in *)address)->sin_addr);
+	return address->sa_family == AF_INET6 &&
+	       is_loopback6(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
 int addr_check_host_port(const char *s, struct err *err)

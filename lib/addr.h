@@ -34,6 +34,8 @@ void addr_free(struct addr *a);
 char *addr_format(const struct addr *a);
 /* True for unix sockets and for 127.0.0.0/8, ::1 and "localhost". */
 bool addr_is_local(const struct addr *a);
+/* 127.0.0.0/8, ::1, and the IPv6 form of the former. */
+bool addr_is_loopback_socket(const struct sockaddr *address);
 
 /* Validates the "ip:port or hostname:port" of an engine (port 1 to 65535, host without '/', blanks
  * or control characters). */

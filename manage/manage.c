@@ -2,6 +2,7 @@
 #include "manage/manage_priv.h"
 
 #include "api/api.h"
+#include "http/web.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "manage/gate.h"
@@ -124,7 +125,11 @@ static void make_server(struct manage *m)
 		.create_retry = m->config->create_retry,
 		.volumes_everywhere = m->config->volumes_everywhere,
 	};
-	m->gate = gate_new(api_new(&ac));
+	struct web_rules rules = {
+		.origins = m->config->origins,
+		.host_names = m->config->host_names,
+	};
+	m->gate = gate_new(web_guard_new(&rules, api_new(&ac)));
 	m->server = server_new(m->loop, m->gate, NULL);
 }
 
@@ -171,9 +176,18 @@ static void give_back(void *arg)
 	loop_timer_start(m->give_back, GIVE_BACK_MS + took * GIVE_BACK_REST);
 }
 
+static int check_origins(const struct str_list *origins, struct err *err)
+{
+	for (size_t i = 0; origins != NULL && i < origins->len; i++) {
+		if (web_check_origin(origins->items[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 struct manage *manage_new(const struct manage_config *config, struct err *err)
 {
-	if (manage_check_hosts(config->hosts, err) < 0)
+	if (manage_check_hosts(config->hosts, err) < 0 || check_origins(config->origins, err) < 0)
 		return NULL;
 	struct manage *m = xcalloc(1, sizeof(*m));
 	m->config = config;

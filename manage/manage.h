@@ -16,6 +16,9 @@ struct manage_config {
 	const char *admin;            /* where health and metrics are served; NULL = nowhere */
 	const struct str_list *hosts; /* where to listen: "tcp://0.0.0.0:2375", "unix:///path" */
 
+	const struct str_list *origins;    /* of web pages that may ask, see http/web.h */
+	const struct str_list *host_names; /* that clients of loopback listeners may use */
+
 	const char *discovery; /* URL */
 	const struct str_list *discovery_options;
 	uint64_t heartbeat_ms; /* how often discovery is looked at, >= 1000 */

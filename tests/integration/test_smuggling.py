@@ -259,14 +259,14 @@ def test_nothing_is_copied_blindly(cluster):
             "Keep-Alive": "x",
             "Proxy-Authorization": "Basic eDp5",
             "TE": "trailers",
-            "Host": "evil",
+            "Host": "x",
         },
     )
     sent = cluster.engine.seen("POST", "/start")
     assert len(sent) == 1
     for name in ("X-Secret", "Keep-Alive", "Proxy-Authorization", "TE"):
         assert sent[0].header(name) is None, name
-    assert sent[0].header("Host") != "evil"
+    assert sent[0].header("Host") != "x"
 
 
 @pytest.mark.parametrize(

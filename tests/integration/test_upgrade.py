@@ -142,6 +142,19 @@ def test_websocket_refusals(three, manager):
     assert reply.status == 400, reply
 
 
+def test_web_pages_are_kept_out(three, manager):
+    """A page may open a WebSocket to any address, and send simple requests."""
+    m = manager(three)
+    name = interactive(m, "cat")
+    ws = WebSocket(m.address, WS.format(name), headers={"Origin": "https://evil.example"})
+    assert ws.head.status == 403, ws.head
+    ws = WebSocket(m.address, WS.format(name), headers={"Host": "evil.example"})
+    assert ws.head.status == 421, ws.head
+    for headers in ({"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert m.request("POST", "/containers/prune", headers=headers).status == 403
+    assert [c["Id"] for c in m.json("GET", "/containers/json")] == [name]
+
+
 def test_websockets_leave_nothing(three, manager):
     m = manager(three)
     names = in_parallel(lambda _: interactive(m, "cat"), range(3))

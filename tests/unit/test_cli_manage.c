@@ -104,6 +104,9 @@ static void check_all(const struct manage_config *c)
 	assert_string_equal(c->discovery_options->items[1], "kv.token=a=b");
 	assert_int_equal(c->hosts->len, 2);
 	assert_string_equal(c->hosts->items[1], "unix:///x");
+	assert_int_equal(c->origins->len, 1);
+	assert_string_equal(c->origins->items[0], "https://ui");
+	assert_int_equal(c->host_names->len, 2);
 	assert_int_equal(c->heartbeat_ms, 1500);
 	assert_string_equal(c->strategy, "binpacking");
 	assert_int_equal(c->filters->len, 2);
@@ -134,7 +137,8 @@ static void every_option_arrives(void **state)
 			"--cluster-opt", "swarm.createretry=2", "--cluster-opt",
 			"swarm.volumes=all", "--discovery-opt", "kv.path=x",
 			"--discovery-opt=kv.token=a=b", "--tlsverify", "--tlscacert=ca.pem",
-			"--tlscert=cert.pem", "--tlskey=key.pem", "--discovery", "consul://s/p"),
+			"--tlscert=cert.pem", "--tlskey=key.pem", "--origin", "https://ui",
+			"--host-name=a", "--host-name=b", "--discovery", "consul://s/p"),
 		0);
 	assert_int_equal(runs, 1);
 }

@@ -322,7 +322,7 @@ static void an_upgrade_that_fails_sends_no_second_head(void **state)
 	buf_init(&tight.in, 4096);
 	buf_init(&tight.out, 4096);
 	buf_append_str(&tight.in, GET("/raw", UPGRADE));
-	connection_open(w.server, &tight.stream, "tight");
+	connection_open(w.server, &tight.stream, "tight", false);
 	tight.room = 4000;
 	wait_for(&w.f, no_connections, &w);
 	assert_int_equal(w.requests, 1);

@@ -141,6 +141,8 @@ class Manager(Process):
         self.tls, self.client = tls, client
         listen = f"0.0.0.0:{self.port}" if any_address else self.addr
         command = ["--debug", "manage", "-H", f"tcp://{listen}"]
+        # What tests that write their own bytes say.
+        command += ["--host-name", "x", "--host-name", "docker", "--origin", "http://localhost"]
         self.unix_path = None
         if unix:
             self.unix_path = f"{machine.tmp}/manager-{self.port}.sock"
