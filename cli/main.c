@@ -47,6 +47,8 @@ static const struct option_table program_table = {
 
 static int fail(const struct err *err)
 {
+	/* Behind what was logged before. */
+	(void)log_flush();
 	fprintf(stderr, "swarm: %s\n", err->msg);
 	return err->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }

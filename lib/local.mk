@@ -21,6 +21,8 @@ lib_libswarm_lib_a_SOURCES = \
 	lib/json_read.h \
 	lib/log.c \
 	lib/log.h \
+	lib/log_priv.h \
+	lib/log_writer.c \
 	lib/loop.c \
 	lib/loop.h \
 	lib/loop_file.c \

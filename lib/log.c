@@ -1,4 +1,4 @@
-#include "lib/log.h"
+#include "lib/log_priv.h"
 
 #include "lib/mem.h"
 
@@ -9,9 +9,6 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-
-/* The longest line written, with its newline. */
-#define LINE_MAX_BYTES 8192
 
 /* Helper threads of the loop log as well. */
 static atomic_int threshold = LOG_LEVEL_INFO;
@@ -118,32 +115,43 @@ static size_t escape(char *out, size_t size, const char *text)
 	return used;
 }
 
+/* Fills line, of LOG_LINE_MAX; how many it has, with its newline. */
+static size_t format_line(char *line, enum log_level level, const char *message)
+{
+	struct timespec now;
+	struct tm tm;
+	size_t used;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	used = strftime(line, LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+	used += (size_t)snprintf(line + used, LOG_LINE_MAX - used, ".%03dZ %-5s ",
+		(int)(now.tv_nsec / 1000000), level_names[level]);
+	used += escape(line + used, LOG_LINE_MAX - used - 1, message);
+	line[used++] = '\n';
+	return used;
+}
+
+size_t log_format_lost(char *line, unsigned long long lost)
+{
+	char message[80];
+
+	(void)snprintf(message, sizeof(message),
+		"%llu lines were lost: standard error was not read", lost);
+	return format_line(line, LOG_LEVEL_WARN, message);
+}
+
 static void __attribute__((format(printf, 2, 0)))
 write_line(enum log_level level, const char *fmt, va_list args)
 {
 	int saved = errno;
-	char message[LINE_MAX_BYTES];
-	char line[LINE_MAX_BYTES];
-	struct timespec now;
-	struct tm tm;
-	size_t used;
-	ssize_t n;
+	char message[LOG_LINE_MAX];
+	char line[LOG_LINE_MAX];
 
 	if (level < log_get_level())
 		return;
 	(void)vsnprintf(message, sizeof(message), fmt, args);
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	used = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
-	used += (size_t)snprintf(line + used, sizeof(line) - used, ".%03dZ %-5s ",
-		(int)(now.tv_nsec / 1000000), level_names[level]);
-	used += escape(line + used, sizeof(line) - used - 1, message);
-	line[used++] = '\n';
-	/* One call, so that lines of several threads do not mix. Nobody can be told of a failure.
-	 */
-	do
-		n = write(STDERR_FILENO, line, used);
-	while (n < 0 && errno == EINTR);
+	log_writer_put(line, format_line(line, level, message));
 	errno = saved;
 }
 

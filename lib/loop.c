@@ -20,6 +20,7 @@ struct loop_prepare {
 void loop_die(const char *what, int uv_status)
 {
 	log_error("event loop: %s: %s", what, uv_strerror(uv_status));
+	(void)log_flush();
 	abort();
 }
 

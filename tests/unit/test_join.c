@@ -126,6 +126,7 @@ static void log_catch(void)
 static const char *log_release(void)
 {
 	static char text[8192];
+	assert_true(log_flush());
 	dup2(log_saved, STDERR_FILENO);
 	close(log_saved);
 	FILE *f = fopen(log_path, "r");

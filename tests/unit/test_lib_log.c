@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +30,7 @@ static int capture_start(void **state)
 static int capture_stop(void **state)
 {
 	(void)state;
+	(void)log_flush();
 	dup2(real_stderr, STDERR_FILENO);
 	close(real_stderr);
 	close(captured);
@@ -39,7 +41,10 @@ static int capture_stop(void **state)
 /* The next line, or "" when there is none. */
 static char *next_line(char *out, size_t size)
 {
-	ssize_t n = read(captured, out, size - 1);
+	ssize_t n;
+
+	assert_true(log_flush());
+	n = read(captured, out, size - 1);
 
 	out[n > 0 ? n : 0] = '\0';
 	return out;
@@ -164,6 +169,86 @@ static void level_names(void **state)
 	assert_int_equal(log_level_parse("", &level, &err), -1);
 }
 
+/* ---- A pipe that is not read ---- */
+
+/* More than the 4 MiB that may wait. */
+#define MANY 20000
+#define TEXT_MAX ((size_t)16 * 1024 * 1024)
+
+static char *read_all(int fd, size_t *len)
+{
+	char *text = xmalloc(TEXT_MAX);
+	ssize_t n;
+
+	for (*len = 0; *len < TEXT_MAX - 1; *len += (size_t)n) {
+		n = read(fd, text + *len, TEXT_MAX - 1 - *len);
+		if (n <= 0)
+			break;
+	}
+	text[*len] = '\0';
+	return text;
+}
+
+/* Reads on another thread, so that log_flush has somebody to wait for. */
+struct reader {
+	pthread_t thread;
+	int fd;
+	char *text;
+	size_t len;
+};
+
+static void *read_to_the_end(void *arg)
+{
+	struct reader *r = arg;
+
+	r->text = read_all(r->fd, &r->len);
+	return NULL;
+}
+
+static void a_pipe_that_nobody_reads_does_not_block(void **state)
+{
+	struct reader r = {0};
+	unsigned long lost, lines = 0;
+	char *end, *line;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	real_stderr = dup(STDERR_FILENO);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	for (int i = 0; i < MANY; i++)
+		log_info("line %-400d", i);
+	/* Others who have the pipe still have it as it was. */
+	assert_false(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK);
+	assert_false(log_flush());
+	r.fd = fds[0];
+	assert_int_equal(pthread_create(&r.thread, NULL, read_to_the_end, &r), 0);
+	for (int i = 0; i < 1000 && !log_flush(); i++)
+		;
+	log_info("behind");
+	assert_true(log_flush());
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	pthread_join(r.thread, NULL);
+	close(fds[0]);
+	/* The first ones in their order, how many are missing, and what came afterwards. */
+	for (line = r.text; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		char expected[512];
+
+		*end = '\0';
+		snprintf(expected, sizeof(expected), "line %-400lu", lines);
+		if (strcmp(message(line), expected) != 0)
+			break;
+		lines++;
+	}
+	assert_in_range(lines, 1000, MANY - 1);
+	assert_int_equal(sscanf(message(line), "%lu lines were lost", &lost), 1);
+	assert_int_equal(lines + lost, MANY);
+	assert_string_equal(message(end + 1), "behind\n");
+	free(r.text);
+}
+
 int main(void)
 {
 #define CAPTURED(test) cmocka_unit_test_setup_teardown(test, capture_start, capture_stop)
@@ -173,6 +258,7 @@ int main(void)
 		CAPTURED(hostile_bytes_are_escaped),
 		CAPTURED(long_lines_are_cut),
 		CAPTURED(errno_survives),
+		cmocka_unit_test(a_pipe_that_nobody_reads_does_not_block),
 		cmocka_unit_test(level_names),
 	};
 
