@@ -129,6 +129,15 @@ static int select_http11(SSL *ssl, const unsigned char **out, unsigned char *out
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/* A resumed session keeps what its first handshake found out about the client, though its
+ * certificate may have expired or been replaced since: each connection shows it anew. */
+static void never_resume(SSL_CTX *ctx)
+{
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+	SSL_CTX_set_num_tickets(ctx, 0);
+}
+
 static SSL_CTX *new_ctx(const struct tls_config *config, const struct tls_context *tls,
 	bool is_server, struct err *err)
 {
@@ -153,7 +162,7 @@ static SSL_CTX *new_ctx(const struct tls_config *config, const struct tls_contex
 	if (tls->ca == NULL && !is_server)
 		SSL_CTX_set_default_verify_paths(ctx);
 	if (is_server) {
-		SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"swarm", 5);
+		never_resume(ctx);
 		SSL_CTX_set_alpn_select_cb(ctx, select_http11, NULL);
 		/* Clients that close their half of TCP without a close_notify (SDKs do) are
 		 * understood by engines; where a body ends is known by its framing. */

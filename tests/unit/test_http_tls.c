@@ -2,10 +2,11 @@
 #include "http/client.h"
 #include "http/relay.h"
 #include "http/server.h"
-#include "http/tls.h"
+#include "http/tls_priv.h"
 #include "lib/str.h"
 #include "tests/unit/http_fixture.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -762,6 +763,82 @@ static void certificates_that_were_verified_tell_who_asks(void **state)
 	}
 }
 
+/* A client of OpenSSL's own, which offers a session that it kept. */
+struct visit {
+	SSL *ssl;
+	bool has_asked, is_answered, is_resumed;
+};
+
+static bool visit_step(void *arg)
+{
+	struct visit *v = arg;
+	char data[4096];
+	int n;
+
+	n = v->has_asked ? SSL_read(v->ssl, data, sizeof(data)) : SSL_do_handshake(v->ssl);
+	if (n <= 0)
+		return SSL_get_error(v->ssl, n) != SSL_ERROR_WANT_READ;
+	v->is_answered = v->has_asked;
+	if (!v->has_asked) {
+		v->has_asked = true;
+		v->is_resumed = SSL_session_reused(v->ssl);
+		(void)SSL_write(v->ssl, REQUEST, (int)strlen(REQUEST));
+	}
+	return v->is_answered;
+}
+
+/* With the certificate of that name. *session: what is offered, NULL = none; replaced by what is
+ * left behind. Owned by the caller. */
+static struct visit visit(struct world *w, const char *name, int version, SSL_SESSION **session)
+{
+	struct tls_context *tls = context("ca", name, true);
+	struct visit v = {.ssl = SSL_new(tls->client)};
+	struct raw raw;
+
+	raw_connect(&w->f, &raw, w->port);
+	assert_int_equal(fcntl(raw.fd, F_SETFL, O_NONBLOCK), 0);
+	SSL_set_fd(v.ssl, raw.fd);
+	SSL_set_max_proto_version(v.ssl, version);
+	SSL_set_connect_state(v.ssl);
+	if (*session != NULL)
+		SSL_set_session(v.ssl, *session);
+	raw.is_deaf = true;
+	wait_for(&w->f, visit_step, &v);
+	SSL_SESSION_free(*session);
+	*session = SSL_get1_session(v.ssl);
+	/* As after an orderly end: one without would not be offered again. */
+	SSL_set_shutdown(v.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(v.ssl);
+	raw_close(&w->f, &raw);
+	tls_context_unref(tls);
+	return v;
+}
+
+/* Else an expired certificate would do for as long as its holder comes back in time. */
+static void sessions_do_not_outlive_certificates(void **state)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		SSL_SESSION *session = NULL;
+		struct world w;
+		struct visit v;
+
+		world_start(&w, context("ca", "server", true));
+		v = visit(&w, "client", versions[i], &session);
+		assert_true(v.is_answered);
+		v = visit(&w, "client", versions[i], &session);
+		assert_true(v.is_answered);
+		assert_false(v.is_resumed);
+		v = visit(&w, "expired", versions[i], &session);
+		assert_false(v.is_answered);
+		assert_int_equal(w.requests, 2);
+		SSL_SESSION_free(session);
+		world_stop(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -776,6 +853,7 @@ int main(void)
 		cmocka_unit_test(a_new_context_is_for_new_connections),
 		cmocka_unit_test(handshakes_have_a_deadline),
 		cmocka_unit_test(certificates_that_were_verified_tell_who_asks),
+		cmocka_unit_test(sessions_do_not_outlive_certificates),
 		cmocka_unit_test(paused_replies_go_on),
 	};
 
