@@ -32,7 +32,7 @@ static void direct_free(void *arg)
 bool direct_can_be_kept(const struct direct_call *d)
 {
 	return d->call.has_head && framing_is_done(&d->framing) && d->head.keep_alive &&
-	       d->out.len == 0 &&
+	       !d->must_close && d->out.len == 0 &&
 	       (!d->call.has_upload ||
 		       (d->call.upload.len == 0 && (d->last_chunk_sent || !d->is_chunked) &&
 			       d->call.upload_ended));
@@ -68,7 +68,7 @@ static void fail(struct direct_call *d, enum err_code code, const char *message)
 static void note_surplus(struct direct_call *d, size_t left)
 {
 	if (left > 0 && framing_is_done(&d->framing) && !line_may_read_on(d))
-		d->head.keep_alive = false;
+		d->must_close = true;
 }
 
 /* Heads at the front of data, interim ones too: how many bytes are used up; -1 when the call is
@@ -339,7 +339,7 @@ static bool write_request(struct direct_call *d)
 			if (d->call.has_upload) {
 				buf_reset(&d->out);
 				d->call.has_upload = false;
-				d->head.keep_alive = false;
+				d->must_close = true;
 				return true;
 			}
 			reply_ended(d, false);

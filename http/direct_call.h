@@ -19,6 +19,7 @@ struct direct_call {
 	bool is_blocked;  /* the connection takes no more of the request for now */
 	bool send_is_due; /* send_later is on its way */
 	bool is_stopped;
+	bool must_close; /* the connection carries no other call, whatever the reply's head says */
 	char *method;
 	struct buf out;  /* the request, as far as it waits to be sent */
 	struct buf kept; /* the request whole, to be sent once more; only on a connection that was

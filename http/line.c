@@ -80,7 +80,7 @@ void line_leave(struct direct_call *d)
 	was_first = line->calls == d;
 	/* Nobody would know whose the next answer is. */
 	if (line->is_spoiled)
-		d->head.keep_alive = false;
+		d->must_close = true;
 	DL_DELETE(line->calls, d);
 	line->len--;
 	if (!was_first) {

@@ -2,6 +2,8 @@
  */
 #include "tests/unit/client_fixture.h"
 
+#include <sys/un.h>
+
 #include <netinet/tcp.h>
 
 static void misbehaving_peers_are_upstream_errors(void **state)
@@ -333,6 +335,79 @@ static void names_do_not_stand_for_refused_addresses(void **state)
 	world_stop(&w);
 }
 
+/* An engine behind a unix socket, where one side can stop reading without a reset. */
+struct deaf {
+	char folder[32];
+	struct sockaddr_un un;
+	int fd;
+	struct raw raw;
+	struct endpoint *endpoint;
+};
+
+static bool deaf_has_client(void *arg)
+{
+	struct deaf *d = arg;
+
+	return (d->raw.fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC)) != -1;
+}
+
+static void deaf_start(struct world *w, struct deaf *d)
+{
+	struct addr addr = {.kind = ADDR_UNIX, .path = d->un.sun_path};
+
+	*d = (struct deaf){.folder = "/tmp/test_http.XXXXXX", .un.sun_family = AF_UNIX};
+	assert_non_null(mkdtemp(d->folder));
+	snprintf(d->un.sun_path, sizeof(d->un.sun_path), "%s/sock", d->folder);
+	d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(d->fd, (struct sockaddr *)&d->un, sizeof(d->un)), 0);
+	assert_int_equal(listen(d->fd, 8), 0);
+	d->endpoint = endpoint_new(w->client, &addr, NULL);
+}
+
+static void deaf_stop(struct world *w, struct deaf *d)
+{
+	endpoint_free(d->endpoint);
+	raw_close(&w->f, &d->raw);
+	close(d->fd);
+	unlink(d->un.sun_path);
+	rmdir(d->folder);
+}
+
+static bool upload_is_given_up(void *arg)
+{
+	return !((struct call *)arg)->has_upload;
+}
+
+/* The rest of the upload cannot be sent, but the answer to it can be read, and says nothing of the
+ * connection's end. */
+static void a_connection_that_takes_nothing_is_not_kept(void **state)
+{
+	struct call_request request = {.method = "POST",
+		.target = "/",
+		.has_upload = true,
+		.upload_length = 1000,
+		.total_timeout_ms = FIXTURE_DEADLINE_MS};
+	struct world w;
+	struct deaf d;
+
+	(void)state;
+	world_start(&w);
+	deaf_start(&w, &d);
+	world_call(&w, d.endpoint, &request);
+	wait_for(&w.f, deaf_has_client, &d);
+	assert_int_equal(shutdown(d.raw.fd, SHUT_RD), 0);
+	assert_true(call_upload(w.call, "half", 4));
+	wait_for(&w.f, upload_is_given_up, w.call);
+	raw_init(&w.f, &d.raw, d.raw.fd);
+	raw_send(&d.raw, "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno");
+	wait_for(&w.f, world_is_done, &w);
+	assert_false(w.failed);
+	assert_int_equal(w.status, 400);
+	assert_int_equal(d.endpoint->idle_len, 0);
+	deaf_stop(&w, &d);
+	world_stop(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +418,7 @@ int main(void)
 		cmocka_unit_test(answers_may_fill_a_read),
 		cmocka_unit_test(collected_replies_are_bounded),
 		cmocka_unit_test(surplus_behind_a_cancelled_call_is_not_an_answer),
+		cmocka_unit_test(a_connection_that_takes_nothing_is_not_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
