@@ -66,6 +66,15 @@ static void node_down(void *arg)
 		hijack_free(h);
 }
 
+static bool has_room(struct request *r)
+{
+	if (exchange_may_upgrade(r->x))
+		return true;
+	exchange_reply_error(r->x, 503,
+		"too many raw streams (attach, exec, session) are open: try again later");
+	return false;
+}
+
 static void upgraded(
 	int status, const struct http_headers *headers, struct stream *engine, void *arg)
 {
@@ -73,6 +82,11 @@ static void upgraded(
 	struct http_headers copy = {0};
 	struct stream *client;
 
+	/* Others may have come while the engine was asked. */
+	if (!has_room(h->r)) {
+		stream_close(engine);
+		return;
+	}
 	http_headers_copy(&copy, headers);
 	client = exchange_upgrade(h->r->x, status, &copy);
 	http_headers_free(&copy);
@@ -188,6 +202,6 @@ void hijack(struct request *r, const struct hijack_spec *spec)
 	exchange_on_end(r->x, hijack_end, h);
 	if (choose_protocol(r, spec, &protocol, &err) != 0)
 		request_fail(r, &err);
-	else
+	else if (has_room(r))
 		node_call_raw(&h->call, spec->node, &call, protocol, &hijack_ops, h);
 }

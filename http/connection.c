@@ -79,6 +79,7 @@ void connection_close(struct connection *c, const char *reason)
 		exchange_finish(c->exchange, false);
 	stream_close(TAKE_PTR(c->stream));
 	ledger_set(&c->server->ledger, &c->held, c->peer, 0);
+	room_forget(c);
 	connection_unlink(c);
 	loop_defer(c->server->loop, connection_free, c);
 }
@@ -497,6 +498,7 @@ void connection_pump(struct connection *c)
 	if (is_unfinished)
 		connection_pump_soon(c);
 	connection_count(c);
+	room_note(c);
 	update_watches(c);
 }
 

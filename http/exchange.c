@@ -505,6 +505,11 @@ void exchange_drained(struct exchange *x)
 		x->drain(x, x->drain_arg);
 }
 
+bool exchange_may_upgrade(const struct exchange *x)
+{
+	return room_for_stream(x->connection->server);
+}
+
 struct stream *exchange_upgrade(struct exchange *x, int status, const struct http_headers *headers)
 {
 	struct connection *c = x->connection;

@@ -110,6 +110,10 @@ typedef size_t exchange_sink_fn(struct exchange *x, const char *data, size_t len
 void exchange_stream_body(struct exchange *x, exchange_sink_fn *sink, void *arg);
 void exchange_body_resume(struct exchange *x);
 
+/* False when as many raw streams are open as this process may have: to be asked in front of
+ * exchange_upgrade, and before an engine is. */
+bool exchange_may_upgrade(const struct exchange *x);
+
 /* ---- The reply: exactly one of the whole forms, the streamed form, or an upgrade ---- */
 
 /* Headers that a reply gets where it has none of that name, whichever form it takes but the

@@ -27,6 +27,8 @@ http_libswarm_http_a_SOURCES = \
 	http/raw_call.c \
 	http/relay.c \
 	http/relay.h \
+	http/room.c \
+	http/room.h \
 	http/server.c \
 	http/server.h \
 	http/server_priv.h \

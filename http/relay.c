@@ -217,6 +217,11 @@ struct relay *relay_start(struct loop *loop, struct stream *a, struct stream *b,
 	return r;
 }
 
+size_t relays_open(void)
+{
+	return (size_t)metrics_values[METRIC_STREAMS_OPEN];
+}
+
 void relay_ends_whole(struct relay *r)
 {
 	r->ends_whole = true;

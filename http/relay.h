@@ -21,6 +21,9 @@ void relay_ends_whole(struct relay *relay);
 /* Closes both streams; done is not called. */
 void relay_cancel(struct relay *relay);
 
+/* Relays of this process that are not over. */
+size_t relays_open(void);
+
 /* What went from a to b, and back; until the relay is freed, so still inside of done. */
 struct relay_bytes {
 	uint64_t read, written;

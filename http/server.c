@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -122,18 +123,17 @@ static void describe_peer(const struct sockaddr_storage *addr, char *out, size_t
 	}
 }
 
-/* Stops or resumes accepting, by whether there is room. */
-static void set_full(struct server *server, bool is_full)
+/* Without a descriptor left, a client that waits would wake the loop for ever: the janitor resumes.
+ */
+static void set_paused(struct server *server, bool is_paused)
 {
-	if (server->is_full == is_full)
+	if (server->is_paused == is_paused)
 		return;
-	server->is_full = is_full;
+	server->is_paused = is_paused;
 	server_wake_janitor(server);
-	if (is_full)
-		log_warn("no room for more client connections: open=%zu", server->connections_len);
 	for (struct listener *l = server->listeners; l != NULL; l = l->next) {
 		if (l->watch != NULL)
-			loop_watch_set(l->watch, is_full ? 0 : LOOP_READ);
+			loop_watch_set(l->watch, is_paused ? 0 : LOOP_READ);
 	}
 }
 
@@ -143,6 +143,19 @@ static void reset_client(int fd)
 	struct linger none = {.l_onoff = 1};
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	close(fd);
+}
+
+/* Best effort: what it has sent already may reset the connection before it reads this. */
+static void refuse_client(const struct listener *l, int fd)
+{
+	static const char text[] =
+		"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+		"Content-Type: application/json\r\nContent-Length: 59\r\n\r\n"
+		"{\"message\":\"too many clients are connected: try it later\"}\n";
+
+	if (l->tls == NULL)
+		(void)!send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
@@ -168,6 +181,10 @@ static void serve_client(struct listener *l, int fd, const struct sockaddr_stora
 		reset_client(fd);
 		return;
 	}
+	if (!room_make(server, fd)) {
+		refuse_client(l, fd);
+		return;
+	}
 	describe_peer(addr, peer, sizeof(peer));
 	if (addr->ss_family != AF_UNIX) {
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -177,6 +194,14 @@ static void serve_client(struct listener *l, int fd, const struct sockaddr_stora
 		start_handshake(l, server, fd, peer);
 	else
 		connection_open(server, stream_from_fd(server->loop, fd), peer, l->is_loopback);
+}
+
+/* The system wants a descriptor before it looks whether anybody is to be accepted. */
+static bool client_waits(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
 }
 
 static void accept_clients(unsigned events, void *arg)
@@ -190,18 +215,13 @@ static void accept_clients(unsigned events, void *arg)
 		socklen_t len = sizeof(addr);
 		int fd;
 
-		if (server->connections_len >= server->limits.connections_max) {
-			set_full(server, true);
-			return;
-		}
 		fd = accept4(l->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1) {
-			/* Out of descriptors or memory: the janitor tries again. */
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-				errno == ENOMEM) {
-				log_warn("cannot accept a client: %s", strerror(errno));
-				set_full(server, true);
-			}
+			if (err_code_of_errno(errno, ERR_NONE) == ERR_NONE || !client_waits(l->fd))
+				return;
+			if (room_make_any(server))
+				continue;
+			set_paused(server, true);
 			return;
 		}
 		serve_client(l, fd, &addr);
@@ -218,15 +238,14 @@ static void janitor(void *arg)
 		next = c->next;
 		connection_check(c, now);
 	}
-	if (server->connections_len < server->limits.connections_max)
-		set_full(server, false);
+	set_paused(server, false);
 	server_wake_janitor(server);
 }
 
 /* A server without connections has no deadlines: thousands of idle ones cost nothing. */
 void server_wake_janitor(struct server *server)
 {
-	if ((server->connections_len > 0 || server->is_full) &&
+	if ((server->connections_len > 0 || server->is_paused) &&
 		!loop_timer_is_active(server->janitor))
 		loop_timer_start(server->janitor, JANITOR_MS);
 }
@@ -241,6 +260,7 @@ struct server *server_new(
 	server->limits = limits != NULL ? *limits : server_default_limits;
 	server->ledger.max = server->limits.held_max;
 	server->ledger.client_max = server->limits.held_client_max;
+	room_init(server);
 	server->janitor = loop_timer_new(loop, janitor, server);
 	return server;
 }

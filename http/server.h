@@ -14,7 +14,9 @@ struct server;
 
 struct server_limits {
 	size_t head_max;          /* bytes of request line and headers; 431 above */
-	unsigned connections_max; /* open client connections; more wait in the kernel's queue */
+	unsigned connections_max; /* open client connections, but never more than half of the
+				     descriptors; then the idle one that has waited longest goes, or
+				     the newcomer is refused */
 	unsigned head_timeout_ms; /* from the first byte of a request to the end of its head; 408 */
 	unsigned idle_timeout_ms; /* between requests on a kept connection */
 	unsigned body_timeout_ms; /* without progress of a request's body, or of a reply's reader */

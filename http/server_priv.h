@@ -9,6 +9,7 @@
 #include "http/framing.h"
 #include "http/head.h"
 #include "http/ledger.h"
+#include "http/room.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -26,7 +27,8 @@ struct server {
 	struct ledger ledger;        /* of bytes held for clients */
 	struct accepting *accepting; /* TLS handshakes under way */
 	struct loop_timer *janitor;
-	bool is_full;
+	struct room room;
+	bool is_paused; /* accepts nobody: no descriptor is left */
 	time_t date_at; /* of the second that date names; 0 = none yet */
 	char date[40];
 };
@@ -80,7 +82,10 @@ struct connection {
 	struct exchange *exchange;          /* NULL but in CONNECTION_ACTIVE */
 	struct exchange_identity *identity; /* of the client; NULL = not asked for yet */
 	struct ledger_entry held;
-	uint64_t changed_ms; /* last progress that the deadlines look at */
+	/* Of room.c: the list of idle connections that it is in, NULL = none. */
+	struct connection **idle_in, *idle_prev, *idle_next;
+	unsigned long idle_requests; /* requests there had been when it entered */
+	uint64_t changed_ms;         /* last progress that the deadlines look at */
 	unsigned long requests;
 };
 

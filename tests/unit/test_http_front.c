@@ -1,8 +1,11 @@
 /* What a server owes to clients that go, that send behind an upgrade, or that want it to hold much:
  * a server in this process, and raw sockets against it. */
+#include "http/relay.h"
 #include "http/server_priv.h"
 #include "lib/str.h"
 #include "tests/unit/http_fixture.h"
+
+#include <sys/resource.h>
 
 #define NEVER_MS (3600 * 1000)
 #define KIB ((size_t)1024)
@@ -15,6 +18,7 @@ struct world {
 	uint16_t port;
 	unsigned requests, ends;
 	struct exchange *x;
+	struct raw engine; /* the other end of the relay */
 	size_t reply_len;
 };
 
@@ -44,6 +48,20 @@ static size_t drop_piece(struct exchange *x, const char *data, size_t len, void 
 	return len;
 }
 
+static void start_relay(struct world *w, struct exchange *x)
+{
+	int pair[2];
+
+	if (!exchange_may_upgrade(x)) {
+		exchange_reply_error(x, 503, "too many");
+		return;
+	}
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	raw_init(&w->f, &w->engine, pair[0]);
+	relay_start(w->f.loop, exchange_upgrade(x, 101, NULL), stream_from_fd(w->f.loop, pair[1]),
+		NULL, NULL);
+}
+
 static void handle(struct handler *h, struct exchange *x)
 {
 	struct world *w = CONTAINER_OF(h, struct world, handler);
@@ -65,6 +83,8 @@ static void handle(struct handler *h, struct exchange *x)
 		struct stream *stream = exchange_upgrade(x, 101, NULL);
 
 		assert_null(stream);
+	} else if (str_eq(path, "/relay")) {
+		start_relay(w, x);
 	} else if (str_eq(path, "/start")) {
 		exchange_reply_start(x, 200, NULL, -1);
 		exchange_reply_write(x, "begin", 5);
@@ -536,6 +556,106 @@ static void a_collected_body_must_come_at_a_rate(void **state)
 	world_stop(&w);
 }
 
+/* ---- Room ---- */
+
+static void connect_idle(struct world *w, struct raw *raws, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		raw_connect(&w->f, &raws[i], w->port);
+		raw_send(&raws[i], "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
+		raw_expect(&w->f, &raws[i], "HTTP/1.1 ");
+	}
+}
+
+/* A newcomer gets the place of who has been idle longest, which is not who came first; who asked
+ * for nothing yet goes before all others. */
+static void newcomers_get_the_place_of_the_idle(void **state)
+{
+	struct server_limits limits = patient();
+	struct world w;
+	struct raw raws[3], silent, first, second;
+
+	(void)state;
+	limits.connections_max = 4;
+	world_start(&w, &limits);
+	connect_idle(&w, raws, ARRAY_LEN(raws));
+	raw_send(&raws[0], "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
+	raw_expect_times(&w.f, &raws[0], "HTTP/1.1 ", 2);
+	raw_connect(&w.f, &silent, w.port);
+	connect_idle(&w, &first, 1);
+	wait_for(&w.f, raw_is_over, &silent);
+	assert_false(raw_is_over(&raws[1]));
+	connect_idle(&w, &second, 1);
+	wait_for(&w.f, raw_is_over, &raws[1]);
+	assert_false(raw_is_over(&raws[0]) || raw_is_over(&raws[2]));
+	assert_int_equal(server_connections(w.server), limits.connections_max);
+	world_stop(&w);
+}
+
+/* The last descriptors are not for clients, whoever has taken those below. */
+static void the_last_descriptors_are_not_for_clients(void **state)
+{
+	struct rlimit before, few;
+	struct world w;
+	struct raw raw;
+	int fillers[128];
+	size_t len = 0;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 128;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	world_start(&w, NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(w.server->room.max, 64);
+	raw_connect(&w.f, &raw, w.port);
+	do
+		fillers[len] = dup(raw.fd);
+	while (fillers[len++] < 112);
+	raw_expect(&w.f, &raw, "HTTP/1.1 503");
+	while (len > 0)
+		close(fillers[--len]);
+	raw_close(&w.f, &raw);
+	connect_idle(&w, &raw, 1);
+	raw_close(&w.f, &raw);
+	world_stop(&w);
+}
+
+static bool no_relays(void *arg)
+{
+	(void)arg;
+	return relays_open() == 0;
+}
+
+static void raw_streams_are_counted_until_they_end(void **state)
+{
+	struct server_limits limits = patient();
+	struct world w;
+	struct raw raw, other;
+	size_t before;
+
+	(void)state;
+	world_start(&w, &limits);
+	w.server->room.streams_max = 1;
+	before = count_descriptors();
+	for (int round = 0; round < 2; round++) {
+		raw_connect(&w.f, &raw, w.port);
+		raw_send(&raw, "POST /relay HTTP/1.1\r\nHost: x\r\n\r\n");
+		raw_expect(&w.f, &raw, "HTTP/1.1 101");
+		raw_connect(&w.f, &other, w.port);
+		raw_send(&other, "POST /relay HTTP/1.1\r\nHost: x\r\n\r\n");
+		raw_expect(&w.f, &other, "HTTP/1.1 503");
+		raw_close(&w.f, &other);
+		raw_close(&w.f, &raw);
+		raw_close(&w.f, &w.engine);
+		wait_for(&w.f, no_relays, NULL);
+		wait_for(&w.f, no_connections, &w);
+		assert_int_equal(count_descriptors(), before);
+	}
+	world_stop(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -551,6 +671,9 @@ int main(void)
 		cmocka_unit_test(waiting_replies_have_a_sum),
 		cmocka_unit_test(unfinished_heads_have_a_sum),
 		cmocka_unit_test(a_collected_body_must_come_at_a_rate),
+		cmocka_unit_test(newcomers_get_the_place_of_the_idle),
+		cmocka_unit_test(raw_streams_are_counted_until_they_end),
+		cmocka_unit_test(the_last_descriptors_are_not_for_clients),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
