@@ -1,6 +1,7 @@
 /* What a server's connections hold for their clients, in bytes: unfinished heads and bodies, and
  * replies that wait to be read. A limit for each connection bounds none of their sums, so there are
- * two more: for each client address, and for all. Inside http/ only. */
+ * two more: for each client address, and for all. Another one counts TLS
+ * handshakes under way, one each. Inside http/ only. */
 #ifndef HTTP_LEDGER_H
 #define HTTP_LEDGER_H
 

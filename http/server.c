@@ -28,7 +28,9 @@ const struct server_limits server_default_limits = {
 	.head_timeout_ms = 30 * 1000,
 	.idle_timeout_ms = 5 * 60 * 1000,
 	.body_timeout_ms = 10 * 60 * 1000,
-	.handshake_timeout_ms = 15 * 1000,
+	.handshake_timeout_ms = 10 * 1000,
+	.handshakes_max = 1024,
+	.handshakes_client_max = 64,
 	.collect_timeout_ms = 60 * 1000,
 	.collect_grace_ms = 30 * 1000,
 	.collect_rate = 1024,
@@ -57,6 +59,7 @@ struct accepting {
 	struct accepting *prev, *next;
 	struct server *server;
 	struct tls_handshake *handshake;
+	struct ledger_entry place;
 	char *peer;
 	bool is_loopback;
 };
@@ -70,6 +73,7 @@ static void accepting_remove(struct accepting *a)
 	if (a->next != NULL)
 		a->next->prev = a->prev;
 	a->server->connections_len--;
+	ledger_set(&a->server->handshakes, &a->place, a->peer, 0);
 	free(a->peer);
 	free(a);
 }
@@ -78,7 +82,7 @@ static void handshake_done(void *arg, struct stream *stream, const struct err *e
 {
 	struct accepting *a = arg;
 	struct server *server = a->server;
-	char *peer CLEANUP_FREE = TAKE_PTR(a->peer);
+	char *peer CLEANUP_FREE = xstrdup(a->peer);
 	bool is_loopback = a->is_loopback;
 
 	accepting_remove(a);
@@ -90,10 +94,18 @@ static void handshake_done(void *arg, struct stream *stream, const struct err *e
 
 static void start_handshake(struct listener *l, struct server *server, int fd, const char *peer)
 {
-	struct accepting *a = xcalloc(1, sizeof(*a));
+	struct accepting *a;
+	static const struct ledger_entry none;
 
+	/* It costs us more than the client, who is nobody yet. */
+	if (!ledger_has_room(&server->handshakes, &none, peer, 1)) {
+		close(fd);
+		return;
+	}
+	a = xcalloc(1, sizeof(*a));
 	a->server = server;
 	a->peer = xstrdup(peer);
+	ledger_set(&server->handshakes, &a->place, peer, 1);
 	a->is_loopback = l->is_loopback;
 	a->next = server->accepting;
 	if (a->next != NULL)
@@ -260,6 +272,8 @@ struct server *server_new(
 	server->limits = limits != NULL ? *limits : server_default_limits;
 	server->ledger.max = server->limits.held_max;
 	server->ledger.client_max = server->limits.held_client_max;
+	server->handshakes.max = server->limits.handshakes_max;
+	server->handshakes.client_max = server->limits.handshakes_client_max;
 	room_init(server);
 	server->janitor = loop_timer_new(loop, janitor, server);
 	return server;

@@ -21,9 +21,11 @@ struct server_limits {
 	unsigned idle_timeout_ms; /* between requests on a kept connection */
 	unsigned body_timeout_ms; /* without progress of a request's body, or of a reply's reader */
 	unsigned handshake_timeout_ms;
-	unsigned collect_timeout_ms; /* without progress of a body that is collected */
-	unsigned collect_grace_ms;   /* a collected body that takes longer must come at */
-	unsigned collect_rate;       /* so many bytes a second, from then on */
+	unsigned handshakes_max;        /* TLS handshakes under way; closed above */
+	unsigned handshakes_client_max; /* the same from one address */
+	unsigned collect_timeout_ms;    /* without progress of a body that is collected */
+	unsigned collect_grace_ms;      /* a collected body that takes longer must come at */
+	unsigned collect_rate;          /* so many bytes a second, from then on */
 	unsigned ended_grace_ms; /* a client that has sent its end has this long to get its reply */
 	unsigned linger_ms;      /* what a client sends behind the last reply is read so long */
 	size_t reply_max;        /* bytes of a reply that wait for its reader */

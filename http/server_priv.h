@@ -25,6 +25,7 @@ struct server {
 	struct connection *connections; /* doubly linked */
 	size_t connections_len;
 	struct ledger ledger;        /* of bytes held for clients */
+	struct ledger handshakes;    /* under way: one each, by address */
 	struct accepting *accepting; /* TLS handshakes under way */
 	struct loop_timer *janitor;
 	struct room room;

@@ -1,7 +1,7 @@
 /* TLS: who is let in, and what ends when. The certificates are made by the openssl command. */
 #include "http/client.h"
 #include "http/relay.h"
-#include "http/server.h"
+#include "http/server_priv.h"
 #include "http/tls_priv.h"
 #include "lib/str.h"
 #include "tests/unit/http_fixture.h"
@@ -839,6 +839,43 @@ static void sessions_do_not_outlive_certificates(void **state)
 	}
 }
 
+static bool one_handshake(void *arg)
+{
+	return ((struct world *)arg)->server->handshakes.held == 1;
+}
+
+static bool two_handshakes(void *arg)
+{
+	return ((struct world *)arg)->server->handshakes.held == 2;
+}
+
+/* Who has begun many handshakes and ends none gets no more, until these are over. */
+static void handshakes_of_one_address_are_bounded(void **state)
+{
+	struct world w;
+	struct raw silent[2], late;
+
+	(void)state;
+	world_start(&w, context("ca", "server", false));
+	w.server->limits.handshake_timeout_ms = 3600 * 1000;
+	w.server->handshakes.client_max = ARRAY_LEN(silent);
+	for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+		raw_connect(&w.f, &silent[i], w.port);
+	raw_connect(&w.f, &late, w.port);
+	wait_for(&w.f, raw_is_over, &late);
+	assert_false(raw_is_over(&silent[0]) || raw_is_over(&silent[1]));
+	assert_int_equal(w.server->handshakes.held, ARRAY_LEN(silent));
+	raw_close(&w.f, &silent[0]);
+	wait_for(&w.f, one_handshake, &w);
+	raw_close(&w.f, &late);
+	raw_connect(&w.f, &late, w.port);
+	wait_for(&w.f, two_handshakes, &w);
+	assert_false(raw_is_over(&late));
+	raw_close(&w.f, &late);
+	raw_close(&w.f, &silent[1]);
+	world_stop(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -855,6 +892,7 @@ int main(void)
 		cmocka_unit_test(certificates_that_were_verified_tell_who_asks),
 		cmocka_unit_test(sessions_do_not_outlive_certificates),
 		cmocka_unit_test(paused_replies_go_on),
+		cmocka_unit_test(handshakes_of_one_address_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
