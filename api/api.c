@@ -1,5 +1,6 @@
 /* The routing table, and the way from an exchange to the function that answers it. */
 #include "api/api_priv.h"
+#include "api/bodies.h"
 #include "api/builds.h"
 #include "api/exec_search.h"
 #include "api/image_fetch.h"
@@ -12,7 +13,6 @@
 
 #include <string.h>
 
-#define QUERY_ITEMS_MAX 256
 #define SURVEY_MS 1000
 
 static void request_free(struct exchange *x, bool finished, void *arg)
@@ -28,6 +28,7 @@ static void request_free(struct exchange *x, bool finished, void *arg)
 	free(r->query);
 	free(r->raw_query);
 	free(r->name);
+	json_decref(r->body);
 	free(r);
 }
 
@@ -138,84 +139,41 @@ static int parse_version(struct api *api, const char **path, int *minor, struct 
 	return 0;
 }
 
-static int parse_query(struct request *r, struct err *err)
+/* Fills in what the path says. False: the error was sent. */
+static bool find_route(struct request *r, const char *path)
 {
-	const char *p = r->raw_query;
+	struct route_found found = route_find(exchange_method(r->x), path, strcspn(path, "?"));
 
-	while (*p != '\0') {
-		size_t len = strcspn(p, "&"), name_len;
-		const char *equals = memchr(p, '=', len);
-		struct query_item item;
-
-		name_len = equals != NULL ? (size_t)(equals - p) : len;
-		if (len > 0) {
-			if (r->query_len >= QUERY_ITEMS_MAX)
-				return err_set(err, ERR_INVALID, "more than %d query parameters",
-					QUERY_ITEMS_MAX);
-			item.name = str_url_decode(p, name_len, true);
-			item.value = equals != NULL
-					     ? str_url_decode(equals + 1, len - name_len - 1, true)
-					     : xstrdup("");
-			if (item.name == NULL || item.value == NULL) {
-				free(item.name);
-				free(item.value);
-				return err_set(
-					err, ERR_INVALID, "the query holds a bad percent escape");
-			}
-			r->query = xreallocarray(r->query, r->query_len + 1, sizeof(*r->query));
-			r->query[r->query_len++] = item;
-		}
-		p += len;
-		p += *p == '&';
+	if (found.route == NULL) {
+		exchange_reply_error(r->x, 404, "page not found");
+		return false;
 	}
-	return 0;
+	r->route = found.route;
+	r->name = str_url_decode(found.name, found.name_len, false);
+	if (r->name == NULL)
+		exchange_reply_error(r->x, 400, "the path holds a bad percent escape");
+	return r->name != NULL;
 }
 
-/* The part of path that {name} stands for, or NULL when the route is for another path. pattern
- * holds at most one
- * "{name}", which may hold slashes: "node/name", "repository/image". */
-static const char *match(const char *pattern, const char *path, size_t len, size_t *name_len)
+/* What is judged here are the bytes that the route reads next. */
+static void judge_body(struct exchange *x, const char *body, size_t len, void *arg)
 {
-	const char *hole = strstr(pattern, "{name}");
-	size_t before, after;
+	struct request *r = arg;
+	struct err err = ERR_INIT;
 
-	if (hole == NULL) {
-		*name_len = 0;
-		return strlen(pattern) == len && memcmp(pattern, path, len) == 0 ? path : NULL;
-	}
-	before = (size_t)(hole - pattern);
-	after = strlen(hole + 6);
-	if (len <= before + after || memcmp(pattern, path, before) != 0 ||
-		memcmp(hole + 6, path + len - after, after) != 0)
-		return NULL;
-	*name_len = len - before - after;
-	return path + before;
-}
-
-/* Fills in what the path says. NULL: the error was sent. */
-static const struct route *find_route(struct request *r, const char *path, struct err *err)
-{
-	const char *method = exchange_method(r->x);
-	size_t len = strcspn(path, "?"), name_len;
-
-	for (const struct route *route = routes; route->method != NULL; route++) {
-		const char *name;
-
-		/* HEAD is answered wherever GET is known to take it; the table says where. */
-		if (!str_eq(route->method, method))
-			continue;
-		name = match(route->pattern, path, len, &name_len);
-		if (name == NULL)
-			continue;
-		r->name = str_url_decode(name, name_len, false);
-		if (r->name == NULL) {
-			err_set(err, ERR_INVALID, "the path holds a bad percent escape");
-			return NULL;
+	if (len > 0) {
+		r->body = body_read(body, len, r->route->fields, &err);
+		if (r->body == NULL) {
+			/* What follows may be meant for the stream. */
+			if (r->route->upgrade != NULL)
+				exchange_end_connection(x);
+			request_fail(r, &err);
+			return;
 		}
-		return route;
 	}
-	err_set(err, ERR_NOT_FOUND, "page not found");
-	return NULL;
+	if (exchange_body_length(x) != 0)
+		exchange_put_body(x, body, len);
+	r->route->answer(r);
 }
 
 static void handle(struct handler *handler, struct exchange *x)
@@ -223,16 +181,15 @@ static void handle(struct handler *handler, struct exchange *x)
 	struct api *api = CONTAINER_OF(handler, struct api, handler);
 	struct request *r = xcalloc(1, sizeof(*r));
 	const char *path = exchange_target(x), *query;
-	const struct route *route;
 	struct err err = ERR_INIT;
 
 	r->api = api;
 	r->x = x;
 	query = strchr(path, '?');
-	r->raw_query = xstrdup(query != NULL ? query + 1 : "");
 	exchange_on_end(x, request_free, r);
 	api_default_headers(api, x);
-	if (parse_version(api, &path, &r->minor, &err) != 0 || parse_query(r, &err) != 0) {
+	if (parse_version(api, &path, &r->minor, &err) != 0 ||
+		request_query_read(r, query != NULL ? query + 1 : NULL, &err) != 0) {
 		request_fail(r, &err);
 		return;
 	}
@@ -241,11 +198,12 @@ static void handle(struct handler *handler, struct exchange *x)
 		exchange_reply(x, 200, NULL, "", 0);
 		return;
 	}
-	route = find_route(r, path, &err);
-	if (route == NULL)
-		request_fail(r, &err);
+	if (!find_route(r, path) || !body_head_check(r))
+		return;
+	if (r->route->fields != NULL)
+		exchange_read_body(x, API_BODY_MAX, judge_body, r);
 	else
-		route->answer(r);
+		r->route->answer(r);
 }
 
 static void api_free(struct handler *handler)

@@ -27,6 +27,7 @@ struct held;
 struct image_fetches;
 struct paced;
 struct pins;
+struct route;
 struct wanted_images;
 
 struct api {
@@ -61,11 +62,19 @@ struct request {
 	struct api *api;
 	struct exchange *x;
 	int minor;  /* API version 1.minor that the client speaks */
+	const struct route *route;
 	char *name; /* what {name} of the route's pattern stands for, decoded; "" without one */
-	char *raw_query; /* behind '?', as sent; "" without one */
+	json_t *body;    /* of a route with a table of fields: as it was judged; NULL = empty */
+	char *raw_query; /* behind '?', written anew; "" without one */
 	struct query_item *query;
 	size_t query_len;
 };
+
+/* ---- query.c ---- */
+
+/* Reads the query (NULL = none), and writes raw_query. ERR_INVALID for what engines of some age
+ * would read in another way: a second value of a parameter that has one, semicolons. */
+int request_query_read(struct request *r, const char *text, struct err *err) MUSTCHECK;
 
 /* ---- request.c ---- */
 

@@ -469,16 +469,12 @@ static void create_body(struct exchange *x, const char *body, size_t len, void *
 {
 	struct request *r = arg;
 	struct err err = ERR_INIT;
-	json_t *json CLEANUP_JSON = json_parse(body, len, &err);
 	struct create_options options = {.name = request_query(r, "name")};
 	struct create_request *request;
 
-	(void)x;
-	if (json == NULL) {
-		request_fail(r, &err);
-		return;
-	}
-	request = create_request_new(json, &options, &err);
+	(void)body;
+	(void)len;
+	request = create_request_new(r->body, &options, &err);
 	if (request == NULL)
 		request_fail(r, &err);
 	else

@@ -139,18 +139,11 @@ void exec_forward(struct request *r)
 static void exec_start_body(struct exchange *x, const char *data, size_t len, void *arg)
 {
 	struct request *r = arg;
-	struct err err = ERR_INIT;
-	json_t *json CLEANUP_JSON = json_parse(len > 0 ? data : "{}", len > 0 ? len : 2, &err);
-	struct exec_body *body;
+	struct exec_body *body = keep_body(r, data, len);
 
-	if (json == NULL || !json_bool(json, "Detach", false))
+	body->is_detached = json_bool(r->body, "Detach", false);
+	if (!body->is_detached)
 		exchange_end_connection(x);
-	if (json == NULL) {
-		request_fail(r, &err);
-		return;
-	}
-	body = keep_body(r, data, len);
-	body->is_detached = json_bool(json, "Detach", false);
 	exec_locate(r, exec_found, body);
 }
 

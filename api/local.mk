@@ -7,6 +7,8 @@ api_libswarm_api_a_SOURCES = \
 	api/api_priv.h \
 	api/archive_check.c \
 	api/archive_check.h \
+	api/bodies.c \
+	api/bodies.h \
 	api/broadcast.c \
 	api/broadcast.h \
 	api/build.c \
@@ -73,6 +75,7 @@ api_libswarm_api_a_SOURCES = \
 	api/plugins.c \
 	api/progress.c \
 	api/progress.h \
+	api/query.c \
 	api/project.c \
 	api/project.h \
 	api/prune.c \

@@ -55,19 +55,12 @@ static int split_name(struct making *m, struct err *err)
 	return 0;
 }
 
-static int making_read(struct making *m, const char *body, size_t len, struct err *err)
+static int making_read(struct making *m, struct err *err)
 {
-	const json_t *name;
-
-	m->body = json_parse(body, len, err);
-	if (m->body == NULL)
-		return -1;
+	m->body = json_incref(m->r->body);
 	m->terms = create_request_new_labels(m->body, err);
 	if (m->terms == NULL)
 		return -1;
-	name = json_get(m->body, "Name");
-	if (name != NULL && !json_is_null(name) && !json_is_string(name))
-		return err_set(err, ERR_INVALID, "Name must be a string");
 	m->name = json_str(m->body, "Name", "");
 	m->project = project_of(json_obj(m->body, "Labels"));
 	if (request_node_named(m->r, &m->node, err) != 0)
@@ -75,7 +68,7 @@ static int making_read(struct making *m, const char *body, size_t len, struct er
 	return split_name(m, err);
 }
 
-struct making *making_new(struct request *r, enum promise_kind kind, const char *body, size_t len)
+struct making *making_new(struct request *r, enum promise_kind kind)
 {
 	struct making *m = xcalloc(1, sizeof(*m));
 	struct err err = ERR_INIT;
@@ -83,7 +76,7 @@ struct making *making_new(struct request *r, enum promise_kind kind, const char 
 	m->r = r;
 	m->kind = kind;
 	exchange_on_end(r->x, making_end, m);
-	if (making_read(m, body, len, &err) == 0)
+	if (making_read(m, &err) == 0)
 		return m;
 	request_fail(r, &err);
 	return NULL;

@@ -24,7 +24,7 @@ struct making {
 
 /* The request's body read: its name may be `node/name`. NULL: the error was sent. Freed when the
  * exchange ends. */
-struct making *making_new(struct request *r, enum promise_kind kind, const char *body, size_t len);
+struct making *making_new(struct request *r, enum promise_kind kind);
 /* The node that the request names, else the one that the scheduler picks: by the terms in the
  * labels, and if they allow where the project is that it is of, or for want of a project where the
  * client's last network (for a volume) or volume (for a network) is. excluded: IDs of nodes, may be

@@ -66,14 +66,13 @@ static bool can_join(struct request *r, const struct joining *joining)
 
 /* Reads the body and finds both. The error for a container that is not there stays in *missing:
  * what is to be forced goes on without it. -1: the error was sent. */
-static int joining_read(
-	struct request *r, const char *body, size_t len, struct joining *out, struct err *missing)
+static int joining_read(struct request *r, struct joining *out, struct err *missing)
 {
 	struct err err = ERR_INIT;
 	const char *key;
 
-	out->body = json_parse(body, len, &err);
-	if (out->body != NULL && !json_is_object(out->body))
+	out->body = json_incref(r->body);
+	if (!json_is_object(out->body))
 		err_set(&err, ERR_INVALID, "the body must be a JSON object");
 	key = json_str(out->body, "Container", "");
 	if (err.code == ERR_NONE && key[0] == '\0')
@@ -99,7 +98,9 @@ static void connect_body(struct exchange *x, const char *body, size_t len, void 
 	struct err missing = ERR_INIT;
 
 	(void)x;
-	if (joining_read(r, body, len, &joining, &missing) != 0)
+	(void)body;
+	(void)len;
+	if (joining_read(r, &joining, &missing) != 0)
 		return;
 	if (joining.container == NULL) {
 		request_fail(r, &missing);
@@ -129,7 +130,9 @@ static void disconnect_body(struct exchange *x, const char *body, size_t len, vo
 	bool is_down, is_forced;
 
 	(void)x;
-	if (joining_read(r, body, len, &joining, &missing) != 0)
+	(void)body;
+	(void)len;
+	if (joining_read(r, &joining, &missing) != 0)
 		return;
 	is_forced = json_bool(joining.body, "Force", false);
 	is_down = joining.container != NULL && !is_local(joining.network) &&

@@ -287,13 +287,15 @@ static int use_config(struct making *m, struct err *err)
 static void create_body(struct exchange *x, const char *body, size_t len, void *arg)
 {
 	struct request *r = arg;
-	struct making *m = making_new(r, PROMISE_NETWORK, body, len);
+	struct making *m = making_new(r, PROMISE_NETWORK);
 	struct str_list excluded CLEANUP_STR_LIST = {0};
 	struct err err = ERR_INIT;
 	struct node *node;
 	bool is_default;
 
 	(void)x;
+	(void)body;
+	(void)len;
 	if (m == NULL)
 		return;
 	/* Engines refuse the names of their own networks in their own words. */

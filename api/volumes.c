@@ -342,11 +342,13 @@ static struct node *create_node(struct making *m, struct err *err)
 static void create_body(struct exchange *x, const char *body, size_t len, void *arg)
 {
 	struct request *r = arg;
-	struct making *m = making_new(r, PROMISE_VOLUME, body, len);
+	struct making *m = making_new(r, PROMISE_VOLUME);
 	struct err err = ERR_INIT;
 	struct node *node;
 
 	(void)x;
+	(void)body;
+	(void)len;
 	if (m == NULL)
 		return;
 	if (r->api->config.volumes_everywhere && m->node == NULL) {

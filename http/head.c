@@ -424,12 +424,12 @@ const char *head_reason(int status)
 		{204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"},
 		{401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
 		{405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
-		{409, "Conflict"}, {413, "Content Too Large"}, {417, "Expectation Failed"},
-		{421, "Misdirected Request"}, {429, "Too Many Requests"},
-		{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-		{501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-		{504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
-		{507, "Insufficient Storage"}};
+		{409, "Conflict"}, {413, "Content Too Large"}, {415, "Unsupported Media Type"},
+		{417, "Expectation Failed"}, {421, "Misdirected Request"},
+		{429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
+		{500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
+		{503, "Service Unavailable"}, {504, "Gateway Timeout"},
+		{505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		if (table[i].status == status)

@@ -6,34 +6,6 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-static const char *type_name(json_type type)
-{
-	switch (type) {
-	case JSON_OBJECT:
-		return "an object";
-	case JSON_ARRAY:
-		return "a list";
-	case JSON_STRING:
-		return "a string";
-	default:
-		return "a whole number";
-	}
-}
-
-int create_field(const json_t *object, const char *where, const char *key, json_type type,
-	json_t **out, struct err *err)
-{
-	json_t *value = json_get(object, key);
-
-	*out = NULL;
-	if (value == NULL || json_is_null(value))
-		return 0;
-	if (json_typeof(value) != type)
-		return err_set(err, ERR_INVALID, "%s%s must be %s", where, key, type_name(type));
-	*out = value;
-	return 0;
-}
-
 int create_field_texts(const json_t *object, const char *where, const char *key,
 	struct str_list *out, struct err *err)
 {
@@ -41,7 +13,7 @@ int create_field_texts(const json_t *object, const char *where, const char *key,
 	json_t *item;
 	size_t i;
 
-	if (create_field(object, where, key, JSON_ARRAY, &list, err) < 0)
+	if (body_field_get(object, where, key, JSON_ARRAY, &list, err) < 0)
 		return -1;
 	json_array_foreach (list, i, item) {
 		if (!json_is_string(item))
@@ -51,45 +23,6 @@ int create_field_texts(const json_t *object, const char *where, const char *key,
 			return err_set(err, ERR_INVALID, "%s%s has more than %d entries", where,
 				key, CREATE_DEPENDENCIES_MAX);
 		str_list_add(out, json_string_value(item));
-	}
-	return 0;
-}
-
-/* Go's decoder folds two letters beyond ASCII onto `s` and `k`. */
-static bool is_folded(const char *key)
-{
-	return strstr(key, "\xc5\xbf") != NULL || strstr(key, "\xe2\x84\xaa") != NULL;
-}
-
-int create_fields_check(const json_t *object, const char *where, struct err *err)
-{
-	CLEANUP_STR_LIST struct str_list keys = {0};
-	struct text_clip clip;
-	const char *key;
-	json_t *value;
-
-	if (object == NULL)
-		return 0;
-	if (json_object_size(object) > CREATE_FIELDS_MAX)
-		return err_set(
-			err, ERR_INVALID, "%s has more than %d fields", where, CREATE_FIELDS_MAX);
-	json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
-		char *lower = xstrdup(key);
-
-		for (char *p = lower; *p != '\0'; p++) {
-			if (*p >= 'A' && *p <= 'Z')
-				*p = (char)(*p - 'A' + 'a');
-		}
-		str_list_add_take(&keys, lower);
-		if (is_folded(key))
-			return err_set(err, ERR_INVALID, "%s has the unknown field '%s'", where,
-				text_clip(&clip, key));
-	}
-	str_list_sort(&keys);
-	for (size_t i = 1; i < keys.len; i++) {
-		if (str_eq(keys.items[i - 1], keys.items[i]))
-			return err_set(err, ERR_INVALID, "%s has the field '%s' more than once",
-				where, text_clip(&clip, keys.items[i]));
 	}
 	return 0;
 }
@@ -221,9 +154,9 @@ static int read_binding(struct create_request *request, const json_t *binding, c
 	if (!json_is_object(binding))
 		return err_set(
 			err, ERR_INVALID, "HostConfig.PortBindings must hold lists of objects");
-	if (create_fields_check(binding, "HostConfig.PortBindings", err) < 0 ||
-		create_field(binding, where, "HostIp", JSON_STRING, &ip, err) < 0 ||
-		create_field(binding, where, "HostPort", JSON_STRING, &port, err) < 0)
+	if (body_object_check(binding, "HostConfig.PortBindings", err) < 0 ||
+		body_field_get(binding, where, "HostIp", JSON_STRING, &ip, err) < 0 ||
+		body_field_get(binding, where, "HostPort", JSON_STRING, &port, err) < 0)
 		return -1;
 	text = port == NULL ? "" : json_string_value(port);
 	if (text[0] == '\0')
@@ -251,7 +184,7 @@ static int read_bindings(struct create_request *request, const json_t *host, str
 	json_t *list;
 	size_t count = 0;
 
-	if (create_field(host, "HostConfig.", "PortBindings", JSON_OBJECT, &bindings, err) < 0)
+	if (body_field_get(host, "HostConfig.", "PortBindings", JSON_OBJECT, &bindings, err) < 0)
 		return -1;
 	json_object_foreach (bindings, key, list) {
 		uint16_t first, last;
@@ -283,7 +216,7 @@ static int read_exposed(struct create_request *request, struct err *err)
 	const char *key;
 	json_t *value;
 
-	if (create_field(request->body, "", "ExposedPorts", JSON_OBJECT, &exposed, err) < 0)
+	if (body_field_get(request->body, "", "ExposedPorts", JSON_OBJECT, &exposed, err) < 0)
 		return -1;
 	json_object_foreach (exposed, key, value) {
 		uint16_t first, last;
@@ -306,7 +239,7 @@ static int read_number(const json_t *host, const char *key, int64_t *out, struct
 {
 	json_t *value;
 
-	if (create_field(host, "HostConfig.", key, JSON_INTEGER, &value, err) < 0)
+	if (body_field_get(host, "HostConfig.", key, JSON_INTEGER, &value, err) < 0)
 		return -1;
 	*out = value == NULL ? 0 : json_integer_value(value);
 	return 0;
@@ -354,10 +287,10 @@ int create_read_fields(struct create_request *request, struct err *err)
 {
 	json_t *host;
 
-	if (create_fields_check(request->body, "the request", err) < 0 ||
+	if (body_object_check(request->body, "the request", err) < 0 ||
 		counts_check(request->body, err) < 0 ||
-		create_field(request->body, "", "HostConfig", JSON_OBJECT, &host, err) < 0 ||
-		create_fields_check(host, "HostConfig", err) < 0 ||
+		body_field_get(request->body, "", "HostConfig", JSON_OBJECT, &host, err) < 0 ||
+		body_object_check(host, "HostConfig", err) < 0 ||
 		read_bindings(request, host, err) < 0 || read_exposed(request, err) < 0 ||
 		read_resources(request, host, err) < 0 || read_dependencies(request, host, err) < 0)
 		return -1;

@@ -81,7 +81,7 @@ static int read_network_mode(struct create_request *request, json_t *host, struc
 	const char *text;
 	const char *local;
 
-	if (create_field(host, "HostConfig.", "NetworkMode", JSON_STRING, &mode, err) < 0)
+	if (body_field_get(host, "HostConfig.", "NetworkMode", JSON_STRING, &mode, err) < 0)
 		return -1;
 	text = mode == NULL ? "" : json_string_value(mode);
 	if (str_has_prefix(text, by_container)) {
@@ -109,10 +109,10 @@ static int read_endpoints(struct create_request *request, struct err *err)
 	const char *key;
 	json_t *value;
 
-	if (create_field(request->body, "", "NetworkingConfig", JSON_OBJECT, &networking, err) <
+	if (body_field_get(request->body, "", "NetworkingConfig", JSON_OBJECT, &networking, err) <
 			0 ||
-		create_fields_check(networking, "NetworkingConfig", err) < 0 ||
-		create_field(networking, "NetworkingConfig.", "EndpointsConfig", JSON_OBJECT,
+		body_object_check(networking, "NetworkingConfig", err) < 0 ||
+		body_field_get(networking, "NetworkingConfig.", "EndpointsConfig", JSON_OBJECT,
 			&endpoints, err) < 0)
 		return -1;
 	if (endpoints == NULL)
@@ -160,7 +160,7 @@ static int read_binds(struct create_request *request, const json_t *host, struct
 	json_t *item;
 	size_t i;
 
-	if (create_field(host, "HostConfig.", "Binds", JSON_ARRAY, &binds, err) < 0)
+	if (body_field_get(host, "HostConfig.", "Binds", JSON_ARRAY, &binds, err) < 0)
 		return -1;
 	json_array_foreach (binds, i, item) {
 		const char *text = json_string_value(item);
@@ -196,9 +196,9 @@ static int read_mount(struct create_request *request, json_t *mount, struct err 
 
 	if (!json_is_object(mount))
 		return err_set(err, ERR_INVALID, "HostConfig.Mounts must be a list of objects");
-	if (create_fields_check(mount, "HostConfig.Mounts", err) < 0 ||
-		create_field(mount, where, "Type", JSON_STRING, &type, err) < 0 ||
-		create_field(mount, where, "Source", JSON_STRING, &source, err) < 0)
+	if (body_object_check(mount, "HostConfig.Mounts", err) < 0 ||
+		body_field_get(mount, where, "Type", JSON_STRING, &type, err) < 0 ||
+		body_field_get(mount, where, "Source", JSON_STRING, &source, err) < 0)
 		return -1;
 	if (type == NULL || source == NULL || !str_eq(json_string_value(type), "volume"))
 		return 0;
@@ -215,7 +215,7 @@ static int read_mounts(struct create_request *request, const json_t *host, struc
 	json_t *mount;
 	size_t i;
 
-	if (create_field(host, "HostConfig.", "Mounts", JSON_ARRAY, &mounts, err) < 0)
+	if (body_field_get(host, "HostConfig.", "Mounts", JSON_ARRAY, &mounts, err) < 0)
 		return -1;
 	json_array_foreach (mounts, i, mount) {
 		if (read_mount(request, mount, err) < 0)

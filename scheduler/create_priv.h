@@ -3,6 +3,7 @@
 #define SCHEDULER_CREATE_PRIV_H
 
 #include "lib/str.h"
+#include "scheduler/body_fields.h"
 #include "scheduler/create_request.h"
 
 /* Digits of a swarm ID. */
@@ -25,17 +26,9 @@ struct create_request {
 	struct placement placement;
 };
 
-/* The value of a field, NULL when it is missing or null; -1 and ERR_INVALID ("HostConfig.Memory
- * must be a whole number") when it has another type. where: "HostConfig." or "". Borrowed. */
-int create_field(const json_t *object, const char *where, const char *key, json_type type,
-	json_t **out, struct err *err) MUSTCHECK;
-/* The same for a list of texts, appended to out. */
+/* As body_field_get, for a list of texts, appended to out. */
 int create_field_texts(const json_t *object, const char *where, const char *key,
 	struct str_list *out, struct err *err) MUSTCHECK;
-/* -1 and ERR_INVALID when two fields of the object differ in case only, so that the engine might
- * read the other one. object may be NULL. */
-int create_fields_check(const json_t *object, const char *where, struct err *err) MUSTCHECK;
-
 /* Reads ports, network, resources and dependencies of request->body into request. */
 int create_read_fields(struct create_request *request, struct err *err) MUSTCHECK;
 

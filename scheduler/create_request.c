@@ -92,7 +92,7 @@ static int want_fill(struct create_request *request, struct err *err)
 	json_t *value;
 	size_t len = 0;
 
-	if (create_field(request->body, "", "Image", JSON_STRING, &image, err) < 0)
+	if (body_field_get(request->body, "", "Image", JSON_STRING, &image, err) < 0)
 		return -1;
 	want->id = "";
 	want->swarm_id = request->swarm_id;
@@ -174,7 +174,7 @@ struct create_request *create_request_new_labels(const json_t *body, struct err 
 	}
 	request->body = json_deep_copy(body);
 	request->name = xstrdup("");
-	if (create_fields_check(request->body, "the request", err) < 0 ||
+	if (body_object_check(request->body, "the request", err) < 0 ||
 		create_read_labels(request, err) < 0)
 		goto fail;
 	request->placement.want = (struct container_view){

@@ -19,8 +19,7 @@
 #define SWARM_LABEL_WHITELISTS "com.docker.swarm.whitelists"
 #define SWARM_LABEL_RESCHEDULE "com.docker.swarm.reschedule-policies"
 
-/* Bytes of a container's name; entries of --volumes-from and of --link; ports of each kind; fields
- * of the objects that are read. */
+/* Bytes of a container's name; entries of --volumes-from and of --link; ports of each kind. */
 #define CREATE_NAME_MAX 255
 #define CREATE_DEPENDENCIES_MAX 64
 #define CREATE_PLACES_MAX 256 /* volumes, and networks, that one request names */
@@ -28,7 +27,6 @@
 #define CREATE_MOUNTS_MAX 1000 /* of Binds, and of Mounts */
 #define CREATE_ENV_MAX 10000
 #define CREATE_LABELS_MAX 10000
-#define CREATE_FIELDS_MAX 1000
 
 struct create_request;
 

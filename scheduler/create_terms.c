@@ -93,7 +93,7 @@ static int env_read(struct create_request *request, struct err *err)
 	json_t *item;
 	size_t i;
 
-	if (create_field(request->body, "", "Env", JSON_ARRAY, &env, err) < 0)
+	if (body_field_get(request->body, "", "Env", JSON_ARRAY, &env, err) < 0)
 		return -1;
 	if (env == NULL)
 		return 0;
@@ -165,7 +165,7 @@ int create_read_labels(struct create_request *request, struct err *err)
 {
 	json_t *labels;
 
-	if (create_field(request->body, "", "Labels", JSON_OBJECT, &labels, err) < 0 ||
+	if (body_field_get(request->body, "", "Labels", JSON_OBJECT, &labels, err) < 0 ||
 		labels_check(labels, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {

@@ -2,6 +2,8 @@
 
 noinst_LIBRARIES += scheduler/libswarm_scheduler.a
 scheduler_libswarm_scheduler_a_SOURCES = \
+	scheduler/body_fields.c \
+	scheduler/body_fields.h \
 	scheduler/create_body.c \
 	scheduler/create_fields.c \
 	scheduler/create_places.c \
@@ -17,13 +19,16 @@ scheduler_libswarm_scheduler_a_SOURCES = \
 scheduler_libswarm_scheduler_a_CFLAGS = $(AM_CFLAGS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_scheduler tests/unit/test_scheduler_create \
+check_PROGRAMS += tests/unit/test_scheduler tests/unit/test_scheduler_body tests/unit/test_scheduler_create \
 	tests/unit/test_scheduler_oracle tests/unit/test_scheduler_fleet \
 	tests/unit/test_scheduler_cluster
 endif
 tests_unit_test_scheduler_SOURCES = tests/unit/test_scheduler.c $(view_fleet) $(cluster_fixture)
 tests_unit_test_scheduler_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_scheduler_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_scheduler_body_SOURCES = tests/unit/test_scheduler_body.c
+tests_unit_test_scheduler_body_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_scheduler_body_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_scheduler_create_SOURCES = tests/unit/test_scheduler_create.c
 tests_unit_test_scheduler_create_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_scheduler_create_LDADD = $(SCHEDULER_LIBS) $(CMOCKA_LIBS)

@@ -5,8 +5,11 @@ set -eu
 top=${top_srcdir:-.}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-echo "1..2"
-sed -n 's/^\t{"\([A-Z]*\)", "\([^"]*\)", [a-z_]*},$/\1 \2/p' "$top/api/routes.c" | sort > "$work/code"
+echo "1..3"
+# One row a line, whatever its length.
+sed -n '/^const struct route routes/,/^};/p' "$top/api/routes.c" | tr -s '\n\t' '  ' |
+	sed 's/{"/\n{"/g' | grep '^{"' | sed 's/ {0}, };.*//; s|/\*[^*]*\*/||; s/ *$//' > "$work/rows"
+sed 's/^{"\([A-Z]*\)", "\([^"]*\)",.*/\1 \2/' "$work/rows" | sort > "$work/code"
 sed -n 's/^| \([A-Z]* \/[^ ]*\) | .* | [^|]* |$/\1/p' "$top/docs/api.md" | sort > "$work/doc"
 if [ -s "$work/code" ] && diff "$work/code" "$work/doc" > "$work/diff"; then
 	echo "ok 1 - the table of routes in docs/api.md is that of the code"
@@ -44,4 +47,14 @@ if [ -s "$work/doc" ] && ! [ -s "$work/tests" ]; then
 else
 	cat "$work/tests"
 	echo "not ok 2 - each route is tested by what docs/api.md says"
+fi
+
+# Method, pattern, answer, operation, body, effect, object, protocol, fields.
+row='^[{]"[A-Z]+", "/[^"]+", [a-z_]+, "[a-z.]+", ROUTE_(NO_BODY|JSON|TAR), ROUTE_(READS|WRITES), OF_[A-Z]+,'
+row="$row"' ("[a-z0-9]+"|NULL), (body_[a-z_]+|NULL)[}],$'
+if [ -s "$work/rows" ] && ! grep -Ev "$row" "$work/rows" > "$work/bad"; then
+	echo "ok 3 - each row of api/routes.c has all columns"
+else
+	sed 's/^/# /' "$work/bad"
+	echo "not ok 3 - each row of api/routes.c has all columns"
 fi

@@ -288,6 +288,117 @@ def test_query_values_are_encoded_anew(cluster):
         assert f"/containers/{TARGET}/kill" in request.target
 
 
+JSON = {"Content-Type": "application/json"}
+
+
+FORMS = [
+    "application/x-www-form-urlencoded",
+    "Application/X-WWW-form-urlencoded ; a=b",
+    "multipart/form-data; boundary=x",
+    "Multipart/Mixed",
+]
+
+
+def test_no_form_is_read(cluster):
+    """Go would put what it holds in front of the query, or behind it."""
+    for target in (
+        "/containers/target/rename?name=good",
+        "/containers/target/kill",
+        "/containers/create",
+        "/networks/prune",
+        "/build",
+        "/images/load",
+    ):
+        for kind in FORMS:
+            headers = {"Content-Type": kind}
+            reply = cluster.request("POST", target, body=b"name=evil", headers=headers)
+            assert reply.status == 415, f"{target} {kind}: {reply}"
+    assert cluster.engine.seen("POST", "") == []
+
+
+def test_an_empty_form_is_no_form(cluster):
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    cluster.request("POST", "/containers/target/kill", headers=kind)
+    (sent,) = cluster.engine.seen("POST", "/kill")
+    assert sent.header("Content-Type") is None
+
+
+def test_a_query_that_has_two_readings(cluster):
+    for query in (
+        "name=good&name=evil",
+        "name=good&name=good",
+        "name=go%6fd&%6eame=evil",
+        "a=1;name=evil",
+        "name=%zz",
+        "name=%00",
+        "t;name=x",
+    ):
+        reply = cluster.request("POST", "/containers/target/rename?" + query)
+        assert reply.status == 400, f"{query}: {reply}"
+    assert cluster.engine.seen("POST", "") == []
+
+
+def test_the_query_is_written_anew(cluster):
+    cluster.request("POST", "/containers/target/kill?signal=a%3Bb=%26c&&x")
+    (sent,) = cluster.engine.seen("POST", "/kill")
+    assert sent.target.endswith("/kill?signal=a%3Bb%3D%26c&x="), sent.target
+
+
+FIELDS = {
+    "/containers/create": "Image",
+    "/containers/target/exec": "Privileged",
+    "/containers/target/update": "Memory",
+    "/commit?container=target": "User",
+    "/networks/bridge/connect": "Container",
+    "/networks/bridge/disconnect": "Container",
+    "/networks/create": "Name",
+    "/volumes/create": "Name",
+    "/auth": "serveraddress",
+    f"/exec/{TARGET}/start": "Tty",
+}
+
+
+TWO_READINGS = [
+    '{"NAME":null,"name":null}',
+    '{"NAME":null,"NAME":null}',
+    '{"NAME":null}{}',
+    '{"NAME":null} x',
+    '{"a\u017f":1}',
+    '{"\u212a":1}',
+    '{"a":"\\ud800"}',
+    '{"a":"\\u0000"}',
+    "[]",
+    '"x"',
+    "{",
+]
+
+
+@pytest.mark.parametrize("target", FIELDS)
+def test_a_body_that_has_two_readings(cluster, target):
+    name = FIELDS[target]
+    for form in TWO_READINGS:
+        body = form.replace("NAME", name).replace("name", name.swapcase())
+        reply = cluster.request("POST", target, body=body.encode(), headers=JSON)
+        assert reply.status == 400, f"{body}: {reply}"
+    for headers, status in (
+        ({"Content-Type": "text/plain"}, 400),
+        (dict(JSON, **{"Content-Encoding": "gzip"}), 415),
+    ):
+        reply = cluster.request("POST", target, body=b"{}", headers=headers)
+        assert reply.status == status, f"{headers}: {reply}"
+    assert cluster.engine.seen("POST", "") == []
+
+
+def test_a_charset_changes_nothing(cluster):
+    kind = {"Content-Type": "application/json; charset=utf-8"}
+    body = b'{"Memory":1,"memory":2}'
+    reply = cluster.request("POST", "/containers/target/update", body=body, headers=kind)
+    assert reply.status == 400, reply
+    cluster.request("POST", "/containers/target/update", body=b'{"Memory":1}', headers=kind)
+    (sent,) = cluster.engine.seen("POST", "/update")
+    assert sent.body == b'{"Memory":1}'
+
+
 def test_slow_heads_do_not_hold_the_manager(cluster):
     """Hundreds of half requests: others are answered at once."""
     held = [cluster.connect() for _ in range(300)]
