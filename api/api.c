@@ -188,6 +188,7 @@ static void handle(struct handler *handler, struct exchange *x)
 	query = strchr(path, '?');
 	exchange_on_end(x, request_free, r);
 	api_default_headers(api, x);
+	api_pass_headers(x);
 	if (parse_version(api, &path, &r->minor, &err) != 0 ||
 		request_query_read(r, query != NULL ? query + 1 : NULL, &err) != 0) {
 		request_fail(r, &err);

@@ -134,6 +134,8 @@ char *request_container_path(const struct request *r, const struct container *co
 
 /* Gives the reply of x the headers that an engine puts on every one. */
 void api_default_headers(struct api *api, struct exchange *x);
+/* Takes out of a request what is not for engines, and lets pass of its reply what is for clients. */
+void api_pass_headers(struct exchange *x);
 /* The lowest and the highest minor version of 1.x offered now. */
 int api_min_minor(struct api *api);
 int api_max_minor(struct api *api);

@@ -197,7 +197,7 @@ void connection_refuse(struct connection *c, int status, const char *message)
 
 	json_decref(json);
 	log_info("request refused: %s status=%d peer=%s", message, status, c->peer);
-	head_write_reply(&c->out, status, NULL);
+	head_write_reply(&c->out, status, NULL, NULL);
 	buf_printf(&c->out,
 		"Content-Type: application/json\r\nContent-Length: %zu\r\nConnection: "
 		"close\r\n\r\n%s\n",

@@ -279,6 +279,11 @@ void exchange_set_defaults(struct exchange *x, const struct http_headers *defaul
 	x->defaults = defaults;
 }
 
+void exchange_pass_headers(struct exchange *x, bool (*passes)(const char *name))
+{
+	x->passes = passes;
+}
+
 static bool is_missing(const struct http_headers *headers, const char *name)
 {
 	return headers == NULL || http_headers_get(headers, name) == NULL;
@@ -303,7 +308,7 @@ static void write_head(struct exchange *x, int status, const struct http_headers
 {
 	struct connection *c = x->connection;
 
-	head_write_reply(&c->out, status, headers);
+	head_write_reply(&c->out, status, headers, x->passes);
 	for (size_t i = 0; x->defaults != NULL && i < x->defaults->len; i++) {
 		const struct http_header *item = &x->defaults->items[i];
 

@@ -38,6 +38,8 @@ void http_headers_add_text(struct http_headers *h, const char *name, size_t name
 /* Replaces all of that name by one. */
 void http_headers_set(struct http_headers *h, const char *name, const char *value);
 void http_headers_remove(struct http_headers *h, const char *name);
+/* Removes those for whose name keeps says no. */
+void http_headers_keep(struct http_headers *h, bool (*keeps)(const char *name));
 const char *http_headers_get(const struct http_headers *h, const char *name); /* first, or NULL */
 /* True when the comma-separated values of that name hold the token (case ignored). */
 bool http_headers_has_token(const struct http_headers *h, const char *name, const char *token);
@@ -119,6 +121,10 @@ bool exchange_may_upgrade(const struct exchange *x);
 /* Headers that a reply gets where it has none of that name, whichever form it takes but the
  * upgrade. Borrowed until the exchange ends, and read when the reply begins. */
 void exchange_set_defaults(struct exchange *x, const struct http_headers *defaults);
+
+/* Of the headers that a reply is given, whichever form it takes, those of these names alone are
+ * sent: others of a peer's answer are not for our clients. */
+void exchange_pass_headers(struct exchange *x, bool (*passes)(const char *name));
 
 /* A whole reply; headers (may be NULL) and body are copied. A large one becomes a 503 when the
  * server holds too much for its clients already. */

@@ -369,7 +369,8 @@ void head_write_field(struct buf *out, const char *name, const char *value)
 	buf_append(out, "\r\n", 2);
 }
 
-static void write_headers(struct buf *out, const struct http_headers *headers)
+static void write_headers(
+	struct buf *out, const struct http_headers *headers, bool (*passes)(const char *name))
 {
 	const struct http_headers *names_hop = headers;
 
@@ -379,7 +380,7 @@ static void write_headers(struct buf *out, const struct http_headers *headers)
 		const char *name = headers->items[i].name, *value = headers->items[i].value;
 
 		if (!head_is_token(name, strlen(name)) || strpbrk(value, "\r\n") != NULL ||
-			http_headers_is_hop(names_hop, name))
+			http_headers_is_hop(names_hop, name) || (passes != NULL && !passes(name)))
 			continue;
 		head_write_field(out, name, value);
 	}
@@ -389,7 +390,8 @@ static void write_headers(struct buf *out, const struct http_headers *headers)
  * a piece, and tidies up before it does, which costs more the more memory is in use. */
 #define HEAD_ROOM 500
 
-void head_write_reply(struct buf *out, int status, const struct http_headers *headers)
+void head_write_reply(struct buf *out, int status, const struct http_headers *headers,
+	bool (*passes)(const char *name))
 {
 	if (buf_room(out, HEAD_ROOM) == NULL)
 		return;
@@ -398,7 +400,7 @@ void head_write_reply(struct buf *out, int status, const struct http_headers *he
 	buf_append_char(out, ' ');
 	buf_append_str(out, head_reason(status));
 	buf_append(out, "\r\n", 2);
-	write_headers(out, headers);
+	write_headers(out, headers, passes);
 }
 
 void head_write_request(struct buf *out, const char *method, const char *target, const char *host,
@@ -412,7 +414,7 @@ void head_write_request(struct buf *out, const char *method, const char *target,
 	buf_append_str(out, " HTTP/1.1\r\nHost: ");
 	buf_append_str(out, host);
 	buf_append(out, "\r\n", 2);
-	write_headers(out, headers);
+	write_headers(out, headers, NULL);
 }
 
 const char *head_reason(int status)

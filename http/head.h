@@ -57,8 +57,10 @@ int head_parse_fields(const char *data, size_t len, struct http_headers *out, st
 void head_write_field(struct buf *out, const char *name, const char *value);
 /* "HTTP/1.1 404 Not Found\r\n" and the headers, each line ended; no empty line. Headers of one
  * connection (http_headers_is_hop) are left out, the caller writes its own; so are values with
- * control characters, which could only split the message. */
-void head_write_reply(struct buf *out, int status, const struct http_headers *headers);
+ * control characters, which could only split the message; and those whose name does not pass
+ * (passes NULL = all do). */
+void head_write_reply(struct buf *out, int status, const struct http_headers *headers,
+	bool (*passes)(const char *name));
 void head_write_request(struct buf *out, const char *method, const char *target, const char *host,
 	const struct http_headers *headers);
 /* "Not Found"; "Status" for codes without a common phrase. */

@@ -54,6 +54,19 @@ void http_headers_remove(struct http_headers *h, const char *name)
 	h->len = kept;
 }
 
+void http_headers_keep(struct http_headers *h, bool (*keeps)(const char *name))
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->len; i++) {
+		if (keeps(h->items[i].name))
+			h->items[kept++] = h->items[i];
+		else
+			free(h->items[i].name);
+	}
+	h->len = kept;
+}
+
 void http_headers_set(struct http_headers *h, const char *name, const char *value)
 {
 	char *copy = xstrdup(value);

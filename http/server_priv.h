@@ -163,6 +163,7 @@ struct exchange {
 	enum exchange_reply reply;
 	int status;                          /* of the reply; 0 = none yet */
 	const struct http_headers *defaults; /* of the reply; may be NULL. Borrowed */
+	bool (*passes)(const char *name);    /* of the reply's headers; NULL = all do */
 	bool is_chunked, drops_body;
 	int64_t reply_left; /* of a known length */
 	void (*drain)(struct exchange *x, void *arg);

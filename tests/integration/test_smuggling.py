@@ -260,12 +260,25 @@ def test_nothing_is_copied_blindly(cluster):
             "Proxy-Authorization": "Basic eDp5",
             "TE": "trailers",
             "Host": "x",
+            "Authorization": "Basic eDp5",
+            "cookie": "a=b",
+            "Transfer_Encoding": "chunked",
+            "X-Registry-Auth": "e30=",
         },
     )
     sent = cluster.engine.seen("POST", "/start")
     assert len(sent) == 1
-    for name in ("X-Secret", "Keep-Alive", "Proxy-Authorization", "TE"):
+    for name in (
+        "X-Secret",
+        "Keep-Alive",
+        "Proxy-Authorization",
+        "TE",
+        "Authorization",
+        "Cookie",
+        "Transfer_Encoding",
+    ):
         assert sent[0].header(name) is None, name
+    assert sent[0].header("X-Registry-Auth") == "e30="
     assert sent[0].header("Host") != "x"
 
 
@@ -286,6 +299,48 @@ def test_query_values_are_encoded_anew(cluster):
     for request in cluster.engine.seen("POST", "/kill"):
         assert request.header("X-Evil") is None
         assert f"/containers/{TARGET}/kill" in request.target
+
+
+FOREIGN = (
+    "Set-Cookie",
+    "Location",
+    "Access-Control-Allow-Origin",
+    "Refresh",
+    "X-Secret",
+    "Strict-Transport-Security",
+)
+STAT = "X-Docker-Container-Path-Stat"
+
+
+@pytest.mark.parametrize(
+    "method,target",
+    [
+        ("POST", "/containers/target/kill"),
+        ("GET", "/containers/target/logs"),
+        ("POST", "/containers/target/attach"),
+        ("POST", "/containers/create"),
+    ],
+)
+def test_headers_of_engines_are_a_fixed_list(cluster, method, target):
+    """Whether the reply is collected, streamed, in place of a stream, or kept."""
+
+    def answer(c, request):
+        lines = "".join(f"{name}: x\r\n" for name in FOREIGN)
+        c.sendall(
+            f"HTTP/1.1 409 Conflict\r\n{lines}{STAT}: e30=\r\n"
+            "Content-Type: application/json\r\nContent-Length: 15\r\n\r\n"
+            '{"message":"m"}'.encode()
+        )
+        return True
+
+    cluster.engine.on(method, target.replace("target", TARGET), answer)
+    body = {"Image": "busybox"} if target.endswith("create") else None
+    reply = cluster.request(method, target, body)
+    assert reply.status == 409, reply
+    for name in FOREIGN:
+        assert reply.header(name) is None, name
+    assert reply.header(STAT) == "e30="
+    assert reply.header("Content-Type") == "application/json"
 
 
 JSON = {"Content-Type": "application/json"}

@@ -340,7 +340,7 @@ static void what_would_split_a_head_is_not_written(void **state)
 	http_headers_add(&headers, "C", "3\r\nEvil: 3");
 	http_headers_add(&headers, " D", "4");
 	http_headers_add(&headers, "E", "");
-	head_write_reply(&out, 404, &headers);
+	head_write_reply(&out, 404, &headers, NULL);
 	assert_string_equal(buf_str(&out), "HTTP/1.1 404 Not Found\r\nA: 1\r\nE: \r\n");
 	buf_reset(&out);
 	head_write_request(&out, "GET", "/x", "h", &headers);
