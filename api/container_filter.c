@@ -322,13 +322,14 @@ static int compile_bool(const struct cluster *cluster, struct criterion *criteri
 	return 0;
 }
 
-/* Tasks belong to swarm mode, which engines here are not in. */
+/* Engines here are in no swarm mode: a task is what says so of itself. */
 static bool match_task(
 	const struct container_filter *filter, const struct container *c, const struct term *term)
 {
-	(void)filter;
-	(void)c;
-	return term->number == 0;
+	static const struct term name = {.text = "com.docker.swarm.task"};
+	static const struct term id = {.text = "com.docker.swarm.task.id"};
+
+	return term->number == (match_label(filter, c, &name) || match_label(filter, c, &id));
 }
 
 static bool match_node(const struct container_filter *filter, const struct container *c,

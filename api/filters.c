@@ -43,6 +43,9 @@ json_t *request_filters(const struct request *r, struct err *err)
 		err_wrap(err, "invalid filters");
 		return NULL;
 	}
+	/* As Go reads it into a map. */
+	if (json_is_null(given))
+		return json_object();
 	if (!json_is_object(given)) {
 		err_set(err, ERR_INVALID, "invalid filters: a JSON object is expected");
 		return NULL;

@@ -595,6 +595,7 @@ def test_list_filters_as_an_engine(manager, three):
         {"health": ["healthy", "unhealthy"]},
         {"exited": ["0", "3"], "name": ["end"]},
         {"name": {"one": True}},
+        None,
     ):
         query = "filters=" + quote(json.dumps(filters))
         assert rows(m, query) == rows(engine, query), filters

@@ -454,6 +454,47 @@ static void test_many_values(void **state)
 	fixture_free(fx);
 }
 
+static size_t passing(struct fixture *fx, const char *key, const char *value)
+{
+	json_t *filters CLEANUP_JSON = json_pack("{s:[s]}", key, value);
+	struct err err = ERR_INIT;
+	struct container_filter *filter = container_filter_new(&fx->cluster, filters, &err);
+	size_t count = 0, len;
+	struct node *const *nodes = cluster_nodes(&fx->cluster, &len);
+
+	assert_non_null(filter);
+	for (size_t i = 0; i < len; i++) {
+		size_t of_node;
+		struct container *const *containers = node_containers(nodes[i], &of_node);
+
+		for (size_t k = 0; k < of_node; k++)
+			count += container_filter_match(filter, containers[k]);
+	}
+	container_filter_free(filter);
+	return count;
+}
+
+/* A task is what has one of the labels. */
+static void test_tasks(void **state)
+{
+	static const char *const task_labels[] = {
+		"com.docker.swarm.task", "com.docker.swarm.task.id", "com.docker.swarm.tasks"};
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(task_labels); i++) {
+		json_t *entry CLEANUP_JSON = json_pack("{s:o, s:i, s:s, s:[s], s:{s:s}, s:s}", "Id",
+			json_sprintf("%064x", i), "Created", 1, "State", "running", "Names", "/c",
+			"Labels", task_labels[i], i == 0 ? "" : "x", "Image", "busybox");
+
+		inventory_container_put(fixture_record(node, entry, NULL, NULL));
+	}
+	assert_int_equal(passing(fx, "is-task", "true"), 2);
+	assert_int_equal(passing(fx, "is-task", "0"), 1);
+	fixture_free(fx);
+}
+
 /* What matching costs is known to be affordable beforehand, or not known. */
 static void test_cost(void **state)
 {
@@ -481,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_looks_at_little),
 		cmocka_unit_test(test_alternatives),
 		cmocka_unit_test(test_many_values),
+		cmocka_unit_test(test_tasks),
 		cmocka_unit_test(test_cost),
 	};
 
