@@ -41,6 +41,7 @@ static void survey(struct api *api)
 	int lowest_max = API_VERSION_MAX_MINOR, highest_min = API_VERSION_MIN_MINOR;
 	struct node *const *nodes;
 	size_t len, healthy = 0, buildkit = 0;
+	int64_t cpus_max = 0;
 
 	if (api->surveyed_ms != 0 && now - api->surveyed_ms < SURVEY_MS)
 		return;
@@ -53,6 +54,8 @@ static void survey(struct api *api)
 			continue;
 		healthy++;
 		buildkit += node_prefers_buildkit(nodes[i]);
+		if (node_cpus(nodes[i]) > cpus_max)
+			cpus_max = node_cpus(nodes[i]);
 		forward_minor_range(nodes[i], &min, &max);
 		if (max < lowest_max)
 			lowest_max = max;
@@ -64,6 +67,7 @@ static void survey(struct api *api)
 	api->min_minor =
 		highest_min < API_VERSION_MIN_MINOR_MOST ? highest_min : API_VERSION_MIN_MINOR_MOST;
 	api->max_minor = lowest_max < API_VERSION_MAX_MINOR ? lowest_max : API_VERSION_MAX_MINOR;
+	api->cpus_max = cpus_max;
 	api->prefers_buildkit = healthy > 0 && buildkit == healthy;
 }
 
@@ -77,6 +81,12 @@ int api_max_minor(struct api *api)
 {
 	survey(api);
 	return api->max_minor;
+}
+
+int64_t api_cpus_max(struct api *api)
+{
+	survey(api);
+	return api->cpus_max;
 }
 
 bool api_prefers_buildkit(struct api *api)

@@ -8,6 +8,7 @@
 #include "lib/env.h"
 #include "lib/loop.h"
 #include "lib/str.h"
+#include "scheduler/create_request.h"
 
 struct scheduler;
 
@@ -21,8 +22,9 @@ struct api_config {
 	const char *version;            /* of this program: "2.0.0" */
 	const char *strategy;           /* name in use, for /info */
 	const struct str_list *filters; /* names in use, in order, for /info */
-	bool volumes_everywhere; /* a volume is made on every node, as the classic program did */
-	unsigned create_retry;   /* further attempts after a create that failed on its engine */
+	bool volumes_everywhere;   /* a volume is made on every node, as the classic program did */
+	enum create_shares shares; /* what CpuShares of a create are */
+	unsigned create_retry;     /* further attempts after a create that failed on its engine */
 };
 
 /* Owned by the caller (handler_free). Never NULL. */

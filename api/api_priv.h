@@ -47,6 +47,7 @@ struct api {
 	struct buf edited;             /* forward.c: the reply that is being written */
 	uint64_t surveyed_ms; /* when the healthy nodes were looked at, 0 = to be done anew */
 	int min_minor, max_minor;
+	int64_t cpus_max;             /* of the largest healthy node */
 	struct http_headers defaults; /* what every reply has, see default_headers.c */
 	int defaults_minor;           /* the version that they tell of */
 	bool prefers_buildkit;
@@ -61,10 +62,10 @@ struct query_item {
 struct request {
 	struct api *api;
 	struct exchange *x;
-	int minor;  /* API version 1.minor that the client speaks */
+	int minor; /* API version 1.minor that the client speaks */
 	const struct route *route;
-	char *name; /* what {name} of the route's pattern stands for, decoded; "" without one */
-	json_t *body;    /* of a route with a table of fields: as it was judged; NULL = empty */
+	char *name;   /* what {name} of the route's pattern stands for, decoded; "" without one */
+	json_t *body; /* of a route with a table of fields: as it was judged; NULL = empty */
 	char *raw_query; /* behind '?', written anew; "" without one */
 	struct query_item *query;
 	size_t query_len;
@@ -134,11 +135,14 @@ char *request_container_path(const struct request *r, const struct container *co
 
 /* Gives the reply of x the headers that an engine puts on every one. */
 void api_default_headers(struct api *api, struct exchange *x);
-/* Takes out of a request what is not for engines, and lets pass of its reply what is for clients. */
+/* Takes out of a request what is not for engines, and lets pass of its reply what is for clients.
+ */
 void api_pass_headers(struct exchange *x);
 /* The lowest and the highest minor version of 1.x offered now. */
 int api_min_minor(struct api *api);
 int api_max_minor(struct api *api);
+/* CPUs of the largest healthy node, 0 when there is none. */
+int64_t api_cpus_max(struct api *api);
 /* All healthy engines prefer BuildKit. */
 bool api_prefers_buildkit(struct api *api);
 

@@ -263,7 +263,8 @@ void container_rename(struct request *r)
 static void append_emptied_labels(struct buf *out, const struct view_labels *labels)
 {
 	static const char *const own[] = {SWARM_LABEL_ID, SWARM_LABEL_CONSTRAINTS,
-		SWARM_LABEL_AFFINITIES, SWARM_LABEL_WHITELISTS, SWARM_LABEL_RESCHEDULE};
+		SWARM_LABEL_AFFINITIES, SWARM_LABEL_WHITELISTS, SWARM_LABEL_RESCHEDULE,
+		SWARM_LABEL_SHARES};
 
 	for (size_t i = 0; i < labels->len; i++) {
 		for (size_t j = 0; j < ARRAY_LEN(own); j++) {

@@ -301,6 +301,25 @@ static bool is_known_there(const struct create *c)
 	return is_known;
 }
 
+/* 64 digits can be no name of a repository, so nothing is pulled, and clients do not try: the
+ * answer says what a pull would have. */
+static void create_explain_id(struct create *c)
+{
+	const char *image = create_request_image(c->request);
+	json_t *json CLEANUP_JSON = NULL;
+	char *message CLEANUP_FREE = NULL;
+
+	if (strlen(image) != 64 || !str_is_hex(image, 64))
+		return;
+	json = json_parse(c->reply, c->reply_len, NULL);
+	message = xasprintf("%s: invalid repository name (%s), cannot specify 64-byte "
+			    "hexadecimal strings",
+		json_str(json, "message", ""), image);
+	json_put(json, "message", json_string(message));
+	free(c->reply);
+	c->reply = json_text(json, &c->reply_len);
+}
+
 /* The inventory knows now that the node has the image no more. */
 static void create_images_refreshed(void *arg, const struct err *err)
 {
@@ -387,8 +406,11 @@ static void create_answered(
 		create_made(c, id);
 		return;
 	}
-	if (is_image_missing(reply) && create_fetch_image(c))
-		return;
+	if (is_image_missing(reply)) {
+		if (create_fetch_image(c))
+			return;
+		create_explain_id(c);
+	}
 	create_release(c, reply->status >= 400 ? NOT_MADE : MAYBE_MADE);
 	if (reply->status >= 500 && create_elsewhere(c))
 		return;
@@ -469,7 +491,11 @@ static void create_body(struct exchange *x, const char *body, size_t len, void *
 {
 	struct request *r = arg;
 	struct err err = ERR_INIT;
-	struct create_options options = {.name = request_query(r, "name")};
+	struct create_options options = {
+		.name = request_query(r, "name"),
+		.shares = r->api->config.shares,
+		.cpus_max = api_cpus_max(r->api),
+	};
 	struct create_request *request;
 
 	(void)body;

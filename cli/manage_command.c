@@ -48,7 +48,7 @@ static int read_overcommit(const char *text, double *out, struct err *err)
 		return err_set(err, ERR_USAGE, "swarm.overcommit is not a number: %s", text);
 	if (value <= -1)
 		return err_set(err, ERR_USAGE,
-			"swarm.overcommit should be larger than -1, %s is invalid", text);
+			"swarm.overcommit should be larger than -1, %f is invalid", value);
 	*out = value;
 	return 0;
 }
@@ -74,6 +74,20 @@ static int read_volumes(const char *text, bool *everywhere, struct err *err)
 	return 0;
 }
 
+static int read_shares(const char *text, enum create_shares *out, struct err *err)
+{
+	if (str_eq(text, "auto"))
+		*out = CREATE_SHARES_AUTO;
+	else if (str_eq(text, "count"))
+		*out = CREATE_SHARES_COUNT;
+	else if (str_eq(text, "weight"))
+		*out = CREATE_SHARES_WEIGHT;
+	else
+		return err_set(err, ERR_USAGE,
+			"swarm.cpushares is auto, count or weight, %s is invalid", text);
+	return 0;
+}
+
 static int read_cluster_options(
 	const struct options *options, struct manage_config *config, struct err *err)
 {
@@ -92,10 +106,14 @@ static int read_cluster_options(
 			if (read_volumes(strchr(text, '=') + 1, &config->volumes_everywhere, err) <
 				0)
 				return -1;
+		} else if (str_has_prefix(text, "swarm.cpushares=")) {
+			if (read_shares(strchr(text, '=') + 1, &config->shares, err) < 0)
+				return -1;
 		} else {
 			return err_set(err, ERR_USAGE,
 				"unknown --cluster-opt: %s. Known are swarm.overcommit=NUMBER, "
-				"swarm.createretry=COUNT and swarm.volumes=one|all",
+				"swarm.createretry=COUNT, swarm.volumes=one|all and "
+				"swarm.cpushares=auto|count|weight",
 				text);
 		}
 	}

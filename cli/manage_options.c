@@ -76,7 +76,9 @@ static const struct option_spec specs[] = {
 		.help = "swarm.overcommit=0.05: share of CPU and memory that may be promised "
 			"beyond what a node has. swarm.createretry=0: how often a create that "
 			"failed on its engine is tried again. swarm.volumes=one: where a volume "
-			"is made that names no node, on one or on all.",
+			"is made that names no node, on one or on all. swarm.cpushares=auto: what "
+			"--cpu-shares of a container are, a count of CPUs, a weight, or a count "
+			"as far as a node has as many CPUs.",
 	},
 	TLS_OPTIONS("clients and engines"),
 	{

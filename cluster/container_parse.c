@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define SWARM_ID_LABEL "com.docker.swarm.id"
+#define CPU_SHARES_LABEL "com.docker.swarm.cpu-shares"
 #define DIGITS_OF_ID 64
 /* What one container can ask for at most: far beyond any machine, and so small that sums over a
  * node never overflow. */
@@ -229,12 +230,22 @@ static void state_from_inspect(struct record_draft *draft, struct json_ref state
 		container->state = container->started_at ? "exited" : "created";
 }
 
+/* The manager says so of what it did not count. */
+static bool is_plain_weight(const struct record_draft *draft)
+{
+	for (size_t i = 0; i < draft->labels_len; i++) {
+		if (strcmp(draft->labels[i].key, CPU_SHARES_LABEL) == 0)
+			return strcmp(draft->labels[i].value, "weight") == 0;
+	}
+	return false;
+}
+
 /* CpuShares is a weight to the engine; the manager writes into it the part of the node's CPUs that
  * was asked for, so it can be read back. 1024 without a swarm ID is the engine's default weight,
  * written out by somebody who did not ask the manager, and reserves nothing. */
 static int64_t cpus_of_shares(const struct record_draft *draft, int64_t shares, int64_t ncpu)
 {
-	if (shares == CPU_SHARES_DEFAULT && !draft->swarm_id[0])
+	if ((shares == CPU_SHARES_DEFAULT && !draft->swarm_id[0]) || is_plain_weight(draft))
 		return 0;
 	return clamp(shares, CPU_SHARES_MAX) * ncpu / 1024;
 }

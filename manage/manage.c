@@ -123,6 +123,7 @@ static void make_server(struct manage *m)
 		.strategy = scheduler_strategy(m->scheduler),
 		.filters = scheduler_filters(m->scheduler),
 		.create_retry = m->config->create_retry,
+		.shares = m->config->shares,
 		.volumes_everywhere = m->config->volumes_everywhere,
 	};
 	struct web_rules rules = {

@@ -6,6 +6,7 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/str.h"
+#include "scheduler/create_request.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,6 +35,7 @@ struct manage_config {
 	unsigned failure_retry;                  /* >= 1 */
 	double overcommit;                       /* > -1 */
 	unsigned create_retry;
+	enum create_shares shares;
 	bool volumes_everywhere; /* a volume that names no node is made on all of them */
 };
 

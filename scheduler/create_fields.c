@@ -245,6 +245,20 @@ static int read_number(const json_t *host, const char *key, int64_t *out, struct
 	return 0;
 }
 
+/* More CPUs than any node has are none. */
+static bool is_weight(const struct create_request *request)
+{
+	switch (request->shares) {
+	case CREATE_SHARES_COUNT:
+		return false;
+	case CREATE_SHARES_WEIGHT:
+		return true;
+	case CREATE_SHARES_AUTO:
+		break;
+	}
+	return request->cpus_max > 0 && request->cpu_shares > request->cpus_max;
+}
+
 /* What is reserved: --cpus, else the number of CPUs in CpuShares; the memory limit, else the memory
  * reservation. Negative numbers are left for the engine to refuse. */
 static int read_resources(struct create_request *request, const json_t *host, struct err *err)
@@ -261,6 +275,9 @@ static int read_resources(struct create_request *request, const json_t *host, st
 		return -1;
 	if (request->cpu_shares < 0)
 		return err_set(err, ERR_INVALID, "HostConfig.CpuShares must not be negative");
+	request->has_weight = request->cpu_shares > 0 && is_weight(request);
+	if (request->has_weight)
+		request->cpu_shares = 0;
 	want->nano_cpus = cpus > 0 ? cpus : 0;
 	if (want->nano_cpus == 0 &&
 		__builtin_mul_overflow(request->cpu_shares, INT64_C(1000000000), &want->nano_cpus))
@@ -288,6 +305,7 @@ int create_read_fields(struct create_request *request, struct err *err)
 	json_t *host;
 
 	if (body_object_check(request->body, "the request", err) < 0 ||
+		create_move_host_fields(request->body, err) < 0 ||
 		counts_check(request->body, err) < 0 ||
 		body_field_get(request->body, "", "HostConfig", JSON_OBJECT, &host, err) < 0 ||
 		body_object_check(host, "HostConfig", err) < 0 ||

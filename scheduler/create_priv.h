@@ -19,7 +19,10 @@ struct create_request {
 	struct str_list volumes, networks;
 	bool names_volumes;   /* those of `node/name` too, which are not in volumes */
 	char *preferred_node; /* ID, NULL = none */
-	int64_t cpu_shares;   /* as asked for: a number of CPUs */
+	enum create_shares shares;
+	int64_t cpus_max;
+	int64_t cpu_shares; /* as asked for: a number of CPUs; 0 when it is a weight */
+	bool has_weight;
 	struct view_port *ports, *exposed;
 	struct str_list ips;       /* owns the host addresses in ports */
 	struct view_label *labels; /* texts are the body's */
@@ -29,6 +32,10 @@ struct create_request {
 /* As body_field_get, for a list of texts, appended to out. */
 int create_field_texts(const json_t *object, const char *where, const char *key,
 	struct str_list *out, struct err *err) MUSTCHECK;
+/* Moves fields of HostConfig that stand beside it into it, where engines would obey them; drops
+ * them where none does. ERR_INVALID when both are there and differ. */
+int create_move_host_fields(json_t *body, struct err *err) MUSTCHECK;
+
 /* Reads ports, network, resources and dependencies of request->body into request. */
 int create_read_fields(struct create_request *request, struct err *err) MUSTCHECK;
 

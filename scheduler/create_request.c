@@ -130,6 +130,10 @@ struct create_request *create_request_new(
 		goto fail;
 	}
 	request->body = json_deep_copy(body);
+	if (options != NULL) {
+		request->shares = options->shares;
+		request->cpus_max = options->cpus_max;
+	}
 	if (name_set(request, options == NULL ? NULL : options->name, err) < 0 ||
 		swarm_id_given(request, options == NULL ? NULL : options->swarm_id, err) < 0 ||
 		create_read_fields(request, err) < 0 || create_read_terms(request, err) < 0 ||

@@ -27,14 +27,28 @@
 #define CREATE_MOUNTS_MAX 1000 /* of Binds, and of Mounts */
 #define CREATE_ENV_MAX 10000
 #define CREATE_LABELS_MAX 10000
+/* Keys and values together: what the inventory takes of one container. */
+#define CREATE_LABELS_BYTES_MAX (256 * 1024)
+
+/* On a container whose CpuShares are a weight, "weight": they count as no CPUs. */
+#define SWARM_LABEL_SHARES "com.docker.swarm.cpu-shares"
 
 struct create_request;
+
+/* What CpuShares are. */
+enum create_shares {
+	CREATE_SHARES_AUTO,   /* a number of CPUs, or a weight when no node has as many */
+	CREATE_SHARES_COUNT,  /* a number of CPUs */
+	CREATE_SHARES_WEIGHT, /* the engine's weight, passed on and not counted */
+};
 
 struct create_options {
 	const char *name; /* ?name=, with or without a slash in front; NULL or "" = none */
 	/* To make a container again that the cluster had before: its swarm ID, which the body's
 	 * labels may then hold too. NULL = a new one, and a body that brings one is refused. */
 	const char *swarm_id;
+	enum create_shares shares;
+	int64_t cpus_max; /* of the largest node; 0 = not known: then they are a number */
 };
 
 /* The body is borrowed and not changed. Fields are found as the engine finds them, without regard

@@ -51,14 +51,37 @@ static int labels_check(const json_t *labels, struct err *err)
 	struct text_clip clip;
 	const char *key;
 	json_t *value;
+	size_t bytes = 0;
 
 	json_object_foreach ((json_t *)(uintptr_t)labels, key, value) {
 		if (!json_is_string(value))
 			return err_set(err, ERR_INVALID,
 				"Labels: the value of '%s' must be a string",
 				text_clip(&clip, key));
+		bytes += strlen(key) + json_string_length(value);
 	}
+	if (bytes > CREATE_LABELS_BYTES_MAX)
+		return err_set(err, ERR_INVALID, "Labels are longer than %d bytes in all",
+			CREATE_LABELS_BYTES_MAX);
 	return 0;
+}
+
+/* An interactive shell leaves `\!` of an exclamation mark that was escaped, which is no JSON: owned
+ * by the caller, without those backslashes. */
+static char *without_shell_escapes(const char *text)
+{
+	char *out = xstrdup(text);
+	char *to = out;
+
+	while (*text != '\0') {
+		if (text[0] == '\\' && text[1] == '!')
+			text++;
+		else if (text[0] == '\\' && text[1] != '\0')
+			*to++ = *text++;
+		*to++ = *text++;
+	}
+	*to = '\0';
+	return out;
 }
 
 /* Terms that were given as a label directly: a JSON array of texts. */
@@ -66,13 +89,15 @@ static int label_read(struct create_request *request, const json_t *labels,
 	const struct term_kind *kind, struct err *err)
 {
 	const char *text = json_string_value(json_object_get(labels, kind->label));
+	CLEANUP_FREE char *plain = NULL;
 	CLEANUP_JSON json_t *list = NULL;
 	json_t *item;
 	size_t i;
 
 	if (str_is_empty(text))
 		return 0;
-	list = json_parse(text, strlen(text), NULL);
+	plain = without_shell_escapes(text);
+	list = json_parse(plain, strlen(plain), NULL);
 	if (!json_is_array(list))
 		return err_set(err, ERR_INVALID, "label %s must hold a JSON array of strings",
 			kind->label);
@@ -190,6 +215,10 @@ int create_read_terms(struct create_request *request, struct err *err)
 		swarm_id_set(request, labels, err) < 0)
 		return -1;
 	labels_write(request, labels);
+	/* Without one the label of an image would count. */
+	if (request->has_weight || request->cpu_shares > 0)
+		json_object_set_new(labels, SWARM_LABEL_SHARES,
+			json_string(request->has_weight ? "weight" : ""));
 	return 0;
 }
 

@@ -6,6 +6,7 @@ scheduler_libswarm_scheduler_a_SOURCES = \
 	scheduler/body_fields.h \
 	scheduler/create_body.c \
 	scheduler/create_fields.c \
+	scheduler/create_host.c \
 	scheduler/create_places.c \
 	scheduler/create_priv.h \
 	scheduler/create_request.c \

@@ -84,7 +84,7 @@ for bad in 0 -1; do
 done
 fails 2 "invalid --engine-failure-retry: " manage --engine-failure-retry many $d
 for bad in -1 -1.5 -100; do
-	fails 2 "swarm.overcommit should be larger than -1, $bad is invalid" \
+	fails 2 "swarm.overcommit should be larger than -1, $(printf %f "$bad") is invalid" \
 		manage --cluster-opt swarm.overcommit=$bad $d
 done
 for bad in x '' nan inf 1e999 0.05x; do
@@ -96,6 +96,8 @@ fails 2 "swarm.createretry can not be negative, -1 is invalid" \
 fails 2 "swarm.createretry" manage --cluster-opt swarm.createretry=x $d
 fails 2 "swarm.volumes is one or all, some is invalid" \
 	manage --cluster-opt swarm.volumes=some $d
+fails 2 "swarm.cpushares is auto, count or weight, some is invalid" \
+	manage --cluster-opt swarm.cpushares=some $d
 for bad in nosuch=1 swarm.nosuch=1 swarm.overcommit; do
 	fails 2 "unknown --cluster-opt: $bad." manage --cluster-opt $bad $d
 done

@@ -582,3 +582,14 @@ def test_credentials_of_a_create(manager, three, private, private_registry):
     for auth in (private_registry.auth(), private_registry.auth("wrong")):
         assert auth["X-Registry-Auth"] not in log
     assert PASSWORD not in log
+
+
+def test_a_name_like_an_id_that_is_not_there(cluster, docker):
+    """64 digits are no name of a repository: `run` ends with what a pull of it would say."""
+    words = "cannot specify 64-byte hexadecimal strings"
+    name = "0123456789abcdef" * 4
+    reply = cluster.request("POST", "/containers/create", {"Image": name})
+    assert reply.status == 404, reply
+    assert reply.message().startswith("No such image: ")
+    assert reply.message().endswith(words)
+    assert words in docker(cluster).fails("run", name, "true")

@@ -241,7 +241,12 @@ def test_cpu_shares_are_cpus(cluster, five):
     name = cluster.create(HostConfig={"CpuShares": 1})
     shares = cluster.json("GET", f"/containers/{name}/json")["HostConfig"]["CpuShares"]
     assert shares == -(-1024 // cpus)
-    assert "no resources" in cluster.create(expect=503, HostConfig={"CpuShares": cpus * 10})
+    # What no node has as CPUs is a weight: it is passed on, and takes none.
+    for _ in range(3):
+        name = cluster.create(HostConfig={"CpuShares": cpus * 10})
+        inspected = cluster.json("GET", f"/containers/{name}/json")
+        assert inspected["HostConfig"]["CpuShares"] == cpus * 10
+    assert "no resources" in cluster.create(expect=503, HostConfig={"NanoCpus": cpus * 10**10})
 
 
 def test_slots(cluster, five):

@@ -42,7 +42,7 @@ USAGE = [
      "max refresh interval cannot be less than min refresh interval"),
     ([*MANAGE, "--engine-failure-retry", "0", GOOD], "invalid failure retry count"),
     ([*MANAGE, "--cluster-opt", "swarm.overcommit=-1.5", GOOD],
-     "swarm.overcommit should be larger than -1, -1.5 is invalid"),
+     "swarm.overcommit should be larger than -1, -1.500000 is invalid"),
     ([*MANAGE, "--cluster-opt", "swarm.createretry=-2", GOOD],
      "swarm.createretry can not be negative, -2 is invalid"),
     ([*MANAGE, GOOD, "and-another"], "and-another"),

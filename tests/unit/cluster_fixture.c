@@ -116,6 +116,9 @@ struct container *fixture_container(struct node *node, const struct sketch *sket
 		json_array_append_new(json_get(entry, "Names"), json_string(slashed));
 	if (sketch->link)
 		json_array_append_new(json_get(entry, "Names"), json_sprintf("/%s", sketch->link));
+	if (sketch->label.key)
+		json_object_set_new(json_path(inspect, "Config", "Labels", NULL), sketch->label.key,
+			json_string(sketch->label.value));
 	if (sketch->swarm_id)
 		json_object_set_new(json_path(inspect, "Config", "Labels", NULL),
 			"com.docker.swarm.id", json_string(fixture_id(sketch->swarm_id)));

@@ -33,6 +33,7 @@ struct sketch {
 	int64_t nano_cpus, cpu_shares, memory;
 	uint16_t port; /* of the host, for 80/tcp; 0 = none */
 	int64_t created;
+	struct view_label label; /* one more; key NULL = none */
 };
 /* A record made from JSON as an engine would send it; not put. */
 struct container *fixture_container(struct node *node, const struct sketch *sketch);

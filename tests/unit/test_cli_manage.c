@@ -81,6 +81,7 @@ static void check_defaults(const struct manage_config *c)
 	assert_true(c->overcommit > 0.0499 && c->overcommit < 0.0501);
 	assert_int_equal(c->create_retry, 0);
 	assert_false(c->volumes_everywhere);
+	assert_int_equal(c->shares, CREATE_SHARES_AUTO);
 	assert_false(c->tls || c->tls_verify);
 	assert_null(c->tls_ca);
 	assert_null(c->tls_cert);
@@ -118,6 +119,7 @@ static void check_all(const struct manage_config *c)
 	assert_true(c->overcommit > -0.51 && c->overcommit < -0.49);
 	assert_int_equal(c->create_retry, 2);
 	assert_true(c->volumes_everywhere);
+	assert_int_equal(c->shares, CREATE_SHARES_WEIGHT);
 	assert_true(c->tls);
 	assert_true(c->tls_verify);
 	assert_string_equal(c->tls_ca, "ca.pem");
@@ -135,10 +137,11 @@ static void every_option_arrives(void **state)
 			"--engine-refresh-min-interval=5s", "--engine-refresh-max-interval=5",
 			"--engine-failure-retry=7", "--cluster-opt", "swarm.overcommit=-0.5",
 			"--cluster-opt", "swarm.createretry=2", "--cluster-opt",
-			"swarm.volumes=all", "--discovery-opt", "kv.path=x",
-			"--discovery-opt=kv.token=a=b", "--tlsverify", "--tlscacert=ca.pem",
-			"--tlscert=cert.pem", "--tlskey=key.pem", "--origin", "https://ui",
-			"--host-name=a", "--host-name=b", "--discovery", "consul://s/p"),
+			"swarm.volumes=all", "--cluster-opt", "swarm.cpushares=weight",
+			"--discovery-opt", "kv.path=x", "--discovery-opt=kv.token=a=b",
+			"--tlsverify", "--tlscacert=ca.pem", "--tlscert=cert.pem",
+			"--tlskey=key.pem", "--origin", "https://ui", "--host-name=a",
+			"--host-name=b", "--discovery", "consul://s/p"),
 		0);
 	assert_int_equal(runs, 1);
 }

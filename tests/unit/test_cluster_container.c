@@ -212,6 +212,33 @@ static void test_shares_round_trip(void **state)
 	fixture_free(fx);
 }
 
+/* What was not counted when it was made is not counted now. */
+static void test_shares_that_are_a_weight(void **state)
+{
+	static const struct {
+		const char *label;
+		int64_t cpus;
+	} table[] = {{"weight", 0}, {"", 2}, {"x", 2}};
+	struct fixture *fx = fixture_new(0);
+	struct node *node = fixture_node(fx, "n1", "10.0.0.1:2375");
+	struct inventory_identity identity = {
+		.engine_id = "E", .name = "n1", .ncpu = 4, .memory = 1};
+
+	(void)state;
+	inventory_node_set_identity(node, &identity);
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct sketch sketch = {.id = "1",
+			.swarm_id = "2",
+			.cpu_shares = 512,
+			.label = {"com.docker.swarm.cpu-shares", table[i].label}};
+		struct container *container = fixture_container(node, &sketch);
+
+		assert_int_equal(container->view.nano_cpus, table[i].cpus * 1000000000);
+		container_unref(container);
+	}
+	fixture_free(fx);
+}
+
 /* ---- Without inspect ---- */
 
 static void test_entry_alone(void **state)
@@ -832,6 +859,7 @@ int main(void)
 		cmocka_unit_test(test_real_states),
 		cmocka_unit_test(test_real_resources_and_ports),
 		cmocka_unit_test(test_shares_round_trip),
+		cmocka_unit_test(test_shares_that_are_a_weight),
 		cmocka_unit_test(test_entry_alone),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_ends),

@@ -141,6 +141,25 @@ static void test_terms(void **state)
 	create_request_free(request);
 }
 
+/* `["container\!=c1"]` is what a shell leaves of an exclamation mark that was escaped for it. */
+static void test_shell_escapes(void **state)
+{
+	struct create_request *request =
+		good("{\"Labels\":{\"com.docker.swarm.affinities\":\"[\\\"container\\\\!=c1\\\"]\","
+		     "\"com.docker.swarm.constraints\":\"[\\\"disk==/a\\\\\\\\.b/\\\"]\"}}");
+	const struct placement *p = create_request_placement(request);
+
+	(void)state;
+	assert_string_equal(p->affinities[0], "container!=c1");
+	assert_string_equal(p->constraints[0], "disk==/a\\.b/");
+	expect_body(request, &no_node, 4,
+		"{\"Labels\":{\"com.docker.swarm.affinities\":\"[\\\"container!=c1\\\"]\","
+		"\"com.docker.swarm.constraints\":\"[\\\"disk==/a\\\\\\\\.b/\\\"]\"}}");
+	create_request_free(request);
+	bad("{\"Labels\":{\"com.docker.swarm.affinities\":\"[\\\"container\\\\?=c1\\\"]\"}}",
+		ERR_INVALID, "JSON array");
+}
+
 static void test_terms_refused(void **state)
 {
 	struct buf many;
@@ -347,6 +366,99 @@ static void expect_shares(const char *shares, int64_t ncpu, int64_t expected)
 
 	assert_int_equal(json_int(json_obj(out, "HostConfig"), "CpuShares", -1), expected);
 	create_request_free(request);
+}
+
+/* How many CPUs it counts as, and whether the engine gets the number as it was. */
+static void expect_counted(
+	enum create_shares shares, int64_t cpus_max, int asked, int64_t cpus, bool is_weight)
+{
+	const struct create_options options = {.shares = shares, .cpus_max = cpus_max};
+	struct err err = ERR_INIT;
+	CLEANUP_FREE char *text = xasprintf("{\"Labels\":{\"" SWARM_LABEL_SHARES
+					    "\":\"weight\"},\"HostConfig\":{\"CpuShares\":%d}}",
+		asked);
+	struct create_request *request = parse(text, &options, &err);
+	CLEANUP_JSON json_t *body = NULL;
+
+	assert_non_null(request);
+	assert_int_equal(create_request_placement(request)->want.nano_cpus, cpus * CPU);
+	body = create_request_body(request, &no_node, 4);
+	assert_int_equal(json_int(json_obj(body, "HostConfig"), "CpuShares", -1),
+		is_weight ? asked : asked * 256);
+	assert_string_equal(json_str(json_obj(body, "Labels"), SWARM_LABEL_SHARES, "none"),
+		is_weight ? "weight" : "");
+	create_request_free(request);
+}
+
+static void test_weights(void **state)
+{
+	(void)state;
+	expect_counted(CREATE_SHARES_AUTO, 4, 1, 1, false);
+	expect_counted(CREATE_SHARES_AUTO, 4, 4, 4, false);
+	expect_counted(CREATE_SHARES_AUTO, 4, 5, 0, true);
+	expect_counted(CREATE_SHARES_AUTO, 4, 512, 0, true);
+	expect_counted(CREATE_SHARES_AUTO, 0, 512, 512, false);
+	expect_counted(CREATE_SHARES_COUNT, 4, 512, 512, false);
+	expect_counted(CREATE_SHARES_WEIGHT, 4, 1, 0, true);
+}
+
+static void expect_moved(const char *body, const char *expected)
+{
+	struct create_request *request = good(body);
+
+	expect_body(request, &no_node, 4, expected);
+	create_request_free(request);
+}
+
+/* What stands beside HostConfig is obeyed by some engines: it is put where all look, and placement,
+ * or is refused. */
+static void test_fields_beside_the_host(void **state)
+{
+	struct create_request *request;
+
+	(void)state;
+	expect_moved("{\"Privileged\":true,\"binds\":[\"n1/vol:/h\"],\"Labels\":{}}",
+		"{\"HostConfig\":{\"Privileged\":true,\"Binds\":[\"vol:/h\"]},\"Labels\":{"
+		"\"com.docker.swarm.constraints\":\"[\\\"node==n1\\\"]\"}}");
+	expect_moved("{\"Memory\":5,\"MemorySwap\":6,\"Cpuset\":\"0\",\"HostConfig\":null,"
+		     "\"Labels\":{}}",
+		"{\"HostConfig\":{\"Memory\":5,\"MemorySwap\":6,\"CpusetCpus\":\"0\"},\"Labels\":{}"
+		"}");
+	expect_moved(
+		"{\"memory\":5,\"VolumeDriver\":\"\",\"hostconfig\":{\"memory\":0},\"Labels\":{}}",
+		"{\"hostconfig\":{\"memory\":5},\"Labels\":{}}");
+	expect_moved("{\"Memory\":5,\"HostConfig\":{\"Memory\":5},\"Labels\":{}}",
+		"{\"HostConfig\":{\"Memory\":5},\"Labels\":{}}");
+	/* No engine looks at these beside a HostConfig. */
+	expect_moved("{\"Privileged\":true,\"HostConfig\":{},\"Labels\":{}}",
+		"{\"HostConfig\":{},\"Labels\":{}}");
+	bad("{\"Memory\":5,\"HostConfig\":{\"Memory\":6}}", ERR_INVALID, "in HostConfig alone");
+	bad("{\"Cpuset\":\"1\",\"HostConfig\":{\"CpusetCpus\":\"0\"}}", ERR_INVALID, "Cpuset");
+	bad("{\"Memory\":\"x\"}", ERR_INVALID, "HostConfig.Memory");
+	request = good("{\"Memory\":5,\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"80\"}]}}");
+	assert_int_equal(create_request_placement(request)->want.memory, 5);
+	assert_int_equal(create_request_placement(request)->want.ports_len, 1);
+	create_request_free(request);
+}
+
+/* What the inventory would not take of the container. */
+static void test_long_labels(void **state)
+{
+	struct buf body;
+
+	(void)state;
+	for (int over = 0; over < 2; over++) {
+		buf_init(&body, SIZE_MAX);
+		buf_append_str(&body, "{\"Labels\":{\"k\":\"");
+		for (int i = 1; i < CREATE_LABELS_BYTES_MAX + over; i++)
+			buf_append_char(&body, 'x');
+		buf_append_str(&body, "\"}}");
+		if (over)
+			bad(body.data, ERR_INVALID, "bytes in all");
+		else
+			create_request_free(good(body.data));
+		buf_reset(&body);
+	}
 }
 
 static void test_shares(void **state)
@@ -774,6 +886,10 @@ int main(void)
 		cmocka_unit_test(test_host_network),
 		cmocka_unit_test(test_resources),
 		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_weights),
+		cmocka_unit_test(test_fields_beside_the_host),
+		cmocka_unit_test(test_long_labels),
+		cmocka_unit_test(test_shell_escapes),
 		cmocka_unit_test(test_dependencies),
 		cmocka_unit_test(test_links_of_an_end_point),
 		cmocka_unit_test(test_network_of_a_node),
