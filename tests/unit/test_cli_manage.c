@@ -39,7 +39,7 @@ void manage_free(struct manage *manage)
 static int run(
 	struct err *err, void (*check_with)(const struct manage_config *), const char *const *words)
 {
-	char *argv[33] = {(char *)"manage"};
+	char *argv[64] = {(char *)"manage"};
 	int argc = 1;
 	for (; words[argc - 1] != NULL; argc++)
 		argv[argc] = (char *)words[argc - 1];
