@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define PEM_FILE_MAX (1024 * 1024)
 /* Bytes of records in one read of a socket; kept while in use only. Four of the largest of TLS 1.3
@@ -24,11 +25,16 @@ static int read_file(const char *path, const char *what, char **out, size_t *len
 {
 	int fd CLEANUP_FD = -1;
 	struct buf content CLEANUP_BUF;
+	struct stat st;
 
 	buf_init(&content, PEM_FILE_MAX);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd == -1)
+	/* A FIFO or a device may have nothing to read for ever: already opening it must not wait.
+	 */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1 || fstat(fd, &st) == -1)
 		return err_errno(err, ERR_INVALID, errno, "cannot read the %s %s", what, path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_INVALID, "the %s %s is not a regular file", what, path);
 	for (;;) {
 		char *room = buf_room(&content, 4096);
 		ssize_t n;

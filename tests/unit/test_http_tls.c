@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static char folder[] = "/tmp/test_http_tls.XXXXXX";
@@ -318,6 +319,23 @@ static void files_are_checked_when_read(void **state)
 		if (err.code != ERR_INVALID || strstr(err.msg, cases[i].message) == NULL)
 			fail_msg("'%s' does not say '%s'", err.msg, cases[i].message);
 	}
+}
+
+/* What has nothing to read yet would be waited for for ever. */
+static void only_regular_files_are_read(void **state)
+{
+	char *fifo CLEANUP_FREE = xasprintf("%s/fifo.pem", folder);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	alarm(FIXTURE_DEADLINE_MS / 1000);
+	assert_null(context_try("fifo", NULL, NULL, false, &err));
+	alarm(0);
+	assert_non_null(strstr(err.msg, "fifo.pem is not a regular file"));
+	err = (struct err)ERR_INIT;
+	assert_null(context_try("fifo", "fifo", "server", true, &err));
+	unlink(fifo);
 }
 
 static void servers_let_in_whom_they_should(void **state)
@@ -880,6 +898,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_are_checked_when_read),
+		cmocka_unit_test(only_regular_files_are_read),
 		cmocka_unit_test(servers_let_in_whom_they_should),
 		cmocka_unit_test(clients_trust_whom_they_should),
 		cmocka_unit_test(halves_close_both_ways),
