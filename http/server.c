@@ -48,6 +48,9 @@ struct listener {
 	struct loop_watch *watch;
 	struct tls_context *tls; /* NULL = plain */
 	char *path;              /* of a unix socket */
+	dev_t path_dev;          /* the file that was made there */
+	ino_t path_ino;
+	bool is_twin; /* the second of one server_listen */
 	uint16_t port;
 	bool is_loopback;
 	server_pick_fn *pick; /* whose a connection is; NULL = the server's own */
@@ -279,7 +282,8 @@ struct server *server_new(
 	return server;
 }
 
-/* A socket file that nobody serves any more is in the way; one that answers belongs to somebody. */
+/* A socket file that nobody serves any more is in the way, and only that: one that answers, that is
+ * too busy to (EAGAIN), or that cannot be asked, belongs to somebody. */
 static int clear_unix_path(const struct sockaddr_un *un, struct err *err)
 {
 	struct stat st;
@@ -292,11 +296,38 @@ static int clear_unix_path(const struct sockaddr_un *un, struct err *err)
 			"cannot listen on unix://%s: a file that is not a socket is there",
 			un->sun_path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd != -1 && connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0)
+	if (fd == -1)
+		return err_errno(err, ERR_SYSTEM, errno, "socket");
+	if (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 || errno == EAGAIN)
 		return err_set(err, ERR_CONFLICT,
 			"cannot listen on unix://%s: another process does already", un->sun_path);
-	unlink(un->sun_path);
+	if (errno == ECONNREFUSED)
+		unlink(un->sun_path);
+	else if (errno != ENOENT)
+		return err_errno(err, ERR_CONFLICT, errno,
+			"cannot listen on unix://%s: a socket is there that cannot be asked",
+			un->sun_path);
 	return 0;
+}
+
+/* Another process may have taken the path since. */
+static void remove_own_file(const struct listener *l)
+{
+	struct stat st;
+
+	if (lstat(l->path, &st) == 0 && st.st_dev == l->path_dev && st.st_ino == l->path_ino)
+		unlink(l->path);
+}
+
+static void note_file(struct listener *l, const char *path)
+{
+	struct stat st;
+
+	l->path = xstrdup(path);
+	if (lstat(path, &st) == -1)
+		return;
+	l->path_dev = st.st_dev;
+	l->path_ino = st.st_ino;
 }
 
 static int bind_unix(const struct addr *addr, struct err *err)
@@ -397,7 +428,7 @@ static struct listener *add_listener(
 	l->fd = fd;
 	l->tls = tls_context_ref(tls);
 	if (addr->kind == ADDR_UNIX)
-		l->path = xstrdup(addr->path);
+		note_file(l, addr->path);
 	else
 		note_bound(l);
 	l->watch = loop_watch_new(server->loop, fd, accept_clients, l);
@@ -408,10 +439,35 @@ static struct listener *add_listener(
 	return l;
 }
 
+/* Where IPv6 is switched off there is none. */
+static bool has_loopback6(void)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd CLEANUP_FD = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd != -1 && bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0;
+}
+
 int server_listen(
 	struct server *server, const struct addr *addr, struct tls_context *tls, struct err *err)
 {
-	return add_listener(server, addr, tls, err) != NULL ? 0 : -1;
+	struct addr v4 = {.kind = ADDR_TCP, .host = (char *)"127.0.0.1", .port = addr->port};
+	struct addr v6 = {.kind = ADDR_TCP, .host = (char *)"::1"};
+	struct listener *l;
+
+	if (addr->kind != ADDR_TCP || !str_ieq(addr->host, "localhost"))
+		return add_listener(server, addr, tls, err) != NULL ? 0 : -1;
+	l = add_listener(server, &v4, tls, err);
+	if (l == NULL)
+		return -1;
+	if (!has_loopback6())
+		return 0;
+	v6.port = l->port;
+	l = add_listener(server, &v6, tls, err);
+	if (l == NULL)
+		return -1;
+	l->is_twin = true;
+	return 0;
 }
 
 int server_listen_loopback(struct server *server, uint16_t port, struct tls_context *tls,
@@ -437,7 +493,7 @@ int server_listen_loopback(struct server *server, uint16_t port, struct tls_cont
 uint16_t server_port(const struct server *server, size_t n)
 {
 	for (const struct listener *l = server->listeners; l != NULL; l = l->next) {
-		if (l->path == NULL && n-- == 0)
+		if (l->path == NULL && !l->is_twin && n-- == 0)
 			return l->port;
 	}
 	return 0;
@@ -463,7 +519,7 @@ void server_stop_listening(struct server *server)
 		close(l->fd);
 		l->fd = -1;
 		if (l->path != NULL)
-			unlink(l->path);
+			remove_own_file(l);
 	}
 }
 

@@ -41,7 +41,8 @@ struct server *server_new(
 	struct loop *loop, struct handler *handler, const struct server_limits *limits);
 
 /* Listens. tls NULL = plain. port 0 picks a free one. A unix socket left over by a dead process is
- * replaced, one that answers is an error. The error names the address. */
+ * replaced, one that is in use is an error. The host "localhost" is both 127.0.0.1 and ::1, where
+ * there is one, whichever a client's resolver gives it. The error names the address. */
 int server_listen(struct server *server, const struct addr *addr, struct tls_context *tls,
 	struct err *err) MUSTCHECK;
 /* Listens on that port of all loopback addresses (127.0.0.0/8), with one socket for the servers of
@@ -51,7 +52,7 @@ int server_listen(struct server *server, const struct addr *addr, struct tls_con
 typedef struct server *server_pick_fn(void *arg, const struct sockaddr_storage *called);
 int server_listen_loopback(struct server *server, uint16_t port, struct tls_context *tls,
 	server_pick_fn *pick, void *arg, struct err *err) MUSTCHECK;
-/* Port of the n-th tcp listener (after port 0). */
+/* Port of the n-th tcp address that was listened on (after port 0). */
 uint16_t server_port(const struct server *server, size_t n);
 /* New connections of all TLS listeners use this from now on; those that are open stay. */
 void server_set_tls(struct server *server, struct tls_context *tls);
@@ -60,7 +61,7 @@ void server_stop_listening(struct server *server);
 /* Connections that are open. */
 size_t server_connections(const struct server *server);
 /* Closes everything at once; exchanges in flight end unfinished before it returns. Unix socket
- * files are removed. */
+ * files are removed, unless another process has taken their path. */
 void server_free(struct server *server);
 
 #endif

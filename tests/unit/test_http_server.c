@@ -937,6 +937,111 @@ static void unix_sockets_are_served_and_cleared_away(void **state)
 	rmdir(folder);
 }
 
+/* A listening socket of somebody else. */
+static int bind_other(const struct sockaddr_un *un, int type, int backlog)
+{
+	int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (const struct sockaddr *)un, sizeof(*un)), 0);
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, backlog), 0);
+	return fd;
+}
+
+static void a_unix_socket_that_another_took_is_left_to_it(void **state)
+{
+	char folder[] = "/tmp/test_http_server.XXXXXX";
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct addr addr = {.kind = ADDR_UNIX, .path = un.sun_path};
+	struct err err = ERR_INIT;
+	struct stat theirs, st;
+	struct world w;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/sock", folder);
+	world_start(&w, NULL);
+	assert_int_equal(server_listen(w.server, &addr, NULL, &err), 0);
+	assert_int_equal(unlink(un.sun_path), 0);
+	fd = bind_other(&un, SOCK_STREAM, 1);
+	assert_int_equal(stat(un.sun_path, &theirs), 0);
+	world_stop(&w);
+	assert_int_equal(stat(un.sun_path, &st), 0);
+	assert_int_equal(st.st_ino, theirs.st_ino);
+	close(fd);
+	unlink(un.sun_path);
+	rmdir(folder);
+}
+
+static void a_unix_socket_in_use_is_not_replaced(void **state)
+{
+	static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+	char folder[] = "/tmp/test_http_server.XXXXXX";
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct addr addr = {.kind = ADDR_UNIX, .path = un.sun_path};
+	int fd, clients[8];
+	struct world w;
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/sock", folder);
+	world_start(&w, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		struct err err = ERR_INIT;
+
+		fd = bind_other(&un, types[i], 0);
+		/* More than the backlog has room for: nobody can connect any more. */
+		for (size_t j = 0; j < ARRAY_LEN(clients); j++) {
+			clients[j] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+			(void)connect(clients[j], (const struct sockaddr *)&un, sizeof(un));
+		}
+		assert_int_equal(server_listen(w.server, &addr, NULL, &err), -1);
+		assert_int_equal(err.code, ERR_CONFLICT);
+		assert_non_null(strstr(err.msg, un.sun_path));
+		assert_int_equal(stat(un.sun_path, &st), 0);
+		for (size_t j = 0; j < ARRAY_LEN(clients); j++)
+			close(clients[j]);
+		close(fd);
+		unlink(un.sun_path);
+	}
+	world_stop(&w);
+	rmdir(folder);
+}
+
+static void localhost_is_both_loopback_addresses(void **state)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	struct addr addr = {.kind = ADDR_TCP, .host = (char *)"localhost"};
+	struct err err = ERR_INIT;
+	struct world w;
+	struct raw v4, v6;
+	int fd;
+
+	(void)state;
+	world_start(&w, NULL);
+	assert_int_equal(server_listen(w.server, &addr, NULL, &err), 0);
+	addr.host = (char *)"127.0.0.1";
+	assert_int_equal(server_listen(w.server, &addr, NULL, &err), 0);
+	/* Counts as one. */
+	assert_int_not_equal(server_port(w.server, 1), server_port(w.server, 2));
+	raw_connect(&w.f, &v4, server_port(w.server, 1));
+	raw_send(&v4, REQUEST("/refuse"));
+	raw_expect(&w.f, &v4, "403");
+	fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd != -1 && bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0) {
+		in6.sin6_port = htons(server_port(w.server, 1));
+		assert_int_equal(connect(fd, (struct sockaddr *)&in6, sizeof(in6)), 0);
+		raw_init(&w.f, &v6, fd);
+		raw_send(&v6, REQUEST("/refuse"));
+		raw_expect(&w.f, &v6, "403");
+	} else if (fd != -1) {
+		close(fd);
+	}
+	world_stop(&w);
+}
+
 static void a_busy_address_is_an_error_that_names_it(void **state)
 {
 	struct err err = ERR_INIT;
@@ -1001,6 +1106,9 @@ int main(void)
 		cmocka_unit_test(descriptors_come_back_after_aborted_streams),
 		cmocka_unit_test(accepted_sockets_are_probed),
 		cmocka_unit_test(unix_sockets_are_served_and_cleared_away),
+		cmocka_unit_test(a_unix_socket_that_another_took_is_left_to_it),
+		cmocka_unit_test(a_unix_socket_in_use_is_not_replaced),
+		cmocka_unit_test(localhost_is_both_loopback_addresses),
 		cmocka_unit_test(a_busy_address_is_an_error_that_names_it),
 		cmocka_unit_test(freeing_the_server_ends_what_is_under_way),
 	};
