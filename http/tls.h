@@ -18,8 +18,8 @@ struct tls_config {
 
 struct tls_context;
 
-/* Loads and checks: regular files, readable, certificate and key match, CA present when a server is to
- * verify. The message names the file. The result starts with one reference. */
+/* Loads and checks: regular files, readable, certificate and key match, CA present when a server is
+ * to verify. The message names the file. The result starts with one reference. */
 struct tls_context *tls_context_new(const struct tls_config *config, struct err *err) MUSTCHECK;
 struct tls_context *tls_context_ref(struct tls_context *tls);
 void tls_context_unref(struct tls_context *tls);
