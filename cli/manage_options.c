@@ -34,7 +34,7 @@ static const struct option_spec specs[] = {
 		.kind = OPTION_LIST,
 		.argument = "NAME",
 		.help = "Clients may call a loopback address by this name, besides addresses, "
-			"localhost and the name of this machine; by others they get 421.",
+			"names without a dot and the name of this machine; by others they get 421.",
 	},
 	DISCOVERY_OPTIONS,
 	{

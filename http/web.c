@@ -31,14 +31,15 @@ static bool is_ip(const char *host)
 	return inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1;
 }
 
-/* A Host header whose name nobody else can have pointed to us. */
+/* A Host header whose name the owner of a web page cannot have pointed to us. Names of the Internet
+ * have a dot; one without is of this network. */
 static bool is_known_host(const struct web_guard *g, const char *header)
 {
 	struct addr addr = {0};
 	if (addr_parse(header, 80, &addr, NULL) < 0)
 		return false;
 	bool is_known = addr.kind == ADDR_TCP && addr.host[0] != '\0' &&
-			(is_ip(addr.host) || str_ieq(addr.host, "localhost") ||
+			(is_ip(addr.host) || strchr(addr.host, '.') == NULL ||
 				str_ieq(addr.host, g->own_name) ||
 				list_has_name(g->rules.host_names, addr.host));
 	addr_free(&addr);
