@@ -191,13 +191,14 @@ static void test_client_goes(void **state)
 /* The client is told which node it was, in the words of its time. */
 static void test_node_is_named(void **state)
 {
-	const struct route update = {"POST /containers/one/update", "{\"Memory\": 1}"};
+	/* A body that is not judged is read when the container has been found. */
+	const struct route kill = {"POST /containers/one/kill", "{\"Memory\": 1}"};
 	struct manager m;
 	const char *rest;
 
 	(void)state;
 	manager_start(&m);
-	rest = send_without(&m, &update, 1);
+	rest = send_without(&m, &kill, 1);
 	nodes_go(&m);
 	fixture_settle(&m.f);
 	raw_send(&m.caller, rest);
