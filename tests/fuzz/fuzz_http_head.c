@@ -73,7 +73,7 @@ static void read_reply_again(const struct head *first)
 	struct buf out;
 
 	buf_init(&out, 16 * 1024 * 1024);
-	head_write_reply(&out, first->status, &first->headers);
+	head_write_reply(&out, first->status, &first->headers, NULL);
 	fuzz_check(buf_append(&out, "\r\n", 2) == 0);
 	fuzz_check(find_end(out.data, out.len) == out.len);
 	fuzz_check(head_parse_reply(out.data, out.len, "GET", &second, NULL) == 0);
