@@ -321,14 +321,12 @@ static void test_large_labels(void **state)
 static void test_odd_events(void **state)
 {
 	static const char *const odd[] = {
-		"{\"Type\":\"container\",\"Action\":\"exec_create: sh "
-		"\\u0000\",\"Actor\":{\"ID\":\"1\"},"
-		"\"timeNano\":1}\n",
-		"{\"Type\":\"container\",\"Action\":\"kill\",\"Actor\":{\"ID\":\"2\","
-		"\"Attributes\":{"
-		"\"a\\u0000b\":\"c\\u0000d\"}},\"timeNano\":2}\n",
-		"{\"Type\":\"container\",\"Action\":\"top\",\"n\":18446744073709551615,"
-		"\"timeNano\":3}\n",
+		("{\"Type\":\"container\",\"Action\":\"exec_create: sh \\u0000\","
+		 "\"Actor\":{\"ID\":\"1\"},\"timeNano\":1}\n"),
+		("{\"Type\":\"container\",\"Action\":\"kill\",\"Actor\":{\"ID\":\"2\","
+		 "\"Attributes\":{\"a\\u0000b\":\"c\\u0000d\"}},\"timeNano\":2}\n"),
+		("{\"Type\":\"container\",\"Action\":\"top\",\"n\":18446744073709551615,"
+		 "\"timeNano\":3}\n"),
 		"{\"Type\":\"container\",\"Action\":\"kill\",\"Actor\":{\"ID\":\"\\ud800\"}}\n",
 		"{\"a\":}\n",
 		"{\"Type\":\"container\",\"Action\":\"kill\\u0000\",\"timeNano\":9}\n",

@@ -165,8 +165,8 @@ static void allowed_pages_and_programs_are_served(void **state)
 {
 	static const char *const good[] = {
 		"Host: 127.0.0.1\r\nOrigin: https://ui.example.com\r\n",
-		"Host: 127.0.0.1\r\nOrigin: https://ui.example.com\r\nSec-Fetch-Site: "
-		"cross-site\r\n",
+		("Host: 127.0.0.1\r\nOrigin: https://ui.example.com\r\n"
+		 "Sec-Fetch-Site: cross-site\r\n"),
 		"Host: 127.0.0.1:2375\r\nOrigin: http://127.0.0.1:2375\r\n",
 		"Host: 127.0.0.1\r\nSec-Fetch-Site: none\r\n",
 		"Host: 127.0.0.1\r\nSec-Fetch-Site: same-origin\r\n",

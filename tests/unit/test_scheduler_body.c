@@ -38,8 +38,8 @@ static void test_takes(void **state)
 	static const char *const table[] = {
 		"{}",
 		"null",
-		" {\"Name\":\"a\",\"Force\":true,\"Memory\":1,\"ConfigFrom\":{\"Network\":\"n\"}} "
-		"\n",
+		(" {\"Name\":\"a\",\"Force\":true,\"Memory\":1,"
+		 "\"ConfigFrom\":{\"Network\":\"n\"}} \n"),
 		"{\"name\":\"a\",\"FORCE\":false}",
 		"{\"Name\":null,\"Force\":null,\"ConfigFrom\":null}",
 		"{\"Other\":{\"a\":1,\"A\":2}}",
