@@ -31,16 +31,27 @@ static bool is_ip(const char *host)
 	return inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1;
 }
 
+/* Names below localhost are this machine for every browser (RFC 6761, section 6.3). */
+static bool is_below_localhost(const char *host)
+{
+	static const char suffix[] = ".localhost";
+	size_t len = strlen(host), suffix_len = sizeof(suffix) - 1;
+	return len > suffix_len && str_ieq(host + len - suffix_len, suffix);
+}
+
 /* A Host header whose name the owner of a web page cannot have pointed to us. Names of the Internet
- * have a dot; one without is of this network. */
+ * have a dot; one without is of this network. No browser sends an empty one: the docker client
+ * does, where it asks for a stream. */
 static bool is_known_host(const struct web_guard *g, const char *header)
 {
 	struct addr addr = {0};
+	if (header[0] == '\0')
+		return true;
 	if (addr_parse(header, 80, &addr, NULL) < 0)
 		return false;
 	bool is_known = addr.kind == ADDR_TCP && addr.host[0] != '\0' &&
 			(is_ip(addr.host) || strchr(addr.host, '.') == NULL ||
-				str_ieq(addr.host, g->own_name) ||
+				is_below_localhost(addr.host) || str_ieq(addr.host, g->own_name) ||
 				list_has_name(g->rules.host_names, addr.host));
 	addr_free(&addr);
 	return is_known;

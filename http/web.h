@@ -17,9 +17,9 @@ struct web_rules {
 /* A handler that refuses, before anything else looks at the request:
  * - 403: an Origin that is neither allowed nor ours (the Host it was sent to, which must be one
  *   that is known below); without Origin, Sec-Fetch-Site cross-site or same-site;
- * - 421, at loopback TCP listeners alone: a Host that is no IP address, no name without a dot,
- *   not the name of this machine, nor one of host_names. HTTP/1.0 without Host passes: no browser
- * speaks so. */
+ * - 421, at loopback TCP listeners alone: a Host that has a dot and is no IP address, not below
+ *   "localhost", not the name of this machine, nor one of host_names. Without Host, or with an
+ *   empty one, it passes: no browser sends that. */
 struct handler *web_guard_new(const struct web_rules *rules, struct handler *next_take);
 
 /* ERR_USAGE unless it is as browsers send it: "null", or scheme://host[:port] and no more. */

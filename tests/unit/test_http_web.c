@@ -118,12 +118,15 @@ static void loopback_is_called_by_known_names(void **state)
 	expect_at(w, LOOPBACK, "Host: LocalHost\r\n", "200");
 	expect_at(w, LOOPBACK, "Host: swarm.Example.com:80\r\n", "200");
 	expect_at(w, LOOPBACK, "Host: docker\r\n", "200");
+	expect_at(w, LOOPBACK, "Host: \r\n", "200");
+	expect_at(w, LOOPBACK, "Host: api.moby.localhost\r\n", "200");
 	expect_at(w, LOOPBACK, "Host: evil.\r\n", "421");
 	expect_at(w, LOOPBACK, "Host: evil.example\r\n", "421");
 	expect_at(w, LOOPBACK, "Host: evil.example:2375\r\n", "421");
 	expect_at(w, LOOPBACK, "Host: localhost.evil.example\r\n", "421");
 	expect_at(w, LOOPBACK, "Host: 127.0.0.1.evil.example\r\n", "421");
-	expect_at(w, LOOPBACK, "Host: \r\n", "421");
+	expect_at(w, LOOPBACK, "Host: .localhost\r\n", "421");
+	expect_at(w, LOOPBACK, "Host: localhost.evil\r\n", "421");
 }
 
 static void names_count_nowhere_else(void **state)
