@@ -6,7 +6,7 @@
 
 static void check_taken(const struct create_request *request)
 {
-	struct node_view node = {.id = "ID", .name = "n1", .addr = "127.0.0.1:2375"};
+	struct node_view node = {.id = "E|a", .engine_id = "E", .name = "n1", .addr = "a"};
 	json_t *body CLEANUP_JSON = create_request_body(request, &node, 4);
 	size_t len;
 	char *text CLEANUP_FREE = json_text(body, &len);

@@ -13,7 +13,7 @@ def test_trouble_leaves_nothing_behind():
     done = subprocess.run(
         [FAULTS, "--swarm", binary(), "--no-setup", "--nodes", "100", "--containers", "5",
          "--duration", "20", "--outages", "4", "--outage-time", "1", "--churn", "40", "--clients", "6",
-         "--patience", "120"],
+         "--patience", "240"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=900)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert done.stdout.endswith("nothing is wrong\n")
