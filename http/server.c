@@ -95,17 +95,32 @@ static void handshake_done(void *arg, struct stream *stream, const struct err *e
 		log_info("client refused: %s peer=%s", err->msg, peer);
 }
 
+/* A handshake costs us more than the client, who is nobody yet, so they are bounded, of one address
+ * and in all. The oldest goes: one that is meant has ended long before. It is looked for among as
+ * many as there may be, for a newcomer beyond the bound alone. */
+static void bound_handshakes(struct accepting *newest)
+{
+	struct ledger *ledger = &newest->server->handshakes;
+	bool is_of_all = ledger->held > ledger->max;
+	struct accepting *oldest = NULL;
+
+	if (ledger_has_room(ledger, &newest->place, newest->peer, 0))
+		return;
+	for (struct accepting *a = newest->next; a != NULL; a = a->next) {
+		if (is_of_all || a->place.client == newest->place.client)
+			oldest = a;
+	}
+	if (oldest == NULL)
+		return;
+	log_info("client refused: too many handshakes are under way peer=%s", oldest->peer);
+	tls_handshake_cancel(oldest->handshake);
+	accepting_remove(oldest);
+}
+
 static void start_handshake(struct listener *l, struct server *server, int fd, const char *peer)
 {
-	struct accepting *a;
-	static const struct ledger_entry none;
+	struct accepting *a = xcalloc(1, sizeof(*a));
 
-	/* It costs us more than the client, who is nobody yet. */
-	if (!ledger_has_room(&server->handshakes, &none, peer, 1)) {
-		close(fd);
-		return;
-	}
-	a = xcalloc(1, sizeof(*a));
 	a->server = server;
 	a->peer = xstrdup(peer);
 	ledger_set(&server->handshakes, &a->place, peer, 1);
@@ -117,6 +132,7 @@ static void start_handshake(struct listener *l, struct server *server, int fd, c
 	server->connections_len++;
 	a->handshake = stream_accept_tls(
 		server->loop, fd, l->tls, server->limits.handshake_timeout_ms, handshake_done, a);
+	bound_handshakes(a);
 }
 
 static void describe_peer(const struct sockaddr_storage *addr, char *out, size_t size)

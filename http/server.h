@@ -21,7 +21,7 @@ struct server_limits {
 	unsigned idle_timeout_ms; /* between requests on a kept connection */
 	unsigned body_timeout_ms; /* without progress of a request's body, or of a reply's reader */
 	unsigned handshake_timeout_ms;
-	unsigned handshakes_max;        /* TLS handshakes under way; closed above */
+	unsigned handshakes_max;        /* TLS handshakes under way; above, the oldest is closed */
 	unsigned handshakes_client_max; /* the same from one address */
 	unsigned collect_timeout_ms;    /* without progress of a body that is collected */
 	unsigned collect_grace_ms;      /* a collected body that takes longer must come at */
