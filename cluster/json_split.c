@@ -216,6 +216,12 @@ static int take(
 
 	if (split->skipping) {
 		*taken = inside(split, data, len);
+		/* Objects of a stream are a line each: this one was broken off, and what would be
+		 * left out is all that comes. */
+		if (!split->is_array && memchr(data, '\n', *taken) != NULL)
+			return err_set(err, ERR_UPSTREAM,
+				"a line ends within an object of more than %zu bytes",
+				split->text.max);
 		if (*taken < len)
 			*taken += resume(split, data[*taken]);
 		return 0;

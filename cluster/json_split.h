@@ -40,7 +40,8 @@ void json_split_reset(struct json_split *split); /* frees; can be fed from the s
  * stop: nothing more of this piece is looked at. */
 typedef bool json_split_fn(const char *text, size_t len, void *arg);
 
-/* -1: ERR_UPSTREAM when something else than JSON objects comes, ERR_TOO_LARGE unless it shortens.
+/* -1: ERR_UPSTREAM when something else than JSON objects comes, or a line of a stream ends within
+ * one that is shortened; ERR_TOO_LARGE unless it shortens.
  */
 int json_split_feed(struct json_split *split, const char *data, size_t len, json_split_fn *fn,
 	void *arg, struct err *err) MUSTCHECK;

@@ -272,6 +272,27 @@ static void test_shortened_often(void **state)
 }
 
 /* Work in proportion to the bytes: with the square of them this would take hours. */
+/* The end of a line within an object that is being shortened: it was broken off. */
+static void test_broken_off(void **state)
+{
+	static const char text[] = "{\"a\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx{\"b\":1}\n";
+	size_t piece;
+
+	(void)state;
+	for (piece = 1; piece <= sizeof(text); piece++) {
+		struct json_split split;
+		struct got got = {.stop_at = 0};
+		struct err err = ERR_INIT;
+
+		json_split_init(&split, 20, false);
+		split.shortens = true;
+		assert_int_equal(feed(&split, &got, text, piece, &err), -1);
+		assert_int_equal(err.code, ERR_UPSTREAM);
+		buf_reset(&got.text);
+		json_split_reset(&split);
+	}
+}
+
 static void test_backslashes(void **state)
 {
 	size_t len = 64 * 1024 * 1024;
@@ -303,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_shortened),
 		cmocka_unit_test(test_shortened_often),
+		cmocka_unit_test(test_broken_off),
 		cmocka_unit_test(test_backslashes),
 	};
 
